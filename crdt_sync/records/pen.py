@@ -17,6 +17,7 @@ from crdt_sync.records.memory.memories import settle, sources_of
 from crdt_sync.records.memory.memory_index import MemoryIndex
 from crdt_sync.records.memory.sources import Source
 from crdt_sync.records.replaced import fourth
+from crdt_sync.records.roots import DELETED_ROOT
 from crdt_sync.records.text_bringing import write_down
 from crdt_sync.records.text_field import TextField
 from crdt_sync.records.values import Carrier
@@ -115,6 +116,11 @@ class Pen(ABC):
 
     def end_waiting(self, field: str) -> None:
         """No text of a source waits beside that of a field any more: it is decided what that is."""
+        if self.entries(DELETED_ROOT):
+            # A decision is an edit that a delete has not seen, also for what is shown already.
+            text = self.open_text(field)
+            text.insert(end := len(text), " ")
+            text.delete(end, end + 1)
         write_down(self.document, field, waiting=True)
 
     def check_disputed(self, field: str) -> None:

@@ -30,6 +30,13 @@ step = st.one_of(
 )
 REWRITTEN = [("type", 1, 4), ("version", 0, 0)]
 REWRITTEN_AND_IMPORTED_BY_BOTH = [*REWRITTEN, ("again", 1, 0), ("meet", 0, 0), ("again", 0, 0)]
+DECIDED_BESIDE_A_DELETE = [
+    ("type", 1, 0),
+    ("delete", 1, 0),
+    ("version", 0, 0),
+    ("meet", 0, 0),
+    ("resolve", 0, 0),
+]
 REWRITTEN_ON_BOTH = [("version", 0, 0), ("type", 0, 1), ("type", 1, 4)]
 DECIDED = [("type", 0, 4), ("version", 0, 4), ("resolve", 0, 1), ("version", 1, 0)]
 
@@ -136,7 +143,8 @@ class Note:
             assert (self.shown(which), self.listed(which)) == (value, [])
             self.typing.add(which)
             self.superseded |= {each for each in self.known[which] if each.startswith("said ")}
-            if value != before:
+            deleted = here.replica.document(here.record).contents().get("c._deleted")
+            if value != before or deleted:
                 self.known[which].add(f"decided {value} {len(self.known[which])}")
         self.check_words(which)
 
@@ -197,6 +205,7 @@ def play(devices: Any, steps: Any, *, alone: bool = True) -> Note:
 @example(REWRITTEN_AND_IMPORTED_BY_BOTH, True)
 @example(REWRITTEN_ON_BOTH, True)
 @example(DECIDED, True)
+@example(DECIDED_BESIDE_A_DELETE, False)
 def test_no_word_is_joined_or_lost_whoever_writes_imports_and_deletes(steps, alone):
     now = [1_700_000_000_000_000]
     play(lambda *names: [Device(name, now) for name in names], steps, alone=alone)

@@ -87,8 +87,9 @@ def merged(text: str, said: Said, comparing: Comparing) -> tuple[str, str | None
     if max(len(text), len(said.own)) > MIXED_LENGTH_MAX or comparing.pairs_left < 0:
         return text, said.own
     firsts = _first_texts(said)
-    found = _unjoined(firsts, text, said, comparing) if firsts else None
-    if found is None:
+    if firsts:
+        found = _unjoined(firsts, text, said, comparing)
+    else:
         clean = cleanly_merged_text(said.own, text, said.said, comparing)
         found = (text, said.own) if clean is None else (clean, None)
     return found if comparing.pairs_left >= 0 else (text, said.own)
@@ -168,9 +169,9 @@ def _first_texts(said: Said) -> Sequence[str]:
     return ()
 
 
-def _unjoined(order: Sequence[str], text: str, said: Said, comparing: Comparing) -> tuple[str, str | None] | None:
+def _unjoined(order: Sequence[str], text: str, said: Said, comparing: Comparing) -> tuple[str, str | None]:
     """What the source says now with what people changed in any of the versions that stand one after the other; else
-    those that people changed, each whole, and what of the source they are of. None where they changed two at once."""
+    those that people changed, each whole, and what of the source they are of: nothing, where it is several."""
     changes = [_trimmed(said.own, change) for change in differences(said.own, text, comparing)]
     edits: list[list[Replacement]] = [[] for _ in order]
     end = 0
@@ -181,7 +182,7 @@ def _unjoined(order: Sequence[str], text: str, said: Said, comparing: Comparing)
             low, high, new = changes.pop(0)
             edits[place].append((low - start, high - start, new))
     if changes:
-        return None  # across two versions
+        return text, ""  # across two versions: what people make of it is not told apart any more
     edited = [(each, with_changes(each, changed, [])) for each, changed in zip(order, edits, strict=True) if changed]
     shown: str | None = said.said
     for version, now in sorted(edited, key=lambda each: each[0] != said.said):
@@ -190,7 +191,7 @@ def _unjoined(order: Sequence[str], text: str, said: Said, comparing: Comparing)
         return shown, None
     if len(edited) == 1:
         return edited[0][1], edited[0][0]
-    return "".join(now if now[-1:].isspace() else f"{now}\n" for _, now in edited).removesuffix("\n"), said.own
+    return "".join(now if now[-1:].isspace() else f"{now}\n" for _, now in edited).removesuffix("\n"), ""
 
 
 def _is_before(place: int, change: Replacement) -> bool:
