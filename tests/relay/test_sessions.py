@@ -165,7 +165,7 @@ def test_a_device_may_leave_right_after_its_push(tmp_path: Path) -> None:
         await eventually("all sessions over", lambda: not len(relay.engine.hub) and relay.engine.hub.idle)
         async with await Device.join(relay.url) as device:
             assert await device.store(("customers/z", update("z"))) == [VerdictCode.ACCEPTED]
-        await eventually("nobody left", lambda: not relay.engine._seats)
+        await eventually("nobody left", lambda: not relay.engine._filling.seats)
         assert not any(f"customers/{number}" in relay.engine._uncommitted for number in range(20))
 
     serve(scenario, tmp_path)

@@ -59,9 +59,9 @@ def test_a_follower_that_never_reads_is_cut_off_and_nobody_else_waits(tmp_path: 
             await stuck.expect(Changes)
             shrink(relay)
             reader, writer = await Device.join(relay.url), await Device.join(relay.url, follow=False)
-            session = min(relay.engine._seats)
+            session = min(relay.engine._filling.seats)
             most, came, number = 0, 0, 0
-            while session in relay.engine._seats:
+            while session in relay.engine._filling.seats:
                 assert await writer.store((f"customers/{number % 500}", update(number, 20_000))) == [
                     VerdictCode.ACCEPTED
                 ]
@@ -103,7 +103,7 @@ def test_a_device_that_asks_and_never_reads_the_answers_is_not_read_either(tmp_p
         async with running(tmp_path, send_timeout_s=0.5) as relay:
             stuck = await Device.join(relay.url, small_buffers=True)
             shrink(relay)
-            session = min(relay.engine._seats)
+            session = min(relay.engine._filling.seats)
             other = await Device.join(relay.url, follow=False)
 
             async def ask() -> None:
@@ -112,7 +112,7 @@ def test_a_device_that_asks_and_never_reads_the_answers_is_not_read_either(tmp_p
 
             asking = asyncio.create_task(ask())
             most, number = 0, 0
-            while session in relay.engine._seats:
+            while session in relay.engine._filling.seats:
                 assert await other.store(("customers/a", update(number))) == [VerdictCode.ACCEPTED]
                 most = max(most, unsent(relay))
                 number += 1

@@ -13,10 +13,8 @@ Rules:
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
-from functools import partial
 from typing import Protocol
 
 import structlog
@@ -25,7 +23,6 @@ from crdt_sync import limits
 from crdt_sync.errors import CrdtSyncError, StoreCorrupt, StoreError, StoreFailed, StoreFull
 from crdt_sync.principal import Principal
 from crdt_sync.protocol.acceptor import Authorise
-from crdt_sync.protocol.effects import Closed
 from crdt_sync.protocol.hub import (
     Arrived,
     Commit,
@@ -53,6 +50,7 @@ from crdt_sync.runtime.hosting.answers import Answers, Asked
 from crdt_sync.runtime.hosting.audits import Audits, WorkerAudits
 from crdt_sync.runtime.hosting.digests import Digests, WorkerDigests
 from crdt_sync.runtime.hosting.fair_queue import FairQueue, Flow
+from crdt_sync.runtime.hosting.filling import RETRY_US, Filling, Link, Seat
 from crdt_sync.runtime.hosting.following import Following
 from crdt_sync.runtime.hosting.health import Health
 from crdt_sync.runtime.hosting.held import HeldSessions
@@ -63,50 +61,19 @@ from crdt_sync.runtime.hosting.tails import Tails, length
 from crdt_sync.runtime.hosting.uncommitted import Uncommitted
 from crdt_sync.runtime.outside import OUTSIDE, Outside
 from crdt_sync.runtime.steady import steady_us
-from crdt_sync.runtime.transports.room import Room
 from crdt_sync.runtime.worker.pool import IntegrationPool
 from crdt_sync.runtime.worker.values import Item, Turn, clocks_differ
 from crdt_sync.storage.port import Committer, Store
 from crdt_sync.storage.values import Batch, Committed
-from crdt_sync.verdicts import VerdictCode
 
 _PRESENCE_EVERY_S = 0.1
 _PRESENCE_REST_US = 1000  # after a round of it, for each who was told: ten times what it took
 _PRESENCE_AT_ONCE = 8  # a millisecond
-_RETRY_US = 5_000_000
 _STALLED_US = 1_000_000  # that a timer comes late: the loop stood still, or the machine slept
-_ONE_FRAME = 1  # byte of room: what is queued for a slow link is what everything else must wait for
 _ASKED_MAX = 8  # receipts and the like under way for one session
 _log = structlog.get_logger("crdt_sync.hosting")
 _QUICK = Turn(limits.QUICK_TURN_US, short=True)
 _SLOW = Turn(limits.SLOW_TURN_US)
-
-
-class Link(Protocol):
-    """A way to one device."""
-
-    def send(self, frame: bytes) -> None:
-        """Send now, or buffer: control frames are bounded by what the device itself sends."""
-
-    def has_room(self) -> bool:
-        """Whether the device reads fast enough for more."""
-
-    def call_when_room(self) -> None:
-        """Call `Engine.fill` when there is room again."""
-
-    @property
-    def unsent(self) -> int:
-        """Bytes of what was sent that still wait here."""
-
-    @property
-    def arriving(self) -> int:
-        """Bytes of the device's next frame that have come."""
-
-    def hangup(self, closed: Closed) -> None:
-        """Close after what was sent."""
-
-    def finished(self, verdicts: Mapping[VerdictCode, int]) -> None:
-        """The session is over, and all that it pushed was decided on: how often each verdict was given."""
 
 
 class Visits(Protocol):
@@ -117,22 +84,6 @@ class Visits(Protocol):
 
     def left(self, session: int) -> None:
         """The session is over."""
-
-
-@dataclass(slots=True, eq=False)
-class _Seat:
-    """A session's link and what the engine has under way for it. It waits by itself for room for what is to be sent."""
-
-    link: Link
-    flow: Flow
-    room_given: Callable[[int], None]
-    give_way: Callable[[], None]
-    keeps: bool = False  # some of that room, for what its link has not passed on
-    timer: asyncio.TimerHandle | None = None
-    due: int = 0  # when that was to wake, in microseconds
-    filling: bool = False
-    asked: int = 0  # receipts and the like under way
-    crowded: bool = False  # it is not read for want of room
 
 
 class Engine:
@@ -215,10 +166,10 @@ class Engine:
         self.loop = asyncio.get_running_loop()
         self.queue = FairQueue(self.loop, outside.clock)
         self.admission = Admission(self._now)
-        self._seats: dict[int, _Seat] = {}
         self._links: dict[int, Link] = {}  # of all sessions, until what they pushed was decided on
         self._held = HeldSessions(self)
-        self.untaken = Room(self.loop, limits.UNTAKEN_BYTES_MAX)
+        self._filling = Filling(self.hub, self.queue, self.loop, self._now, self._pump, self._unreadable)
+        self.fill, self.untaken = self._filling.fill, self._filling.untaken
         self._uncommitted = Uncommitted()
         self._tasks: set[asyncio.Task[None]] = set()
         self._idle = asyncio.Event()
@@ -305,16 +256,14 @@ class Engine:
     def connect(self, link: Link, authorise: Authorise | None = None) -> int:
         """A device has connected; returns its session's number. `authorise` is for this session alone."""
         session = self.hub.connect(self._now(), authorise)
-        self._seats[session] = _Seat(
-            link, self.queue.strangers, lambda _: self._fill_in_turn(session), partial(self._takes_nothing, session)
-        )
+        self._filling.seat(session, link)
         self._links[session] = link
         self._arm(session)
         return session
 
     def flow(self, session: int) -> Flow:
         """The flow of the session's work."""
-        seat = self._seats.get(session)
+        seat = self._filling.seats.get(session)
         return seat.flow if seat is not None else self.queue.strangers
 
     def receive(self, session: int, frame: bytes) -> None:
@@ -330,37 +279,9 @@ class Engine:
             self._unreadable(session, error)
         self._pump()
 
-    def fill(self, session: int) -> None:
-        """The device's link may have room: send one piece of what waits, and come back for the next."""
-        seat = self._seats.get(session)
-        if seat is None or seat.filling:
-            return
-        if seat.keeps and seat.link.has_room():
-            seat.keeps = False
-            self.untaken.leave(seat)
-        try:
-            if not self.hub.wants_room(session):
-                if self.untaken.holds(seat):
-                    self._keep(session, seat)
-                return
-            if not seat.link.has_room():
-                seat.link.call_when_room()
-                return
-            if not self._tell(session, seat):
-                self._pump()
-                return
-            more = self.hub.wants_room(session)
-        except StoreError as error:
-            self._unreadable(session, error)
-            more = False
-        self._pump()
-        self._keep(session, seat)
-        if more:
-            self._fill_in_turn(session)
-
     def may_read(self, session: int, size: int) -> bool:
         """Whether a frame of `size` bytes may be taken from the link; if not, it awaits `readable`."""
-        seat = self._seats.get(session)
+        seat = self._filling.seats.get(session)
         if seat is None:
             return True
         return not self.stopping and seat.asked < _ASKED_MAX and not self.hub.congested(session, size)
@@ -375,7 +296,7 @@ class Engine:
 
     def hold(self, session: int, held: bool) -> None:
         """The device is not read, for want of room for what it sends, or is read on."""
-        seat = self._seats.get(session)
+        seat = self._filling.seats.get(session)
         if seat is not None and seat.crowded != held:
             seat.crowded = held
             self._pause(session) if held else self._resume(session)
@@ -384,13 +305,13 @@ class Engine:
         self.hub.pause(session, self._now())
 
     def _resume(self, session: int) -> None:
-        seat = self._seats.get(session)
+        seat = self._filling.seats.get(session)
         if seat is not None and not seat.crowded and session not in self._held:
             self.hub.resume(session, self._now())
 
     def held_by_itself(self, session: int) -> bool:
         """See `held.Rules`."""
-        seat = self._seats.get(session)
+        seat = self._filling.seats.get(session)
         return seat is not None and (seat.asked >= _ASKED_MAX or self.hub.held_by_itself(session))
 
     def has_pushed(self, session: int) -> bool:
@@ -408,57 +329,10 @@ class Engine:
         self.hub.lost(session, self._now())
         self._pump()
 
-    def _fill_in_turn(self, session: int) -> None:
-        seat = self._seats.get(session)
-        if seat is not None and not seat.filling:
-            seat.filling = True
-            self.loop.call_soon(self.queue.take, seat.flow, partial(self._refill, session, seat))
-
-    def _refill(self, session: int, seat: _Seat) -> None:
-        seat.filling = False
-        try:
-            self.fill(session)
-        except Exception:  # nobody else hears of it, and the session must not go on as if that had been sent
-            _log.exception("session_failed", session=session)
-            self.hub.expel(session, "unavailable", "this cannot be served now", _RETRY_US, self._now())
-            self._pump()
-
-    def _tell(self, session: int, seat: _Seat) -> bool:
-        """Make the device's next frame; False if it waits for room, since others have not taken what they were told.
-
-        Meanwhile who has nothing to take is told little at a time, so who takes it at once waits for nobody.
-        """
-        if self.untaken.full and not self.untaken.holds(seat):
-            if self.untaken.waits(seat):
-                return False
-            lacking = self.hub.fill(session, _ONE_FRAME, self._now(), limits.SMALL_FRAME_BYTES)
-            if not lacking:
-                return True
-            if not self.untaken.take(seat, lacking):
-                return False
-        self.hub.fill(session, _ONE_FRAME, self._now())
-        return True
-
-    def _keep(self, session: int, seat: _Seat) -> None:
-        """What the link could not pass on at once takes room until it has."""
-        if session not in self._seats:
-            return
-        seat.keeps = not seat.link.has_room()
-        if seat.keeps:
-            self.untaken.keep(seat, seat.link.unsent)
-            seat.link.call_when_room()
-        elif self.untaken.holds(seat):
-            self.untaken.leave(seat)
-
-    def _takes_nothing(self, session: int) -> None:
-        self.hub.expel(session, "unavailable", "what was sent was not taken, and others wait", _RETRY_US, self._now())
-        self._pump()
-
     def _leave(self, session: int) -> Link | None:
-        seat = self._seats.pop(session, None)
+        seat = self._filling.leave(session)
         if seat is None:
             return None
-        self.untaken.leave(seat)
         if seat.timer is not None:
             seat.timer.cancel()
         self._held.leave(session)
@@ -467,13 +341,13 @@ class Engine:
         return seat.link
 
     def _arm(self, session: int) -> None:
-        seat, timer = self._seats.get(session), self.hub.next_timer(session)
+        seat, timer = self._filling.seats.get(session), self.hub.next_timer(session)
         if seat is not None and timer is not None:
             timer = min(timer, self._now() + self._ping_us)  # the first may be of the handshake, which ends sooner
             seat.due, seat.timer = timer, self.loop.call_at(timer / 1e6, self._timer, session)
 
     def _timer(self, session: int) -> None:
-        seat, now = self._seats.get(session), self._now()
+        seat, now = self._filling.seats.get(session), self._now()
         paused = session in self._held or (seat is not None and seat.crowded)
         stalled = seat is not None and not paused and now - seat.due > _STALLED_US
         if seat is not None and stalled:  # we were not listening: nobody is silent for that
@@ -499,7 +373,7 @@ class Engine:
     def _carry_out(self, effect: HubEffect) -> None:
         match effect:
             case Deliver(session, frame):
-                seat = self._seats.get(session)
+                seat = self._filling.seats.get(session)
                 if seat is not None:
                     seat.link.send(frame)
             case Hangup(session, closed):
@@ -518,7 +392,7 @@ class Engine:
             case Finished(session, verdicts):
                 self._links.pop(session).finished(verdicts)
             case Arrived() | Stored():
-                if isinstance(effect, Arrived) and (seat := self._seats.get(effect.session)) is not None:
+                if isinstance(effect, Arrived) and (seat := self._filling.seats.get(effect.session)) is not None:
                     seat.flow = Flow()
                 if self._visits is not None:
                     self._visits.heard(effect)
@@ -586,12 +460,12 @@ class Engine:
 
     def _answer(self, asked: Asked) -> None:
         """Begin what a session asked for; with too much of it under way, nothing more is read from there."""
-        seat = self._seats.get(asked.session)
+        seat = self._filling.seats.get(asked.session)
         if seat is not None:
             seat.asked += 1
             self._start(self._answered(asked, seat))
 
-    async def _answered(self, asked: Asked, seat: _Seat) -> None:
+    async def _answered(self, asked: Asked, seat: Seat) -> None:
         try:
             await self._answers.answer(asked)
         finally:
@@ -611,7 +485,7 @@ class Engine:
         if isinstance(error, StoreCorrupt):
             self._corrupt(error)
         _log.warning("session_ended_by_failure", session=session, code=error.code, error=error.message)
-        self.hub.expel(session, "unavailable", "this cannot be served now", _RETRY_US, self._now())
+        self.hub.expel(session, "unavailable", "this cannot be served now", RETRY_US, self._now())
 
     def _is_known(self, record: str) -> bool:
         try:

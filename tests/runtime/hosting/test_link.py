@@ -148,7 +148,7 @@ def test_a_session_is_not_silent_while_there_is_no_room_for_what_it_sends() -> N
         engine.hold(session, False)
         for _ in range(4):
             now += SILENCE_US_MAX
-            engine._seats[session].due = now if session in engine._seats else 0
+            engine._filling.seats[session].due = now if session in engine._filling.seats else 0
             engine._timer(session)
             if link.closed:
                 break

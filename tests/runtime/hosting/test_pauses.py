@@ -27,7 +27,7 @@ class Quiet:
     @property
     def due(self) -> int | None:
         """When its timer is to wake; None once its session is over."""
-        seat = self.engine._seats.get(self.session)
+        seat = self.engine._filling.seats.get(self.session)
         return None if seat is None else seat.due
 
     def wake(self, now: int) -> None:
