@@ -148,16 +148,22 @@ def test_what_followers_do_not_take_is_bounded_for_all_together(tmp_path: Path) 
     asyncio.run(scenario())
 
 
+async def followers_that_take_nothing(relay: Relay, count: int) -> list[Device]:
+    """Once they have been told the first page: from then on."""
+    stuck = [await Device.join(relay.url, small_buffers=True) for _ in range(count)]
+    for device in stuck:
+        await device.expect(Changes)
+    shrink(relay)
+    return stuck
+
+
 def test_who_does_not_take_what_it_is_told_gives_way_to_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "ROOM_S", 0.3)
     monkeypatch.setattr(limits, "UNTAKEN_BYTES_MAX", 1_500_000)
 
     async def scenario() -> None:
         async with running(tmp_path) as relay:
-            stuck = [await Device.join(relay.url, small_buffers=True) for _ in range(3)]
-            for device in stuck:
-                await device.expect(Changes)
-            shrink(relay)
+            stuck = await followers_that_take_nothing(relay, 3)
             writer = await Device.join(relay.url, follow=False)
             for number in range(4):  # their library takes some
                 await edit(writer, number, 1_000_000)
@@ -183,10 +189,7 @@ def test_who_takes_what_it_is_told_waits_for_nobody_who_takes_nothing(
 
     async def scenario() -> None:
         async with running(tmp_path) as relay:
-            stuck = [await Device.join(relay.url, small_buffers=True) for _ in range(6)]
-            for device in stuck:
-                await device.expect(Changes)
-            shrink(relay)
+            stuck = await followers_that_take_nothing(relay, 6)
             writer = await Device.join(relay.url, follow=False)
             for number in range(1000, 1004):
                 await edit(writer, number, 1_000_000)

@@ -29,6 +29,15 @@ class System:
         self.has -= self.returned
 
 
+def after_a_burst() -> tuple[Heap, System]:
+    """Of 100 MiB 40 were free; none of that could be given back."""
+    heap = Heap()
+    system = System(heap)
+    system.has, system.free = 100 * MIB, 40 * MIB
+    heap.give_back()
+    return heap, system
+
+
 def test_what_a_burst_left_is_given_back_once():
     heap = Heap()
     system = System(heap)
@@ -42,10 +51,7 @@ def test_what_a_burst_left_is_given_back_once():
 
 
 def test_after_the_next_burst_that_is_given_back_too():
-    heap = Heap()
-    system = System(heap)
-    system.has, system.free = 100 * MIB, 40 * MIB
-    heap.give_back()
+    heap, system = after_a_burst()
     system.has += 7 * MIB
     heap.give_back()
     assert system.trims == 1
@@ -55,10 +61,7 @@ def test_after_the_next_burst_that_is_given_back_too():
 
 
 def test_a_burst_counts_from_the_least_since():
-    heap = Heap()
-    system = System(heap)
-    system.has, system.free = 100 * MIB, 40 * MIB
-    heap.give_back()
+    heap, system = after_a_burst()
     system.has = 60 * MIB
     heap.give_back()
     system.has = 70 * MIB

@@ -65,6 +65,11 @@ class Wire(asyncio.Transport):
         pass
 
 
+def fragment(number: int, data: bytes = b"x", *, last: bool = False) -> bytes:
+    """One of a message, by its place from 0."""
+    return Frame(Opcode.CONT if number else Opcode.BINARY, data, fin=last).serialize(mask=True)
+
+
 def framed(*payloads: bytes) -> bytes:
     return b"".join(Frame(Opcode.BINARY, payload).serialize(mask=True) for payload in payloads)
 
@@ -256,8 +261,7 @@ def test_a_message_of_many_fragments_needs_room_for_what_they_take():
     async def come(connection: ParsedInTurns, wire: Wire) -> None:
         reading = asyncio.create_task(received(connection))
         for number in range(1_000):
-            opcode = Opcode.CONT if number else Opcode.BINARY
-            connection.data_received(Frame(opcode, b"x", fin=False).serialize(mask=True))
+            connection.data_received(fragment(number))
             while not wire.reading:
                 await asyncio.sleep(0)
         assert connection.room.held > 900 * parsing._FRAGMENT_BYTES
@@ -281,8 +285,7 @@ def test_a_hello_may_come_in_some_fragments():
     async def come(connection: ParsedInTurns, wire: Wire) -> None:
         reading = asyncio.create_task(received(connection))
         for number in range(20):
-            opcode = Opcode.CONT if number else Opcode.BINARY
-            connection.data_received(Frame(opcode, b"x", fin=number == 19).serialize(mask=True))
+            connection.data_received(fragment(number, last=number == 19))
             await asyncio.sleep(0)
         assert await reading == b"x" * 20
         assert not wire.aborted
@@ -295,8 +298,7 @@ def test_a_hello_in_many_fragments_ends_the_connection():
         reading = asyncio.create_task(received(connection))
         for number in range(HELLO_BYTES_MAX // parsing._FRAGMENT_BYTES):
             assert not wire.aborted
-            opcode = Opcode.CONT if number else Opcode.BINARY
-            connection.data_received(Frame(opcode, b"x", fin=False).serialize(mask=True))
+            connection.data_received(fragment(number))
             await asyncio.sleep(0)
         assert wire.aborted
         connection.connection_lost(None)
@@ -328,12 +330,7 @@ def test_who_was_heard_may_ping_as_often_as_it_likes():
 def test_fragments_need_room_as_one_frame():
     async def come(connection: ParsedInTurns, wire: Wire) -> None:
         pieces = [bytes(3_000)] * 8
-        connection.data_received(
-            b"".join(
-                Frame(Opcode.CONT if number else Opcode.BINARY, piece, fin=False).serialize(mask=True)
-                for number, piece in enumerate(pieces[:-1])
-            )
-        )
+        connection.data_received(b"".join(fragment(number, piece) for number, piece in enumerate(pieces[:-1])))
         reading = asyncio.create_task(received(connection))
         while connection.room.held < 7 * 3_000:
             await asyncio.sleep(0)
