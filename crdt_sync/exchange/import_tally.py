@@ -90,7 +90,8 @@ class ImportTally:
         shown: Callable[[], Mapping[str, object]],
     ) -> None:
         """Count a row that was taken: `present` is its record as it was before, and `shown` reads what it shows now."""
-        decided = {target: _as_shown(target, decision, shown) for target, decision in decided.items()}
+        if present is not None and present.conflicts:
+            decided = {target: _as_shown(target, each, present, shown) for target, each in decided.items()}
         for target, decision in decided.items():
             self.cells[decision.outcome] += 1
             self.cells_clearable += decision.clearable
@@ -265,14 +266,15 @@ class ImportTally:
         )
 
 
-def _as_shown(target: Target, decision: Decision, shown: Callable[[], Mapping[str, object]]) -> Decision:
+def _as_shown(
+    target: Target, decision: Decision, present: ReadableRecord, shown: Callable[[], Mapping[str, object]]
+) -> Decision:
     """The decision; of a text that waits beside what people wrote, as an earlier version does, that both changed it."""
-    if target.spec.rules.layout is not Layout.TEXT or decision.outcome != "written":
-        return decision
-    meant = [change.value for change in decision.changes if change.operation == "replace"]
-    if not meant or same(shown().get(target.field), meant[-1] or None):
-        return decision
-    return replace(decision, outcome="both_changed")
+    if target.spec.rules.layout is Layout.TEXT and decision.outcome == "written" and target.field in present.conflicts:
+        (change,) = decision.changes
+        if not same(shown().get(target.field), change.value or None):
+            return replace(decision, outcome="both_changed")
+    return decision
 
 
 def _emptied(line: int, target: Target, present: ReadableRecord, decision: Decision) -> CellChange:

@@ -31,6 +31,10 @@ class ReadableRecord(Protocol):
     def sources(self) -> Sequence[Source]:
         """What the sources of earlier imports said last."""
 
+    @property
+    def conflicts(self) -> Sequence[str]:
+        """The fields about which people are asked."""
+
 
 class ReadableReplica(Protocol):
     """The part of a replica that an export needs."""

@@ -6,22 +6,13 @@ from itertools import pairwise
 from crdt_sync.records.text_diff import WORD, Comparing, Replacement, differences, words_changed
 
 
-def merged_text(base: str, ours: str, theirs: str, comparing: Comparing | None = None) -> str:
-    """`ours` with what changed from `base` to `theirs`, as it merges between devices; what both changed alike is
-    changed once.
-
-    `comparing` bounds the work, see `differences`: the result is coarse where it was used up.
-    """
-    return with_changes(base, differences(base, ours, comparing), differences(base, theirs, comparing))
-
-
 def cleanly_merged_text(base: str, ours: str, theirs: str, comparing: Comparing | None = None) -> str | None:
     """`ours` with what changed from `base` to `theirs`; None where the two changed the same place.
 
     Two changes are of different places where a word that neither changed, or the end of a line, is between them; so is
     what `ours` only adds, between a word that stays and what changed. Few words that stay between many that change are
-    of one place with these: a sentence that was written anew may have a word in common with the old one. `comparing` is
-    as in `merged_text`.
+    of one place with these: a sentence that was written anew may have a word in common with the old one. `comparing`
+    bounds the work, see `differences`: the result is coarse where it was used up.
     """
     mine, wanted = differences(base, ours, comparing), differences(base, theirs, comparing)
     rest = [change for change in wanted if change not in mine]
@@ -38,7 +29,7 @@ def cleanly_merged_text(base: str, ours: str, theirs: str, comparing: Comparing 
 
 
 def with_changes(base: str, ours: Sequence[Replacement], theirs: Sequence[Replacement]) -> str:
-    """`base` with the changes of both; see `merged_text`."""
+    """`base` with the changes of both; what both changed alike is changed once."""
     wanted = [change for change in theirs if change not in ours]
     kept = bytearray(b"\x01") * len(base)
     inserted: dict[int, str] = {}

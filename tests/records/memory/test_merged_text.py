@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crdt_sync.records.memory.merged_text import cleanly_merged_text, merged_text
+from crdt_sync.records.memory.merged_text import cleanly_merged_text, with_changes
+from crdt_sync.records.text_diff import differences
 
 
 @pytest.mark.parametrize(
@@ -73,4 +74,5 @@ def typed_runs(text: str) -> list[str]:
 
 def test_a_merge_of_whatever_words_would_be_seen_to_cut_up_what_was_typed():
     base, ours = "alter Text komplett", "M1 M2 M3 M4"
-    assert typed_runs(merged_text(base, ours, "Ganz anderer Inhalt")) != typed_runs(ours)
+    merged = with_changes(base, differences(base, ours), differences(base, "Ganz anderer Inhalt"))
+    assert typed_runs(merged) != typed_runs(ours)
