@@ -286,9 +286,8 @@ class Acceptor(Session):
         else:
             self.cursor = self._told = cursor
             self.state = State.CATCHING_UP
-            self._serve_changes(
-                limits.FRAME_BYTES_TARGET
-            )  # with the welcome, so that nothing changed costs one round trip
+            # With the welcome, so that nothing changed costs one round trip.
+            self._serve_changes(limits.FRAME_BYTES_TARGET)
 
     def _on_terms(self, terms: Terms, now: int) -> None:
         if self._agreed:

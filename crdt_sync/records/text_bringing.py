@@ -23,7 +23,6 @@ def bring_text(
     """
     root = source_text_root(account, field)
     own = _held(document, root)
-    waits = any(source_text_root(each.account, field) == root for each in _texts(document)[field].waiting)
     if said is None or (base is not None and base != own):
         write_down(document, field)
     if said is None:
@@ -31,11 +30,16 @@ def bring_text(
         return
     begun = {} if base is None or base == own else {root: base}
     # What waits already is compared with the same words as before, whatever of it is news.
-    if not apart and not (waits and base is None) and _will_show(document, account, field, said, begun) != text:
+    stays = apart or (base is None and _waits(document, account, field))
+    if not stays and _will_show(document, account, field, said, begun) != text:
         write_down(document, field)
         write_once(document, partial(_write, field=field, text=text, own={root: said}))
     elif begun:
         write_once(document, partial(_write, field=field, text=_held(document, f"t.{field}"), own=begun))
+
+
+def _waits(document: Document, account: str, field: str) -> bool:
+    return any(memory.account == account for memory in _texts(document)[field].waiting)
 
 
 def _will_show(document: Document, account: str, field: str, said: str, written: dict[str, str]) -> str:
@@ -52,9 +56,7 @@ def write_down(document: Document, field: str, *, waiting: bool = False) -> None
     if not sources_of(document):
         return
     shown = _texts(document)[field]
-    for (
-        step
-    ) in shown.steps:  # one after the other: a device that knows of fewer sources begins with the same operations
+    for step in shown.steps:  # by one writer each: who knows of fewer sources begins with the same operations
         if _held(document, step.root) != step.own or _held(document, f"t.{field}") != step.text:
             write_once(document, partial(_write, field=field, text=step.text, own={step.root: step.own}))
     if waiting and shown.waiting:

@@ -21,14 +21,10 @@ from crdt_sync.records.memory.sources import Source, actor_of, is_apart, mark, t
 from crdt_sync.records.text_diff import Comparing, Replacement, common_length, differences
 from crdt_sync.records.values import canonical
 
-MIXED_LENGTH_MAX = (
-    8 * SOURCE_TEXT_BYTES_MAX
-)  # characters; what is longer is shown as it is, and the source's text waits
+MIXED_LENGTH_MAX = 8 * SOURCE_TEXT_BYTES_MAX  # characters; beside what is longer the source's text waits
 _PAIRS_A_CHARACTER = 16  # as long as it takes to look at these, a character takes to be compared at all
 VERSIONS_JOINED_MAX = 4  # first texts that stand one after the other and are told apart again
-PAIRS_OF_RECORD_MAX = (
-    2_000_000  # see `text_diff`: some 0.2 s of reading one record, shared by its texts, whoever wrote it
-)
+PAIRS_OF_RECORD_MAX = 2_000_000  # see `text_diff`; shared by the texts of a record, whoever wrote it
 
 
 class Said(NamedTuple):
