@@ -33,11 +33,15 @@ from typing import Literal
 
 from crdt_sync.exchange.changes import LogEntry, as_text, log_entries, members, single_value
 from crdt_sync.exchange.table import MISSING, Cell, Missing
+from crdt_sync.exchange.text_base import text_base
 from crdt_sync.records.comparing import identity, same_form
+from crdt_sync.records.entries import Doubt
 from crdt_sync.records.field_values import normalise
 from crdt_sync.records.imported import ImportedChange
 from crdt_sync.records.memory.merged_text import cleanly_merged_text
 from crdt_sync.records.memory.sources import (
+    SEEN,
+    TEXTS_BEFORE_MAX,
     Source,
     account_of,
     counter_said,
@@ -49,6 +53,7 @@ from crdt_sync.records.memory.sources import (
     share_is_unknown,
     text_mark,
     text_said,
+    texts_before,
     whole_text,
 )
 from crdt_sync.records.memory.versions import says_same
@@ -123,6 +128,22 @@ class Memory:
         held = [said_of(spec, values[field]) for values in formerly.values if field in values]
         return [*held, *formerly.replaced.get(field, ())]
 
+    def held(self, field: str, spec: FieldSpec, text: str) -> bool:
+        """Whether a text is what the field held before, or what a source is remembered to have said of it."""
+        if self.base(field) is not MISSING:
+            return False
+        was = (len(text), mark(text, 0))
+        return any(was in texts_before(each) for each in _of(self.others, field)) or any(
+            same(each, mark_text(text)) for each in self.former(field, spec)
+        )
+
+    def texts_before(self, field: str, spec: FieldSpec, present: str) -> tuple[list[str], bool]:
+        """Texts that the field held before, and whether sources said no others: of more than they keep nobody knows."""
+        texts = [text for each in self.former(field, spec) if (text := whole_text(each)) is not None]
+        known = {(len(text), mark(text, 0)) for text in (*texts, present)}
+        said = [texts_before(each) for each in _of(self.others, field)]
+        return texts, all(len(was) < TEXTS_BEFORE_MAX and known.issuperset(was) for was in said)
+
     def never_changed(self, field: str) -> bool:
         """Whether any export said what the field holds now: then another value is an edit of the export."""
         asked = self.exported and not self.told(field)
@@ -131,6 +152,30 @@ class Memory:
     def agreed_with(self, field: str) -> bool:
         """Whether a person wrote what the field holds, and other sources alone said the same."""
         return self.base(field) is MISSING and field in self.formerly().by_people
+
+    def takes_place(self, field: str, held: object) -> bool:
+        """Whether the field shows what a source says of it, a mark, so that news of the table take its place."""
+        return any(same(text_mark(each), held) for each in self.said(field)) and self._is_newer(field)
+
+    def takes_place_of_count(self, field: str, held: object) -> bool:
+        """The same of a number to which a field is counted."""
+        return any(_equal(counter_said(each), held) for each in self.said(field)) and self._is_newer(field)
+
+    def _is_newer(self, field: str) -> bool:
+        return not self.agreed_with(field) and not self.may_be_older(field)
+
+    def may_be_older(self, field: str) -> bool:
+        """Whether the table may be an export from before other sources said last what they say of the field."""
+        if not self.unknown or self.base(field) is not MISSING:
+            return False
+        said = [each for each in self.others if field in each]
+        return len(said) > 1 or any(each.get(SEEN) for each in said)
+
+    def doubt(self, field: str) -> Doubt:
+        """What a value that is kept beside that of the field may be, of an export of which nothing is known."""
+        if not self.unknown or self.base(field) is not MISSING:
+            return None
+        return "perhaps old" if self.may_be_older(field) and not self.formerly().values else "unsure"
 
     def removed(self, field: str) -> set[str]:
         """The members that were in a set before and are not now, in canonical form, likewise."""
@@ -285,7 +330,7 @@ def _single(field: str, spec: FieldSpec, value: object, now: object | Missing, m
     new_to_us = not told
     held = None if now is MISSING else mark(now)
     equal = now is not MISSING and same(now, carrier)
-    said_by_any = any(same(each, held) for each in memory.said(field)) and not memory.agreed_with(field)
+    said_by_any = memory.takes_place(field, held)
     free = said_by_any or (held is None and not any(each is not None for each in told))
     if not equal and not said_by_any and any(same(each, said) for each in memory.former(field, spec)):
         return Decision("unchanged", (), said, carrier, new_to_us)
@@ -296,8 +341,7 @@ def _single(field: str, spec: FieldSpec, value: object, now: object | Missing, m
     if not equal and (free or memory.never_changed(field)):
         write = ImportedChange("write", field, value, replaced=replaced)
         return Decision("written", (write,), said, carrier, new_to_us)
-    unsure = memory.unknown and memory.base(field) is MISSING
-    beside = ImportedChange("beside", field, value, replaced=replaced, unsure=unsure)
+    beside = ImportedChange("beside", field, value, replaced=replaced, doubt=memory.doubt(field))
     if alike and replaced is not None:
         return Decision("unchanged", (beside,), said, carrier, new_to_us)
     if alike:
@@ -330,18 +374,19 @@ def _text(field: str, spec: FieldSpec, text: str, now: object | Missing, memory:
         merged, edited_from = present, text
     elif present == text:
         merged, edited_from = text, text if edited_from is None else edited_from
-    elif any(same(text_mark(each), mark_text(present)) for each in memory.said(field)) and not memory.agreed_with(
-        field
-    ):
+    elif memory.takes_place(field, mark_text(present)):
         merged, edited_from = text, present
-    elif any(same(each, said) for each in memory.former(field, spec)):
+    elif memory.held(field, spec, text):
         merged, edited_from = present, text
     elif not present and not told:
         merged, edited_from = text, ""
     elif edited_from is not None:
-        clean = cleanly_merged_text(edited_from, present, text)
-        apart = clean is None
-        merged = present if clean is None else clean
+        merged, apart = _merged(edited_from, present, text)
+    elif memory.may_be_older(field) and not memory.agreed_with(field):
+        before, known = memory.texts_before(field, spec, present)
+        edited_from = text_base(text, present, before, known=known)
+        merged, apart = (present, True) if edited_from is None else _merged(edited_from, present, text)
+        edited_from = edited_from or ""
     else:
         return Decision("both_changed", wanted=text, new_to_us=not told)
     remembered = text_said(text, (memory.share or {}).get(field))
@@ -356,6 +401,12 @@ def _text(field: str, spec: FieldSpec, text: str, now: object | Missing, memory:
     changes = (ImportedChange("replace", field, merged, said=whole, edited_from=base, apart=apart),)
     outcome: Outcome = "both_changed" if apart else "written" if merged != present else "unchanged"
     return Decision(outcome, changes, remembered, text, not told)
+
+
+def _merged(base: str, present: str, text: str) -> tuple[str, bool]:
+    """What is shown of a text that both have edited, and whether the table's is apart from that."""
+    clean = cleanly_merged_text(base, present, text)
+    return (present, True) if clean is None else (clean, False)
 
 
 def _counter(field: str, spec: FieldSpec, number: object, now: object | Missing, memory: Memory) -> Decision:
@@ -380,7 +431,7 @@ def _counter(field: str, spec: FieldSpec, number: object, now: object | Missing,
         share = _plus(counted, number, before)
     elif _equal(held, number):
         share = _plus(counted, 0, 0)
-    elif any(_equal(counter_said(each), held) for each in memory.said(field)) and not memory.agreed_with(field):
+    elif memory.takes_place_of_count(field, held):
         share = _plus(counted, number, held)
     elif any(_equal(counter_said(each), number) for each in memory.former(field, spec)):
         share = _plus(counted, 0, 0)

@@ -6,7 +6,7 @@ All replicas hold the same set of entries in some order; the one shown must depe
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any, Literal, TypeGuard
 
 from crdt_sync.records.comparing import identity
 from crdt_sync.records.values import canonical
@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from crdt_sync.records.field_settings import FieldSettings
 
 Entry = list[Any]  # [value, stamp, actor, ...]: what newer versions may append is kept
-UNSURE = "unsure"
+Doubt = Literal["unsure", "perhaps old"] | None
 """Fourth in an entry of a value: what an export says of which the importing device did not know what it was edited
-from, beside what people wrote. It may be no edit at all, so whatever else people edited is shown before it."""
+from, beside what is shown. It may be no edit at all, so whatever else people edited is shown before it; and what tables
+say, where it may be from before they said so."""
 FIRST = "first"  # fourth in a log entry that was the first content of a record: equal ones are one
 Age = Callable[[Entry], tuple[bool, int]]
 """Of entries of one stamp, which imports write, those that people edited in exports come first, then the last said."""
@@ -110,9 +111,10 @@ def timeline(entries: list[Entry], name: Callable[[Entry], str]) -> list[dict[st
     return [{"value": entry[0], "at": entry[1], "by": name(entry)} for entry in shown.values()]
 
 
-def is_unsure(entry: Entry) -> bool:
-    """Whether nobody knew what the value was edited from, see `UNSURE`."""
-    return len(entry) > 3 and bool(entry[3] == UNSURE)
+def doubt_of(entry: Entry) -> Doubt:
+    """What nobody knew of the value, see `Doubt`."""
+    fourth = entry[3] if len(entry) > 3 else None
+    return fourth if fourth in ("unsure", "perhaps old") else None
 
 
 def _is_first(entry: Entry) -> bool:

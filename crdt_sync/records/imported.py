@@ -15,7 +15,7 @@ from crdt_sync.limits import STAMP_MAX
 from crdt_sync.records.deleted import is_deleted
 from crdt_sync.records.document import Document
 from crdt_sync.records.editor import check_actor
-from crdt_sync.records.entries import UNSURE, is_entry, well_formed
+from crdt_sync.records.entries import Doubt, is_entry, well_formed
 from crdt_sync.records.field_values import normalise
 from crdt_sync.records.member_keys import is_imported, member_key, member_of, source_of
 from crdt_sync.records.memory.beginnings import met
@@ -61,7 +61,7 @@ class ImportedChange:
     edited_from: str | None = None  # of a text, where that is not what its source said before
     apart: bool = False
     replaced: Replaced | None = None  # what people edited in an export, where that may not have arrived yet
-    unsure: bool = False  # of `beside`: nobody knows whether people edited it, see `UNSURE`
+    doubt: Doubt = None  # of `beside`: nobody knows whether people edited it
 
 
 def bring(document: Document, schema: Schema, source: str, changes: Sequence[ImportedChange]) -> None:
@@ -94,7 +94,7 @@ class _Checked:
     edited_from: str | None
     apart: bool
     replaced: tuple[Replaced, ...]
-    unsure: bool
+    doubt: Doubt
 
 
 def _checked(schema: Schema, change: ImportedChange) -> _Checked:
@@ -122,7 +122,7 @@ def _checked(schema: Schema, change: ImportedChange) -> _Checked:
         change.edited_from,
         change.apart,
         replaced,
-        change.unsure,
+        change.doubt,
     )
 
 
@@ -172,7 +172,7 @@ def _write_entry(document: Document, transaction: "YrsTransaction", change: _Che
             array.remove_range(transaction, index, 1)
             superseded += well_formed([entry])
     if change.operation != "agree":
-        more = [UNSURE] if change.unsure else fourth(change.carrier, superseded, change.replaced)
+        more = [change.doubt] if change.doubt else fourth(change.carrier, superseded, change.replaced)
         array.insert(transaction, array.len(transaction), [change.carrier, *own, *more])
 
 

@@ -31,10 +31,13 @@ def bring_text(
     begun = {} if base is None or base == own else {root: base}
     # What waits already is compared with the same words as before, whatever of it is news.
     stays = apart or (base is None and _waits(document, account, field))
-    if not stays and _will_show(document, account, field, said, begun) != text:
+    if (apart or not stays) and _will_show(document, account, field, said, begun) != text:
+        # Beside what the source says now, first texts that stand one after the other may not be told apart any more.
         write_down(document, field)
-        write_once(document, partial(_write, field=field, text=text, own={root: said}))
-    elif begun:
+        if not apart:
+            write_once(document, partial(_write, field=field, text=text, own={root: said}))
+            return
+    if begun:
         write_once(document, partial(_write, field=field, text=_held(document, f"t.{field}"), own=begun))
 
 

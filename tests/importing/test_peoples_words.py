@@ -75,6 +75,14 @@ REPEATED_AND_NEWS_ELSEWHERE = [
     ("table", 1, ("crm", {**SAYS_NOTHING, "city": "news"})),
     ("table", 0, ("crm", {**SAYS_NOTHING, "city": "as before"})),
 ]
+BEGUN_FROM_TWO_VERSIONS = [
+    ("type", 0, "notes"),
+    ("table", 0, ("crm", SAYS_NOTHING)),
+    ("table", 1, ("crm", {**SAYS_NOTHING, "notes": "news"})),
+    ("table", 1, ("shop", {**SAYS_NOTHING, "notes": "news"})),
+    ("meet", 0, None),
+    ("table", 0, ("crm", {**SAYS_NOTHING, "notes": "news"})),
+]
 OTHER_EXPORTS = [
     ["record column", "record column"],  # neither is known where they are imported
     ["for editing", None, "record column"],  # what was typed in between is not known there either
@@ -302,6 +310,7 @@ def play(steps, **options) -> Office:
 @example(TWO_EXPORTS)
 @example(EDITED_BESIDE_ANOTHER_EXPORT)
 @example(REPEATED_AND_NEWS_ELSEWHERE)
+@example(BEGUN_FROM_TWO_VERSIONS)
 def test_what_a_person_wrote_is_shown_or_listed_and_what_a_report_says_is_so(steps):
     play(steps)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
-from crdt_sync.records.entries import Entry, is_unsure
+from crdt_sync.records.entries import Entry, doubt_of
 from crdt_sync.records.memory.sources import (
     IMPORTED,
     Source,
@@ -123,7 +123,13 @@ class MemoryIndex:
         says; and when its source said this last, -1 where no memory says so, or nobody knew whether it was edited."""
         if entry[1] != IMPORTED:
             return False, -1
-        return entry[2] in self._edits, -1 if is_unsure(entry) else self._said_at(entry, field)
+        match doubt_of(entry):
+            case "perhaps old":
+                return False, -1
+            case "unsure":
+                return entry[2] in self._edits, -1
+            case None:
+                return entry[2] in self._edits, self._said_at(entry, field)
 
     def _said_at(self, entry: Entry, field: str) -> int:
         if not isinstance(entry[0], _SCALARS):
