@@ -21,9 +21,9 @@ from typing import Any
 
 from crdt_sync.errors import UsageError
 from crdt_sync.exchange.guarded_tables import GUARDED_BASE
+from crdt_sync.exchange.row_memory import said_of
 from crdt_sync.exchange.source_name import given_source
 from crdt_sync.exchange.table import BASE_HEADER, MISSING, Cell, Row, RowError, Table
-from crdt_sync.exchange.three_way import said_of
 from crdt_sync.ids import collection_of, is_record
 from crdt_sync.limits import BASE_BYTES_MAX, BASE_LENGTH_MAX, STAMP_MAX
 from crdt_sync.records.memory.sources import edits_of_based, mark_text, parse_source, whole_text

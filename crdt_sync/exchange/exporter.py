@@ -17,9 +17,9 @@ from crdt_sync.exchange.exports import Exports, Note
 from crdt_sync.exchange.guard import is_formula
 from crdt_sync.exchange.mapping import header_of
 from crdt_sync.exchange.port import ReadableRecord, ReadableReplica
+from crdt_sync.exchange.row_memory import said_of
 from crdt_sync.exchange.source_name import source_name
 from crdt_sync.exchange.table import BASE_HEADER, TableFormat
-from crdt_sync.exchange.three_way import said_of
 from crdt_sync.exchange.workbook import write_workbook
 from crdt_sync.limits import TABLE_FAILURES_KEPT_MAX
 from crdt_sync.records.schema import FieldSpec, Schema

@@ -20,8 +20,9 @@ from crdt_sync.exchange.exports import Export, Remembered
 from crdt_sync.exchange.interpretation import Interpretation
 from crdt_sync.exchange.names import is_name
 from crdt_sync.exchange.port import ReadableRecord
+from crdt_sync.exchange.row_memory import Memory, said_of
 from crdt_sync.exchange.table import MISSING, Cell, Row, Table
-from crdt_sync.exchange.three_way import Memory, decide, said_of
+from crdt_sync.exchange.three_way import decide
 from crdt_sync.ids import collection_of, is_made, is_record
 from crdt_sync.records.memory.sources import counter_said, is_edits, text_mark
 from crdt_sync.records.schema import FieldSpec

@@ -7,8 +7,9 @@ from crdt_sync.errors import InvalidValue
 from crdt_sync.exchange.conventions import FOUND_OUT, Conventions
 from crdt_sync.exchange.interpretation import ColumnForm, Interpretation
 from crdt_sync.exchange.mapping import match_columns
+from crdt_sync.exchange.row_memory import Memory
 from crdt_sync.exchange.table import MISSING, BrokenCell, Cell, RowError, Shown, Table, TableForm
-from crdt_sync.exchange.three_way import Memory, decide
+from crdt_sync.exchange.three_way import decide
 from crdt_sync.records.schema import Schema
 
 _SAMPLES = 3

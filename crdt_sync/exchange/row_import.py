@@ -15,9 +15,10 @@ from crdt_sync.exchange.lost_digits import only_lost_digits
 from crdt_sync.exchange.own_rows import OwnRows
 from crdt_sync.exchange.port import ReadableRecord, WritableReplica, find_record
 from crdt_sync.exchange.record_key import RecordKeys
+from crdt_sync.exchange.row_memory import Memory, said_of
 from crdt_sync.exchange.suspects import LookAlikes
 from crdt_sync.exchange.table import MISSING, Cell, Row, RowError
-from crdt_sync.exchange.three_way import Decision, Memory, decide, said_of, said_since
+from crdt_sync.exchange.three_way import Decision, decide, said_since
 from crdt_sync.ids import collection_of, is_made
 from crdt_sync.records.memory.sources import (
     EDITED,

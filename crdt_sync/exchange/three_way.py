@@ -26,22 +26,20 @@ is not kept, but reported at each import until both agree.
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
 
 from crdt_sync.exchange.changes import LogEntry, as_text, log_entries, members, single_value
+from crdt_sync.exchange.row_memory import Memory, equal_numbers, sorted_marks
 from crdt_sync.exchange.table import MISSING, Cell, Missing
 from crdt_sync.exchange.text_base import text_base
 from crdt_sync.records.comparing import identity, same_form
-from crdt_sync.records.entries import Doubt
 from crdt_sync.records.field_values import normalise
 from crdt_sync.records.imported import ImportedChange
 from crdt_sync.records.memory.merged_text import cleanly_merged_text
 from crdt_sync.records.memory.sources import (
-    SEEN,
-    TEXTS_BEFORE_MAX,
     Source,
     account_of,
     counter_said,
@@ -53,157 +51,14 @@ from crdt_sync.records.memory.sources import (
     share_is_unknown,
     text_mark,
     text_said,
-    texts_before,
     whole_text,
 )
 from crdt_sync.records.memory.versions import says_same
-from crdt_sync.records.replaced import Replaced
 from crdt_sync.records.roots import Layout
 from crdt_sync.records.schema import FieldSpec
 from crdt_sync.records.values import Carrier, canonical, exact_sum
-from crdt_sync.replica.former import Former
 
 Outcome = Literal["written", "unchanged", "both_changed", "older", "emptied"]
-Said = Mapping[str, object]
-
-
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """What was said before of one record: by the source itself, the newest first, and by other sources.
-
-    `heard` is what exports of this device wrote, and what people edited in exports, where the table is none of them.
-    `share` is what the record holds for the source now, of its counters. `formerly` finds out what fields held before,
-    but of the `natural` key: a key that somebody left is not theirs any more. `exported` tells that the table names the
-    record by an id that nobody chooses, so that it began as an export; `edited` that it is one, so that its news are
-    what people wrote; `unknown` that it is one of another device, of which nothing more is known. `carried` is the
-    stamp of an export that says itself what it was edited from, the last of `own`: that may not have arrived here, and
-    whoever removed a member of a set removed it, whoever had added it.
-
-    A table and what people edited in an export of its name are one account, see `records.memory.sources`: `share` is
-    its share, `beside` what the rest of it said last, and `since` what of that was said after `own`.
-
-    An export that does not say itself what it was edited from may be one that another device wrote later, under the
-    same name: `later` is above 0 where its cells rather say what is shown by now, below where they do not.
-
-    Of versions that were imported without knowing of each other, all that they said is no news, unless the `newest`
-    alone is compared with: then what an older one says, which is not shown, takes the place of that.
-    """
-
-    own: Sequence[Said] = ()
-    others: Sequence[Said] = ()
-    heard: Sequence[Said] = ()
-    share: Said | None = None
-    formerly: Callable[[], Former] = Former
-    natural: frozenset[str] = frozenset()
-    exported: bool = False
-    edited: bool = False
-    unknown: bool = False
-    carried: int | None = None
-    beside: Said = field(default_factory=dict)
-    since: Said = field(default_factory=dict)
-    later: int = 0
-    newest: bool = False
-
-    def told(self, field: str) -> list[object]:
-        """What is no news of the field: said by the source itself, or if it said nothing, by any, or in exports."""
-        return self.said(field) + self.exported_of(field)
-
-    def repeated(self, field: str) -> list[object]:
-        """What a cell says again that is no news: of these, where they differ, what was said last or any."""
-        return self.said(field)[:1] if self.newest and self.base(field) is not MISSING else self.said(field)
-
-    def said(self, field: str) -> list[object]:
-        """What sources said of the field, likewise: where it holds that, the table's news take its place."""
-        return _of(self.own, field) or _of(self.others, field)
-
-    def exported_of(self, field: str) -> list[object]:
-        """What exports said of the field, and people who edited them; not asked where the source said something."""
-        return [] if self.base(field) is not MISSING else _of(self.heard, field)
-
-    def former(self, field: str, spec: FieldSpec) -> list[object]:
-        """What the field held before, as a source would say it; not asked where the source itself said something."""
-        if field in self.natural or self.base(field) is not MISSING:
-            return []
-        formerly = self.formerly()
-        held = [said_of(spec, values[field]) for values in formerly.values if field in values]
-        return [*held, *formerly.replaced.get(field, ())]
-
-    def held(self, field: str, spec: FieldSpec, text: str) -> bool:
-        """Whether a text is what the field held before, or what a source is remembered to have said of it."""
-        if self.base(field) is not MISSING:
-            return False
-        was = (len(text), mark(text, 0))
-        return any(was in texts_before(each) for each in _of(self.others, field)) or any(
-            same(each, mark_text(text)) for each in self.former(field, spec)
-        )
-
-    def texts_before(self, field: str, spec: FieldSpec, present: str) -> tuple[list[str], bool]:
-        """Texts that the field held before, and whether sources said no others: of more than they keep nobody knows."""
-        texts = [text for each in self.former(field, spec) if (text := whole_text(each)) is not None]
-        known = {(len(text), mark(text, 0)) for text in (*texts, present)}
-        said = [texts_before(each) for each in _of(self.others, field)]
-        return texts, all(len(was) < TEXTS_BEFORE_MAX and known.issuperset(was) for was in said)
-
-    def never_changed(self, field: str) -> bool:
-        """Whether any export said what the field holds now: then another value is an edit of the export."""
-        asked = self.exported and not self.told(field)
-        return asked and field in self.formerly().written_once
-
-    def agreed_with(self, field: str) -> bool:
-        """Whether a person wrote what the field holds, and other sources alone said the same."""
-        return self.base(field) is MISSING and field in self.formerly().by_people
-
-    def takes_place(self, field: str, held: object) -> bool:
-        """Whether the field shows what a source says of it, a mark, so that news of the table take its place."""
-        return any(same(text_mark(each), held) for each in self.said(field)) and self._is_newer(field)
-
-    def takes_place_of_count(self, field: str, held: object) -> bool:
-        """The same of a number to which a field is counted."""
-        return any(_equal(counter_said(each), held) for each in self.said(field)) and self._is_newer(field)
-
-    def _is_newer(self, field: str) -> bool:
-        return not self.agreed_with(field) and not self.may_be_older(field)
-
-    def may_be_older(self, field: str) -> bool:
-        """Whether the table may be an export from before other sources said last what they say of the field."""
-        if not self.unknown or self.base(field) is not MISSING:
-            return False
-        said = [each for each in self.others if field in each]
-        return len(said) > 1 or any(each.get(SEEN) for each in said)
-
-    def doubt(self, field: str) -> Doubt:
-        """What a value that is kept beside that of the field may be, of an export of which nothing is known."""
-        if not self.unknown or self.base(field) is not MISSING:
-            return None
-        return "perhaps old" if self.may_be_older(field) and not self.formerly().values else "unsure"
-
-    def removed(self, field: str) -> set[str]:
-        """The members that were in a set before and are not now, in canonical form, likewise."""
-        return set() if self.base(field) is not MISSING else (self.formerly().removed or {}).get(field, set())
-
-    def replaced(self, field: str) -> Replaced | None:
-        """What people edited in the table, if it says that; that it is held here tells not that it is what arrived."""
-        if self.carried is None or field not in self.own[-1]:
-            return None
-        return self.own[-1][field], self.carried
-
-    def may_be_counted(self, field: str, number: object, before: object, held: object) -> bool:
-        """Whether a number may have been exported later than `before`, so that the difference is here already."""
-        if self.carried is not None or not (self.edited or self.unknown):
-            return False
-        if self.later:
-            return self.later > 0
-        numbers = [*(values.get(field, 0) for values in self.formerly().values), held]
-        last = next((at for at in reversed(range(len(numbers))) if _equal(numbers[at], before)), len(numbers) - 2)
-        return any(_equal(each, number) for each in numbers[last + 1 :])
-
-    def base(self, field: str) -> object | Missing:
-        """What the source itself said last."""
-        return next((said[field] for said in self.own if field in said), MISSING)
-
-    def before(self, field: str) -> object | Missing:
-        """The same, or where it said nothing, the rest of its account."""
-        return self.beside.get(field, MISSING) if (said := self.base(field)) is MISSING else said
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,7 +144,7 @@ def _empty(field: str, spec: FieldSpec, now: object | Missing, memory: Memory, *
 
 
 def _says_a_count(number: object) -> bool:
-    return number is not None and not _equal(number, 0)
+    return number is not None and not equal_numbers(number, 0)
 
 
 def said_since(field: str, decision: Decision, source: str, sources: Sequence[Source], stamp: int) -> int | None:
@@ -301,22 +156,6 @@ def said_since(field: str, decision: Decision, source: str, sources: Sequence[So
     if last is None or last.stamp <= stamp or not (decision.changes or decision.said is not MISSING):
         return None
     return None if decision.said is not MISSING and says_same(decision.said, last.said[field]) else last.stamp
-
-
-def said_of(spec: FieldSpec, carrier: object) -> object:
-    """What a table says in which the field is written as it is now, None where it holds nothing: an export's memory."""
-    match spec.rules.layout:
-        case Layout.TEXT:
-            return mark_text("" if carrier is None else str(carrier))
-        case Layout.COUNTS:
-            return {"=": 0 if carrier is None else carrier, "+": 0}
-        case Layout.MEMBERS:
-            return _sorted([mark(member) for member in carrier]) if isinstance(carrier, list) else []
-        case Layout.LOG:
-            entries = carrier if isinstance(carrier, list) else []
-            return _sorted([mark_entry(entry["value"], entry["at"], entry["by"]) for entry in entries])
-        case Layout.ENTRIES:
-            return mark(carrier)
 
 
 def _single(field: str, spec: FieldSpec, value: object, now: object | Missing, memory: Memory) -> Decision:
@@ -420,20 +259,20 @@ def _counter(field: str, spec: FieldSpec, number: object, now: object | Missing,
             counter_said(said[field]) for said in memory.own if field in said and not share_is_unknown(said[field])
         ]
         before = known[0] if known else before
-    if any(_equal(counter_said(each), number) for each in memory.repeated(field)) and not (unknown and known):
+    if any(equal_numbers(counter_said(each), number) for each in memory.repeated(field)) and not (unknown and known):
         return Decision("unchanged", wanted=number)
-    alike = _equal(counter_said(memory.since.get(field)), number)  # what both changed alike is counted once
-    if alike or any(_equal(counter_said(each), number) for each in memory.exported_of(field)):
+    alike = equal_numbers(counter_said(memory.since.get(field)), number)  # what both changed alike is counted once
+    if alike or any(equal_numbers(counter_said(each), number) for each in memory.exported_of(field)):
         share = _plus(counted, 0, 0)
     elif before is not None and not unknown and memory.may_be_counted(field, number, before, held):
         return Decision("both_changed", (), {"=": number, "+": counted}, number, not told)
     elif before is not None:
         share = _plus(counted, number, before)
-    elif _equal(held, number):
+    elif equal_numbers(held, number):
         share = _plus(counted, 0, 0)
     elif memory.takes_place_of_count(field, held):
         share = _plus(counted, number, held)
-    elif any(_equal(counter_said(each), number) for each in memory.former(field, spec)):
+    elif any(equal_numbers(counter_said(each), number) for each in memory.former(field, spec)):
         share = _plus(counted, 0, 0)
     elif now is MISSING:
         share = _plus(counted, number, held)
@@ -467,7 +306,7 @@ def _set(field: str, spec: FieldSpec, wanted: list[object], now: object | Missin
     drop = memory.edited
     changes += [ImportedChange("drop" if drop else "remove", field, member) for member in removed]
     # What the record holds for the source goes by the form in which the source said it first.
-    said = _sorted([before.get(key, mark(carrier)) for key, (_, carrier) in by_key.items()])
+    said = sorted_marks([before.get(key, mark(carrier)) for key, (_, carrier) in by_key.items()])
     if any(same(each, said) for each in memory.repeated(field)):
         return Decision("unchanged", wanted=carriers)
     unseen = [before[key] for key in sorted(before.keys() - by_key.keys() - present.keys())] if drop else []
@@ -508,15 +347,11 @@ def _log(field: str, spec: FieldSpec, wanted: list[LogEntry], now: object | Miss
             pass
         else:
             changes.append(ImportedChange("append", field, value, at, by, count if by is None else 0))
-    said = _sorted(marks_now)
+    said = sorted_marks(marks_now)
     if any(same(each, said) for each in memory.repeated(field)):
         return Decision("unchanged", wanted=said)
     carriers = [normalise(field, spec, entry[0]) for entry in wanted]
     return Decision("written" if changes else "unchanged", tuple(changes), said, carriers, not told)
-
-
-def _of(memories: Sequence[Said], field: str) -> list[object]:
-    return [said[field] for said in memories if field in said]
 
 
 def _key(marked: object) -> str:
@@ -528,14 +363,6 @@ def _member_key(marked: object, spec: FieldSpec, keys: Mapping[str, str]) -> str
     if isinstance(marked, str) and not marked.startswith("#"):
         return identity(marked.removeprefix("="), spec)
     return keys.get(_key(marked), _key(marked))
-
-
-def _sorted(marks: list[object]) -> list[object]:
-    return sorted(marks, key=_key)
-
-
-def _equal(one: object, other: object) -> bool:
-    return one is not None and other is not None and Decimal(str(one)) == Decimal(str(other))
 
 
 def _plus(share: object, number: object, before: object) -> Decimal:

@@ -60,8 +60,7 @@ def version_conflicts(record: Held, schema: "Schema | None") -> list[Conflict]:
         if waiting := record.text[field].waiting if _is_text(field, record, schema) else ():
             entries = found.setdefault(field, (PLAIN[Layout.TEXT].name, []))[1]
             told = {(entry.value, entry.actor) for entry in entries}
-            # Of what people wrote no time is known.
-            beside = [ConflictEntry(record.text[field].text, None, PEOPLE, True), *map(partial(_said, field), waiting)]
+            beside = [_shown_text(field, record), *map(partial(_said, field), waiting)]
             entries += [entry for entry in beside if (entry.value, entry.actor) not in told]
     for field, opposed in _removed_unseen(record, schema).items():
         found.setdefault(field, (PLAIN[Layout.MEMBERS].name, opposed))
@@ -115,6 +114,16 @@ def _entries(
         ConflictEntry(_value(layout, version.said[field], held), version.stamp, f"import {version.name}", False)
         for version in (versions if len(versions) > 1 else ())
     ]
+
+
+def _shown_text(field: str, record: Held) -> ConflictEntry:
+    """What a text shows, by the source that says just that, or by people: of what they wrote no time is known."""
+    text = record.text[field].text
+    said = [each for each in record.memories.said_of(field) if text_of(each.said[field]) == text]
+    if not said:
+        return ConflictEntry(text, None, PEOPLE, True)
+    source = max(said, key=lambda each: each.stamp)
+    return ConflictEntry(text, source.stamp, f"import {source.name}", True)
 
 
 def _said(field: str, source: Source) -> ConflictEntry:

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crdt_sync.exchange import ExportOptions, export_table, import_table
+from crdt_sync.exchange.row_memory import Memory
 from crdt_sync.records import conflicts_of
 from tests.importing.conftest import Device, Lines, meet
 
@@ -110,7 +111,11 @@ def test_words_that_both_changed_are_both_kept(office):
     assert report.cells_both_changed == 1
     meet(anna, bert)
     for device in (anna, bert):
-        assert sorted(both(device, "notes")) == sorted(["Ruft gern an, zahlt gar nicht", NEWER["notes"]])
+        (conflict,) = conflicts_of(device.replica.document(ben(device).record), device.schema)
+        assert [(entry.value, entry.actor) for entry in conflict.entries] == [
+            (NEWER["notes"], "import customers"),
+            ("Ruft gern an, zahlt gar nicht", "import out (edited)"),
+        ]
 
 
 def test_a_value_that_was_edited_in_it_is_shown_and_the_newer_one_kept(office):
@@ -147,7 +152,7 @@ def test_a_device_that_came_later_loses_nothing_unseen(late):
     meet(anna, dora)
     for device in (anna, dora):
         assert both(device, "city") == ["Ulm", "Kiel"]
-        assert sorted(both(device, "notes")) == sorted(["Ruft sehr gern an, zahlt bar", NEWER["notes"]])
+        assert both(device, "notes") == [NEWER["notes"], "Ruft sehr gern an, zahlt bar"]
         assert shown(device)["visits"] == "8"
 
 
@@ -224,3 +229,9 @@ def test_whatever_versions_came_since_nothing_of_the_newest_is_lost_unseen(
     assert kept["city"] in ({"Mainz", before["city"]}, {"Mainz", before["city"]} - replaced)
     news = {*before["notes"].split(), *words} - {*sheet.cell("notes").split()}
     assert news <= {*" ".join(kept["notes"]).split()}
+
+
+def test_an_export_that_is_taken_for_newer_than_what_is_shown_is_noticed(office, monkeypatch):
+    monkeypatch.setattr(Memory, "may_be_older", lambda memory, field: False)
+    with pytest.raises(AssertionError):
+        test_what_nobody_edited_in_it_takes_nothing_back(office)

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from crdt_bench import people
 from crdt_sync.errors import AlreadyHere, KeyNeeded
 from crdt_sync.exchange import ExportOptions, Exports, ImportReport, Table, export_table, import_table, open_table
-from crdt_sync.exchange.three_way import Memory
+from crdt_sync.exchange.row_memory import Memory
 from crdt_sync.records import Document, parse_schema
 from crdt_sync.records.memory import memory_index
 from crdt_sync.records.memory.memories import sources_of

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crdt_sync.exchange.three_way import Memory
+from crdt_sync.exchange.row_memory import Memory
 from crdt_sync.records.memory.sources import IMPORTED, mark, same
 from tests.importing.conftest import FIELDS, Device, meet
 

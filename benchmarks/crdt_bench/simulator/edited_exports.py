@@ -23,8 +23,8 @@ from crdt_bench.simulator.lineages import dots
 from crdt_sync.errors import UsageError
 from crdt_sync.exchange import ExportOptions, Exports, Row, Table, export_table, import_table
 from crdt_sync.exchange.exports import Remembered
+from crdt_sync.exchange.row_memory import said_of
 from crdt_sync.exchange.table import BASE_HEADER, MISSING
-from crdt_sync.exchange.three_way import said_of
 from crdt_sync.records import Document, parse_schema
 from crdt_sync.records.updates import state_vector as vectors
 
