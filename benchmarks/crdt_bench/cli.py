@@ -28,6 +28,7 @@ from crdt_bench.experiments import (
     table_import,
     throughput,
     transports,
+    whole_device,
     workbook_passes,
     write_and_close,
 )
@@ -82,6 +83,7 @@ _GROWN = (grown_records.run, grown_records.Sizes(), grown_records.SMALL)
 _TRANSPORTS = (transports.run, transports.Sizes(), transports.SMALL)
 _START_UP = (start_up.run, start_up.Sizes(), start_up.SMALL)
 _INSTRUCTIONS = (instructions.run, instructions.Sizes(), instructions.SMALL)
+_DEVICE = (whole_device.run, whole_device.Sizes(), whole_device.SMALL)
 _MEMORY = (residency.run, residency.Sizes(), residency.SMALL)
 
 
@@ -108,6 +110,7 @@ _EXPERIMENTS: dict[str, tuple[str, Experiment]] = {
         _RECONNECT,
     ),
     "import": ("Import a real table of 41,188 rows.", _IMPORT),
+    "device": ("Import 200,000 rows, search 100,000 records, edit a note of 400 kB.", _DEVICE),
     "workbook": ("The passes of an import over a workbook of 20,000 rows, read once and each time.", _WORKBOOK),
     "bundles": ("Carry 10,000 records in a file: seconds to write and to apply, and its bytes.", _BUNDLES),
     "notes": (

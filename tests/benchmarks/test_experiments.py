@@ -23,6 +23,7 @@ from crdt_bench.experiments import (
     table_import,
     throughput,
     transports,
+    whole_device,
     workbook_passes,
 )
 from crdt_bench.results import Measurement, Outcome, Skipped
@@ -131,6 +132,12 @@ def test_a_workbook_is_read_once_and_each_time() -> None:
     once, each = (found[f"5 passes over 300 rows, read {how}: processor time"].value for how in ("once", "each time"))
     assert once > 0
     assert each > 0
+
+
+def test_a_device_imports_searches_and_edits_as_large_as_it_is_asked_to() -> None:
+    found = measured(whole_device.run(whole_device.SMALL))
+    assert found["import of 200 rows of 7 columns: resident at most"].value > 20
+    assert len(found["one edit of a note of 2 kB"].samples) == whole_device.SMALL.edits
 
 
 def test_memory_is_measured_on_device_and_relay() -> None:
