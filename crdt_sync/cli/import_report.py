@@ -152,8 +152,8 @@ def _tell_origin(output: Output, report: ImportReport) -> None:
     elif report.renamed is not None:
         output.note(
             f"Most of those rows came from {report.renamed!r} before, and {report.source!r} is new to them. If this is "
-            f"the same file under another name, import it with --source {shlex.quote(report.renamed)}: then only what "
-            "changed in it counts.",
+            "a newer version of that file under another name, import it with --source "
+            f"{shlex.quote(report.renamed)}: then only what changed in it counts.",
             "yellow",
         )
 

@@ -269,12 +269,16 @@ class ImportTally:
 def _as_shown(
     target: Target, decision: Decision, present: ReadableRecord, shown: Callable[[], Mapping[str, object]]
 ) -> Decision:
-    """The decision; of a text that waits beside what people wrote, as an earlier version does, that both changed it."""
-    if target.spec.rules.layout is Layout.TEXT and decision.outcome == "written" and target.field in present.conflicts:
-        (change,) = decision.changes
-        if not same(shown().get(target.field), change.value or None):
-            return replace(decision, outcome="both_changed")
-    return decision
+    """The decision; of a text of which something waits beside what people wrote: that both changed it, where it still
+    waits, else that it is written."""
+    waits = target.spec.rules.layout is Layout.TEXT and target.field in present.conflicts and decision.changes
+    if not waits or decision.outcome not in ("written", "both_changed"):
+        return decision
+    now = shown().get(target.field)
+    if decision.outcome == "both_changed":
+        return decision if same(now, present.raw.get(target.field)) else replace(decision, outcome="written")
+    (change,) = decision.changes
+    return decision if same(now, change.value or None) else replace(decision, outcome="both_changed")
 
 
 def _emptied(line: int, target: Target, present: ReadableRecord, decision: Decision) -> CellChange:

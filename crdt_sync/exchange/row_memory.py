@@ -117,16 +117,34 @@ class Memory:
         """Whether the field shows what a source says of it, a mark, so that news of the table take its place."""
         return any(same(text_mark(each), held) for each in self.said(field)) and self._is_newer(field)
 
+    def is_said_by_others(self, field: str, text: str) -> bool:
+        """Whether a text is the word of other sources alone."""
+        said = any(same(text_mark(each), mark_text(text)) for each in self.said(field))
+        return self.base(field) is MISSING and said and not self.agreed_with(field)
+
     def takes_place_of_count(self, field: str, held: object) -> bool:
         """The same of a number to which a field is counted."""
         return any(equal_numbers(counter_said(each), held) for each in self.said(field)) and self._is_newer(field)
 
     def _is_newer(self, field: str) -> bool:
-        return not self.agreed_with(field) and not self.may_be_older(field)
+        return self.base(field) is not MISSING or not (self.may_be_older(field) or self.agreed_with(field))
+
+    def repeats(self, field: str, said: object) -> object | Missing:
+        """What to remember where a cell says what was said before, `said`: as its own word, what only others said.
+
+        So news of theirs are not taken back by the next import of the table. What nobody edited in an export is no
+        word of its own.
+        """
+        return MISSING if self.is_edit or self.base(field) is not MISSING else said
+
+    @property
+    def is_edit(self) -> bool:
+        """Whether what differs from what is shown is likely to be an edit of that, not the word of another list."""
+        return self.edited or self.unknown or self.exported
 
     def may_be_older(self, field: str) -> bool:
-        """Whether the table may be an export from before other sources said last what they say of the field."""
-        if not self.unknown or self.base(field) is not MISSING:
+        """Whether the table may be from before other sources said last what they say of the field."""
+        if self.edited or self.base(field) is not MISSING:
             return False
         said = [each for each in self.others if field in each]
         return len(said) > 1 or any(each.get(SEEN) for each in said)

@@ -50,6 +50,7 @@ from crdt_sync.records.memory.sources import (
     same,
     share_is_unknown,
     text_mark,
+    text_of,
     text_said,
     whole_text,
 )
@@ -163,7 +164,7 @@ def _single(field: str, spec: FieldSpec, value: object, now: object | Missing, m
     said = mark(carrier)
     told = memory.told(field)
     if any(same(each, said) for each in memory.repeated(field)):
-        return Decision("unchanged", wanted=carrier)
+        return Decision("unchanged", (), memory.repeats(field, said), carrier)
     if any(same(each, said) for each in memory.exported_of(field)):
         return Decision("unchanged", (), said, carrier)
     new_to_us = not told
@@ -207,7 +208,8 @@ def _text(field: str, spec: FieldSpec, text: str, now: object | Missing, memory:
     edited_from = whole_text(memory.before(field))
     apart = False
     if any(same(text_mark(each), said) for each in memory.repeated(field)):
-        return Decision("unchanged", wanted=text)
+        # By its mark alone, which a field shows nothing of: it is there already.
+        return Decision("unchanged", (), memory.repeats(field, said), text)
     respelled = memory.base(field) is MISSING and present not in ("", text) and same_form(present) == same_form(text)
     if respelled or any(same(text_mark(each), said) for each in memory.exported_of(field)):
         merged, edited_from = present, text
@@ -221,9 +223,10 @@ def _text(field: str, spec: FieldSpec, text: str, now: object | Missing, memory:
         merged, edited_from = text, ""
     elif edited_from is not None:
         merged, apart = _merged(edited_from, present, text)
-    elif memory.may_be_older(field) and not memory.agreed_with(field):
-        before, known = memory.texts_before(field, spec, present)
-        edited_from = text_base(text, present, before, known=known)
+    elif memory.is_said_by_others(field, present):
+        if memory.unknown:
+            before, known = memory.texts_before(field, spec, present)
+            edited_from = text_base(text, present, before, known=known)
         merged, apart = (present, True) if edited_from is None else _merged(edited_from, present, text)
         edited_from = edited_from or ""
     else:
@@ -235,7 +238,7 @@ def _text(field: str, spec: FieldSpec, text: str, now: object | Missing, memory:
     base = whole_text(text_said(edited_from))
     if base is None:  # it is too long to be compared with later
         base = whole
-    elif same(text_mark((memory.share or {}).get(field)), mark_text(base)):
+    elif text_of(last := (memory.share or {}).get(field)) is not None and same(text_mark(last), mark_text(base)):
         base = None  # its source said so last, and goes on from there
     changes = (ImportedChange("replace", field, merged, said=whole, edited_from=base, apart=apart),)
     outcome: Outcome = "both_changed" if apart else "written" if merged != present else "unchanged"
@@ -260,7 +263,7 @@ def _counter(field: str, spec: FieldSpec, number: object, now: object | Missing,
         ]
         before = known[0] if known else before
     if any(equal_numbers(counter_said(each), number) for each in memory.repeated(field)) and not (unknown and known):
-        return Decision("unchanged", wanted=number)
+        return Decision("unchanged", (), memory.repeats(field, {"=": number, "+": counted}), number)
     alike = equal_numbers(counter_said(memory.since.get(field)), number)  # what both changed alike is counted once
     if alike or any(equal_numbers(counter_said(each), number) for each in memory.exported_of(field)):
         share = _plus(counted, 0, 0)
@@ -308,7 +311,7 @@ def _set(field: str, spec: FieldSpec, wanted: list[object], now: object | Missin
     # What the record holds for the source goes by the form in which the source said it first.
     said = sorted_marks([before.get(key, mark(carrier)) for key, (_, carrier) in by_key.items()])
     if any(same(each, said) for each in memory.repeated(field)):
-        return Decision("unchanged", wanted=carriers)
+        return Decision("unchanged", (), memory.repeats(field, said), carriers)
     unseen = [before[key] for key in sorted(before.keys() - by_key.keys() - present.keys())] if drop else []
     if unseen:
         gone = {_key(mark(json.loads(each))) for each in (memory.formerly().removed or {}).get(field, ())}
@@ -349,7 +352,7 @@ def _log(field: str, spec: FieldSpec, wanted: list[LogEntry], now: object | Miss
             changes.append(ImportedChange("append", field, value, at, by, count if by is None else 0))
     said = sorted_marks(marks_now)
     if any(same(each, said) for each in memory.repeated(field)):
-        return Decision("unchanged", wanted=said)
+        return Decision("unchanged", (), memory.repeats(field, said), said)
     carriers = [normalise(field, spec, entry[0]) for entry in wanted]
     return Decision("written" if changes else "unchanged", tuple(changes), said, carriers, not told)
 

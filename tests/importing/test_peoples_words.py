@@ -450,4 +450,4 @@ def test_what_a_person_added_to_a_tables_note_and_that_repeats_is_the_persons(de
 def test_a_note_that_counts_as_the_tables_because_that_repeats_it_is_noticed(devices, monkeypatch):
     monkeypatch.setattr(Document, "typed_texts", lambda document: set())
     with pytest.raises(AssertionError):
-        test_what_a_person_added_to_a_tables_note_and_that_repeats_is_the_persons(devices)
+        test_a_table_takes_no_persons_note_or_count_because_another_said_the_same(devices, "notes", "a person")

@@ -113,7 +113,7 @@ def test_a_member_that_only_the_older_version_has_can_be_added_and_is_kept(pair)
             "alpha BETA2 gamma delta omega",
         ),
         ("alpha BETA gamma delta", "alpha BETA gamma delta", ("delta", "delta omega"), "alpha BETA gamma delta omega"),
-        ("cake is nice", "pies are nice", ("nice", "very nice"), "pies are very nice"),
+        ("cake is so nice", "pies are so nice", ("nice", "very nice"), "pies are so very nice"),
         ("alpha beta gamma delta epsilon", "alpha gamma delta", ("alpha", "my alpha"), "my alpha gamma delta"),
     ],
 )
@@ -121,7 +121,7 @@ def test_a_member_that_only_the_older_version_has_can_be_added_and_is_kept(pair)
 @pytest.mark.parametrize("whose", [0, 1])
 @pytest.mark.parametrize("first", [True, False])
 def test_a_persons_edit_of_a_text_stays_in_the_newer_version(pair, older, newer, edit, expected, when, whose, first):
-    devices = pair if first else started(pair, "notes", BASE if "alpha" in older else "cake was nice")
+    devices = pair if first else started(pair, "notes", BASE if "alpha" in older else "cake was so nice")
 
     def edit_text():
         device = devices[whose]
@@ -414,3 +414,16 @@ def test_what_people_counted_meanwhile_is_counted_once(pair):
     meet(anna, bert)
     assert [device.shows("visits") for device in pair] == [7, 7]
     assert anna.conflict("visits") == []
+
+
+def test_a_text_that_waited_and_is_merged_by_the_next_version_is_told_as_written(devices):
+    (anna,) = devices("anna")
+    anna.take(["notes"], ("1", "likes coffee and tea"))
+    with anna.replica.edit(anna.record) as person:
+        person["notes"] = "likes coffee and tea often"
+    waits = anna.take(["notes"], ("1", "likes coffee and tea daily"))
+    assert (waits.cells_both_changed, anna.shows("notes")) == (1, "likes coffee and tea often")
+    report = anna.take(["notes"], ("1", "loves coffee and tea"))
+    assert (report.cells_written, report.cells_both_changed, report.conflicts) == (1, 0, ())
+    assert [cell.result for cell in report.changes] == [anna.shows("notes")] == ["loves coffee and tea often"]
+    assert anna.conflict("notes") == []

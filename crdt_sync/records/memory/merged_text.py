@@ -9,21 +9,17 @@ from crdt_sync.records.text_diff import WORD, Comparing, Replacement, difference
 def cleanly_merged_text(base: str, ours: str, theirs: str, comparing: Comparing | None = None) -> str | None:
     """`ours` with what changed from `base` to `theirs`; None where the two changed the same place.
 
-    Two changes are of different places where a word that neither changed, or the end of a line, is between them; so is
-    what `ours` only adds, between a word that stays and what changed. Few words that stay between many that change are
-    of one place with these: a sentence that was written anew may have a word in common with the old one. `comparing`
-    bounds the work, see `differences`: the result is coarse where it was used up.
+    Two changes are of different places where a word that neither changed, or the end of a line, is between them. Few
+    words that stay between many that change are of one place with these: a sentence that was written anew may have a
+    word in common with the old one. `comparing` bounds the work, see `differences`: the result is coarse where it was
+    used up.
     """
     mine, wanted = differences(base, ours, comparing), differences(base, theirs, comparing)
     rest = [change for change in wanted if change not in mine]
     regions = [(change, 0) for change in _regions(base, mine)] + [(change, 1) for change in _regions(base, rest)]
     regions.sort(key=lambda region: region[0][:2])
-    places = [(0, 0, ""), *(region for region, _ in regions), (len(base), len(base), "")]
-    for number, ((before, side), (after, other)) in enumerate(pairwise(regions), 1):
-        if side == other or _apart(base, before, after):
-            continue
-        stays = base[places[number - 1][1] : before[0]] if other else base[after[1] : places[number + 2][0]]
-        if not _added(before if other else after, after if other else before, stays):
+    for (before, side), (after, other) in pairwise(regions):
+        if side != other and not _apart(base, before, after):
             return None
     return with_changes(base, mine, wanted)
 
@@ -88,9 +84,3 @@ def _apart(base: str, before: Replacement, after: Replacement) -> bool:
     if before[0] == before[1] == after[0] == after[1]:  # whole lines at one place
         return (before_ends and after[2].endswith("\n")) or (before[2].startswith("\n") and after_begins)
     return before_ends if before[0] == before[1] == after[0] else after_begins
-
-
-def _added(mine: Replacement, theirs: Replacement, stays: str) -> bool:
-    """Whether `mine` adds words beside `theirs` and replaces none, with words that stay on its other side."""
-    adds = mine[0] == mine[1] and theirs[0] < theirs[1] and not theirs[0] < mine[0] < theirs[1]
-    return adds and bool(WORD.search(stays))
