@@ -169,7 +169,7 @@ def import_table(
         remembered=remembered,
         exported=exported,
         based=bool(bases),
-        key_lasts=not keys.natural and (not named or tells_apart(table, keys)),
+        key_lasts=bool(keys.natural) or not named or tells_apart(table, keys),
         of_export=own.export is not None or bool(bases),
         dry_run=dry_run,
         on_error=on_error,
@@ -187,7 +187,7 @@ def import_table(
         written,
         own,
         bases,
-        LastColumns(keys.key if tally.key_lasts else (), by_header(table.columns, mapping)),
+        LastColumns(keys.key if tally.key_lasts and not keys.natural else (), by_header(table.columns, mapping)),
         tally,
         edited,
         first_import=first_import,
@@ -213,7 +213,8 @@ def _other_key(
 ) -> tuple[str, ...]:
     """The columns by which most records of a source are known still after another key was given once: what is no news
     of a record does not tell of it."""
-    if keys.found or tally.dry_run or not (tally.key_lasts and keys.key and last.key) or last.key == keys.key:
+    given = not (keys.natural or keys.found)
+    if not given or tally.dry_run or not (tally.key_lasts and keys.key and last.key) or last.key == keys.key:
         return ()
     after = last_columns(replica.list(keys.collection, deleted=True), name).key
     return after if after != keys.key else ()

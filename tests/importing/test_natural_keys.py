@@ -136,3 +136,9 @@ def test_a_row_of_another_source_is_not_whoever_left_the_key_that_a_source_broug
     assert (list(anna.values()), anna.replica.get(record)["name"]) == ([record], "Ann")
     again = import_table(anna.replica, Lines(("Phone", "Name"), [("111", "Anne")], "crm"), "guests")
     assert (again.failed, anna.replica.get(record)["name"], anna.replica.get(record)["phone"]) == ((), "Anne", "222")
+
+
+def test_rows_that_are_known_by_a_natural_key_are_known_by_it_next_time(devices):
+    (anna,) = devices("anna", schema=BY_PHONE)
+    assert take(anna, "1").key_lasts
+    assert take(anna, "2", "Ben").key_lasts
