@@ -304,7 +304,7 @@ class IntegrationPool:
             if result is None or result is pipe.UNREADABLE:
                 self._cached.pop(item[0], None)
             else:
-                self._cached[item[0]] = size
+                self._cached[item[0]] = size if result.snapshot is None else len(result.snapshot)
         for record in (*answer.evicted, *self._forgotten):
             self._cached.pop(record, None)
         if self._forgotten_all:

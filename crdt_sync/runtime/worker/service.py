@@ -165,6 +165,8 @@ class Service:
         self._make_room(record)
         if snapshot is None and (lineage is not None or want_snapshot):  # the last was not reached
             snapshot = self._integrator.integrate(record, None, (), stamp_max, True, True).snapshot
+        if snapshot is not None:
+            self._grow(record, len(snapshot) - self._sizes[record])
         return verdicts, state_vector, snapshot, lineage
 
     def _digest(self, number: int, kind: int, items: Sequence[Any]) -> list[object]:
@@ -201,7 +203,7 @@ class Service:
     def _grow(self, record: str, count: int) -> None:
         self._sizes[record] = self._sizes.get(record, 0) + count
         self._size += count
-        self._unmeasured += count
+        self._unmeasured += max(0, count)
 
     def _drop(self, records: Sequence[str]) -> None:
         for record in records:
