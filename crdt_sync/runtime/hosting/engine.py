@@ -269,15 +269,19 @@ class Engine:
     def receive(self, session: int, frame: bytes) -> None:
         """A frame came from the device, and it is its turn."""
         self.take(session, frame)
-        self.fill(session)
+        self.taken(session)
 
     def take(self, session: int, frame: bytes) -> None:
-        """The same, for one of several frames that came together. Call `fill` after the last of them."""
+        """The same, for one of several frames that came together. Call `taken` after the last of them."""
         try:
             self.hub.receive(session, frame, self._now())
         except StoreError as error:
             self._unreadable(session, error)
+
+    def taken(self, session: int) -> None:
+        """Frames were taken from the session: answer them."""
         self._pump()
+        self.fill(session)
 
     def may_read(self, session: int, size: int) -> bool:
         """Whether a frame of `size` bytes may be taken from the link; if not, it awaits `readable`."""
