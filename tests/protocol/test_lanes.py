@@ -189,3 +189,16 @@ def test_small_pushes_of_a_session_in_the_slow_lane_go_one_by_one_in_turns() -> 
     bench.answer([NEW], slow=True)
     (batch,) = bench.asked(slow=True)
     assert [item.senders[0] for item in batch.items] == [str(anna), str(eve), str(anna), str(eve), str(anna)]
+
+
+def test_how_many_small_pushes_go_together_goes_by_their_weight(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "TAKEN_UPDATE_BYTES", 1)  # so that those of two bytes weigh as much as two small ones
+    bench = Lanes()
+    eve, anna, ben = bench.join(), bench.join(), bench.join()
+    bench.push(ben, 1, A)  # the worker is at it, so that all others wait
+    for number in range(1, 9):
+        bench.push(eve, number, f"customers/eve{number}")
+        bench.push(anna, number, f"customers/anna{number}")
+    bench.answer([NEW])
+    senders = [item.senders[0] for item in bench.asked(slow=False)[0].items]
+    assert senders == ([str(eve)] * 4 + [str(anna)] * 4) * 2

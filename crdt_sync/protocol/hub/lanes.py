@@ -10,9 +10,9 @@ Rules:
 4. A session's updates keep their order. A large push goes in pieces, which are answered together.
 5. A batch is short, as who comes now waits for what is under way. A piece of a large push fills it, and waits for the
    next one where something else is in it; pushes of a few updates join in greater number.
-6. In the quick lane, small pushes of a session that wait one behind the other go together, `_TOGETHER` updates at most,
-   as a piece of a large push does: one acknowledgement answers them, and that is what they cost most. They count for
-   the turns that follow, and who comes anew is ahead of them all the same.
+6. In the quick lane, small pushes of a session that wait one behind the other go together, as a piece of a large push
+   does, up to the weight of `_TOGETHER` small updates: one acknowledgement answers them, which is most of what they
+   cost. They count for the turns that follow, and who comes anew is ahead of them all the same.
 """
 
 import heapq
@@ -183,13 +183,14 @@ class Lane:
             while True:
                 pieces.append((sender, piece))
                 self._take(sender, piece, done)
-                together += count
-                weight += piece.weight
-                following = None if self.slow else self._joining(sender, together, most - updates, busy)
-                if following is None:
+                updates += len(piece.entries)
+                together += piece.weight
+                following = sender.waiting[0] if sender.waiting and not self.slow else None
+                if following is None or not self._joins(following, together, most - updates, busy):
                     break
-                piece, count, done = following, len(following.entries), done + following.weight
-            updates += together
+                piece = following
+                done += piece.weight
+            weight += together
             if sender.waiting:
                 self._queue(sender)
         for entry in held_up:
@@ -205,16 +206,12 @@ class Lane:
         sender.served = done
         self._time = max(done - piece.weight, self._time + piece.weight // (len(self._order) + 1))
 
-    def _joining(self, sender: Sender, together: int, room: int, busy: set[str]) -> Waiting | None:
-        """The session's next push if it goes together with the `together` updates that were taken; see rule 6."""
-        if not sender.waiting:
-            return None
-        push = sender.waiting[0]
-        if together + len(push.entries) > min(_TOGETHER, room) or _first_piece(push) is not push:
-            return None
-        if busy and any(waiting.record in busy for _, waiting in push.entries):
-            return None
-        return push
+    @staticmethod
+    def _joins(push: Waiting, together: int, room: int, busy: set[str]) -> bool:
+        """Whether a push goes together with what has that weight and was taken from its session before; see rule 6."""
+        if together + push.weight > _TOGETHER * limits.TAKEN_UPDATE_BYTES or len(push.entries) > room:
+            return False
+        return not busy or not any(waiting.record in busy for _, waiting in push.entries)
 
     def _queue(self, sender: Sender) -> None:
         self._places += 1
