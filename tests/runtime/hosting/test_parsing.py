@@ -490,7 +490,7 @@ def test_what_is_parsed_is_what_the_library_would_parse(frames, cuts):
     async def come(connection: ParsedInTurns, wire: Wire) -> None:
         found: list[tuple[Opcode, bool, bytes]] = []
         connection.protocol.max_message_size = 2_000
-        connection.process_event = (  # type: ignore[method-assign]
+        connection.process_event = connection.recv_messages.put = (  # type: ignore[method-assign]
             lambda event: found.append((event.opcode, event.fin, bytes(event.data)))
         )
         left = data
