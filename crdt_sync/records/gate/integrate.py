@@ -124,7 +124,7 @@ class Integrator:
         return Integration(
             verdicts,
             loaded.state_vector,
-            loaded.document.diff() if snapshot or renewed else None,
+            loaded.whole() if snapshot or renewed else None,
             changed,
             self._evict() if len(self._loaded) > self._documents_max else (),
             loaded.lineage,
@@ -201,6 +201,13 @@ class _Loaded:
     @property
     def state_vector(self) -> bytes:
         return vectors.encode(self._vector)
+
+    def whole(self) -> bytes:
+        """The whole integrated state. From now on the document is built again from that."""
+        whole = self.document.diff()
+        self._good = [whole]
+        self._good_bytes = self._size_max = len(whole)
+        return whole
 
     def judge(self, update: bytes, stamp_max: int | None, checked: bool, *, quick: bool = False) -> Verdict:
         """Raises `UpdateRefused` where what is here already cannot be read."""
@@ -481,8 +488,7 @@ class _Loaded:
         self._good += steps
         self._good_bytes += sum(map(len, steps))
         if len(self._good) > TAIL_UPDATES_MAX or self._good_bytes > RECORD_BYTES_MAX:
-            self._good = [self.document.diff()]
-            self._good_bytes = self._size_max = len(self._good[0])
+            self.whole()
 
     def _rebuild(self) -> None:
         self.document = Document.load_whole(self._good)
