@@ -405,7 +405,7 @@ class Engine:
         items = [Item(item.record, item.updates, item.snapshot, item.senders) for item in effect.items]
         begun = time.perf_counter()
         pool, other = (self.slow_pool, self.pool) if effect.slow else (self.pool, self.slow_pool)
-        for item in items:
+        for item in items if other.holds_any else ():
             if other.cached(item.record):
                 other.forget(item.record)  # what it holds will not be what is stored
         try:
