@@ -27,6 +27,7 @@ MODULES = (
             "halves",
             "lists",
             "objects",
+            "one_entry",
             "pairs",
             "parts",
             "state_vector",

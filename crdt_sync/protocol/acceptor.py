@@ -194,7 +194,10 @@ class Acceptor(Session):
         if self.closed:
             return
         self._taking.answered(number, verdicts)
-        self._taking.own.update(seq for seq in seqs if seq > self.cursor)
+        own, cursor = self._taking.own, self.cursor
+        for seq in seqs:
+            if seq > cursor:
+                own.add(seq)
 
     def acknowledge(self, now: int) -> None:
         """Acknowledge all pushes answered since the last time, in as few frames as they fit."""

@@ -235,9 +235,12 @@ class Push:
     entries: tuple[PushEntry, ...]
 
     def __post_init__(self) -> None:
-        check_integer("push.number", self.number)
-        check_length("push.entries", self.entries, PUSH_RECORDS_MAX, at_least=1)
-        for record, update in self.entries:
+        number, entries = self.number, self.entries
+        if type(number) is not int or not 0 <= number <= INTEGER_EXACT_MAX:
+            check_integer("push.number", number)  # says what is wrong
+        if type(entries) is not tuple or not 0 < len(entries) <= PUSH_RECORDS_MAX:
+            check_length("push.entries", entries, PUSH_RECORDS_MAX, at_least=1)
+        for record, update in entries:
             if type(record) is not str or not is_record(record):
                 check_record("push.entries.record", record)  # says what is wrong
             if type(update) is not bytes or not 0 < len(update) <= UPDATE_BYTES_MAX:

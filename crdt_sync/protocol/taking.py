@@ -46,7 +46,9 @@ class Taking:
             raise ProtocolViolation(f"push {push.number} came after push {self._last}")
         if len(self._sizes) >= 2 * limits.PUSHES_IN_FLIGHT_MAX:
             raise ProtocolViolation("too many pushes without waiting for acknowledgements")
-        size = sum(len(entry.update) for entry in push.entries)
+        size = 0
+        for _, update in push.entries:
+            size += len(update)
         self._last = push.number
         self._sizes.append((push.number, size))
         self._bytes += size

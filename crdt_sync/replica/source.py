@@ -120,7 +120,8 @@ class StoreSource:
 
 def change_of(stored: StoredUpdates, now: int) -> values.Change:
     """What the hub asks to be stored, as a change of the store. `now`: microseconds of the wall clock."""
-    origin = stored.origins[0] if len(set(stored.origins)) == 1 else SEVERAL_ORIGINS
+    origins = stored.origins
+    origin = origins[0] if len(origins) == 1 or len(set(origins)) == 1 else SEVERAL_ORIGINS
     return values.Change(
         stored.record,
         stored.updates,

@@ -155,3 +155,50 @@ def test_commits_are_numbered_in_their_order_whichever_worker_was_first() -> Non
     bench.answer([NEW])
     bench.answer([NEW], slow=True)
     assert bench.commits[0].number < bench.commits[1].number
+
+
+def test_small_pushes_that_wait_one_behind_the_other_go_together_and_others_are_next() -> None:
+    bench = Lanes()
+    eve, anna, ben = bench.join(), bench.join(), bench.join()
+    bench.push(ben, 1, A)  # the worker is at it, so that all others wait
+    for number in range(1, 11):
+        bench.push(eve, number, f"customers/eve{number}")
+        bench.push(anna, number, f"customers/anna{number}")
+    bench.answer([NEW])
+    assert [item.senders[0] for item in bench.asked(slow=False)[0].items] == [str(eve)] * 8 + [str(anna)] * 8
+    bench.answer(*[[NEW]] * 16)
+    assert [item.senders[0] for item in bench.asked(slow=False)[0].items] == [str(eve)] * 2 + [str(anna)] * 2
+
+
+def test_who_comes_anew_is_ahead_of_small_pushes_that_go_together() -> None:
+    bench = Lanes()
+    eve, anna = bench.join(), bench.join()
+    for number in range(1, 200):
+        bench.push(eve, number, A)
+    bench.push(anna, 1, B)
+    bench.answer([NEW])
+    assert bench.records(slow=False)[-1] == [B, A]
+
+
+def test_small_pushes_of_a_session_in_the_slow_lane_go_one_by_one_in_turns() -> None:
+    bench = Lanes()
+    eve, anna = bench.join_slow(A), bench.join_slow(B)
+    for number in (2, 3):
+        bench.push(eve, number, f"customers/eve{number}")
+        bench.push(anna, number, f"customers/anna{number}")
+    bench.answer([NEW], slow=True)
+    (batch,) = bench.asked(slow=True)
+    assert [item.senders[0] for item in batch.items] == [str(anna), str(eve), str(anna), str(eve), str(anna)]
+
+
+def test_how_many_small_pushes_go_together_goes_by_their_weight(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "TAKEN_UPDATE_BYTES", 1)  # so that those of two bytes weigh as much as two small ones
+    bench = Lanes()
+    eve, anna, ben = bench.join(), bench.join(), bench.join()
+    bench.push(ben, 1, A)  # the worker is at it, so that all others wait
+    for number in range(1, 9):
+        bench.push(eve, number, f"customers/eve{number}")
+        bench.push(anna, number, f"customers/anna{number}")
+    bench.answer([NEW])
+    senders = [item.senders[0] for item in bench.asked(slow=False)[0].items]
+    assert senders == ([str(eve)] * 4 + [str(anna)] * 4) * 2

@@ -191,8 +191,8 @@ def _editing(stack: ExitStack, operations: int) -> Steps:
 
 
 PATHS = {
-    "the gate judges an update": HotPath(_judging, 145),
-    "a host takes a push, stores and acknowledges it": HotPath(_pushing, 492),
+    "the gate judges an update": HotPath(_judging, 97),
+    "a host takes a push, stores and acknowledges it": HotPath(_pushing, 421),
     "a device stores an edit": HotPath(_editing, 905),
 }
 

@@ -136,9 +136,10 @@ class Pipeline:
 
         The second half of what may be held is for those of whom nothing is; beyond it they say what is short.
         """
-        if self.postponed_too_much(session):
+        waiting = self._slow.waiting_weight
+        if waiting and self.postponed_too_much(session):
             return True
-        held = self.held_bytes - self._slow.waiting_weight
+        held = self.held_bytes - waiting
         if held < limits.TAKEN_BYTES_MAX // 2:
             return False
         if self.has_pushed(session):
@@ -186,26 +187,28 @@ class Pipeline:
             return
         if sum(batch.storing for batch in self._committing.values()) >= limits.COMMITTING_UPDATES_MAX:
             return
-        grouped: dict[str, tuple[list[bytes], list[Part]]] = {}
+        grouped: dict[str, tuple[list[bytes], list[Part], list[str], list[Principal]]] = {}
         for sender, push in lane.next_batch(other.busy if other.integrating else set()):
-            for position, entry in push.entries:
-                updates, parts = grouped.setdefault(entry.record, ([], []))
-                updates.append(entry.update)
-                parts.append(Part(sender.session, push.number, position))
+            session, name, principal, number = sender.session, sender.name, sender.principal, push.number
+            for position, (record, update) in push.entries:
+                if (group := grouped.get(record)) is None:
+                    group = grouped[record] = ([], [], [], [])
+                updates, parts, names, principals = group
+                updates.append(update)
+                parts.append(Part(session, number, position))
+                names.append(name)
+                principals.append(principal)
         if not grouped:
             return
         items = tuple(
-            IntegrationItem(
-                record,
-                tuple(updates),
-                tuple(str(part.session) for part in parts),
-                tuple(self._senders[part.session].principal for part in parts),
-                self._snapshot_due(record),
-            )
-            for record, (updates, parts) in grouped.items()
+            [
+                IntegrationItem(record, tuple(updates), tuple(names), tuple(principals), self._snapshot_due(record))
+                for record, (updates, _, names, principals) in grouped.items()
+            ]
         )
         self._number += 1
-        lane.integrating.append(Batch(self._number, items, tuple(tuple(parts) for _, parts in grouped.values())))
+        asked = tuple([tuple(parts) for _, parts, _, _ in grouped.values()])
+        lane.integrating.append(Batch(self._number, items, asked))
         stamp_max = self._wall_clock() + limits.STAMP_AHEAD_US_MAX
         self._effects.append(Integrate(self._number, items, stamp_max, lane.slow))
 
@@ -276,12 +279,14 @@ class Pipeline:
         touched: dict[int, None] = {}
         postponed: dict[int, dict[int, list[tuple[int, PushEntry]]]] = {}  # by session and push: as in `Waiting`
         for item, parts, result in zip(batch.items, batch.parts, results, strict=True):
-            kept: list[tuple[Part, bytes]] = []
+            kept: list[Part] = []
+            news: list[bytes] = []
             let_in: dict[Principal, None] = {}
             asked = zip(parts, item.updates, item.principals, result.verdicts, strict=True)
             for part, update, principal, judged in asked:
                 if judged.code is VerdictCode.ACCEPTED and judged.new:
-                    kept.append((part, update))
+                    kept.append(part)
+                    news.append(update)
                     let_in[principal] = None
                     continue
                 if judged is POSTPONED:
@@ -301,19 +306,17 @@ class Pipeline:
             if result.lineage is not None and result.snapshot is not None:
                 # One update is stored for all, and goes to everybody. Nobody sent it as it is, so nobody is told its
                 # number: who sent a part of it reads in the feed what that became, and its cursor must not pass it.
-                riders += [(part, Verdict(VerdictCode.ACCEPTED)) for part, _ in kept]
-                updates: tuple[bytes, ...] = (result.snapshot,)
-                origins: tuple[bytes, ...] = (_NOBODY,)
+                riders += [(part, Verdict(VerdictCode.ACCEPTED)) for part in kept]
+                news, origins = [result.snapshot], [_NOBODY]
                 stored.append(())
             else:
-                updates = tuple(update for _, update in kept)
-                origins = tuple(self._origin(part.session) for part, _ in kept)
-                stored.append(tuple(part for part, _ in kept))
+                origins = [self._origin(part.session) for part in kept]
+                stored.append(tuple(kept))
             changes.append(
                 StoredUpdates(
                     item.record,
-                    updates,
-                    origins,
+                    tuple(news),
+                    tuple(origins),
                     result.state_vector,
                     result.snapshot,
                     result.lineage,

@@ -18,7 +18,7 @@ Hostile bytes that pass `scan` may still hang or kill the process inside yrs, so
 """
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from crdt_sync.errors import UpdateRefused
@@ -48,6 +48,7 @@ from crdt_sync.records.updates import state_vector as vectors
 from crdt_sync.records.updates.delete_set import covered, merged
 from crdt_sync.records.updates.halves import mended
 from crdt_sync.records.updates.lists import Lists
+from crdt_sync.records.updates.one_entry import scan_quickly
 from crdt_sync.records.updates.pairs import has_pairs
 from crdt_sync.records.updates.update import Item, Scan, scan
 from crdt_sync.verdicts import POSTPONED, Verdict, VerdictCode, refused
@@ -95,6 +96,7 @@ class Integrator:
         snapshot: bool,
         *,
         quick: bool = False,
+        begin: Callable[[int], bool] | None = None,
     ) -> Integration:
         """Judge and integrate `updates` into `record`, in order.
 
@@ -103,7 +105,8 @@ class Integrator:
         is judged: then nothing was integrated, and it is no verdict on what was sent. `stamp_max` is the latest stamp
         accepted, None for any. `checked` reads every update with `scan` first; without it the bytes must come
         from a trusted source, and stamps are not looked at. `quick` answers `POSTPONED` to what may take longer than
-        some milliseconds, and nothing is done for it.
+        some milliseconds, and nothing is done for it. `begin` is called with the position of each update before that is
+        judged. Where it returns false, and behind what was postponed, nothing more is judged: there are fewer verdicts.
         """
         if stored is None:
             loaded = self._loaded[record]
@@ -113,7 +116,7 @@ class Integrator:
         self._loaded.move_to_end(record)
         lineage = loaded.lineage
         try:
-            verdicts = tuple([loaded.judge(update, stamp_max, checked, quick=quick) for update in updates])
+            verdicts, changed = _judged(loaded, updates, stamp_max, checked, quick, begin)
         except UpdateRefused as refusal:
             self.forget(record)
             raise _unreadable(record, refusal) from None
@@ -121,9 +124,9 @@ class Integrator:
         return Integration(
             verdicts,
             loaded.state_vector,
-            loaded.document.diff() if snapshot or renewed else None,
-            any(verdict.new for verdict in verdicts),
-            self._evict(),
+            loaded.whole() if snapshot or renewed else None,
+            changed,
+            self._evict() if len(self._loaded) > self._documents_max else (),
             loaded.lineage,
             renewed,
         )
@@ -199,6 +202,13 @@ class _Loaded:
     def state_vector(self) -> bytes:
         return vectors.encode(self._vector)
 
+    def whole(self) -> bytes:
+        """The whole integrated state. From now on the document is built again from that."""
+        whole = self.document.diff()
+        self._good = [whole]
+        self._good_bytes = self._size_max = len(whole)
+        return whole
+
     def judge(self, update: bytes, stamp_max: int | None, checked: bool, *, quick: bool = False) -> Verdict:
         """Raises `UpdateRefused` where what is here already cannot be read."""
         if not self._begins and is_foreign(self.lineage, update):
@@ -208,17 +218,20 @@ class _Loaded:
         if not checked:
             return self._trust(update)
         try:
-            found = scan(update)
+            found = scan_quickly(update)
         except UpdateRefused as refusal:
             code = VerdictCode.TOO_LARGE if refusal.reason == "too_large" else VerdictCode.MALFORMED
             return refused(code, refusal.message)
         vector = self._vector
-        if other := contradiction(found, update, self.document, vector):
+        fresh = self._fresh(found)
+        if len(fresh) < len(found.items) and (other := contradiction(found, update, self.document, vector)):
             return refused(VerdictCode.MALFORMED, other)
-        rises = any(end > vector.get(writer, 0) for writer, (_, end) in found.clients.items())
+        rises = False
+        for writer, (_, end) in found.clients.items():
+            if end > vector.get(writer, 0):
+                rises = True
         if not rises and (not found.deletes or covered(found.deletes, self.document.deletes())):
             return self._known(update)
-        fresh = self._fresh(found)
         if quick and 2 * len(fresh) * (self._items_max + len(fresh)) > QUICK_STEPS_MAX:
             return POSTPONED
         verdict = self._refusal(found, stamp_max) or self._misplaced(fresh, found) or self._dear(fresh, update)
@@ -234,7 +247,8 @@ class _Loaded:
         for writer, (_, end) in found.clients.items():
             if end > vector.get(writer, 0):
                 vector[writer] = end
-        self._texts = self._texts or any(root.startswith(TEXT_PREFIX) for root in found.roots)
+        if found.roots and not self._texts:
+            self._texts = any(root.startswith(TEXT_PREFIX) for root in found.roots)
         self._keep(steps)
         return _NEW
 
@@ -300,18 +314,21 @@ class _Loaded:
         if found.skips:
             return refused(VerdictCode.GAP, "the update has gaps of its own")
         vector = self._vector
+        overlaps = False
         for writer, (start, _) in found.clients.items():
-            if start > vector.get(writer, 0):
-                lacking = f"operations {vector.get(writer, 0)} to {start} of writer {writer} are missing"
-                return refused(VerdictCode.GAP, lacking)
-        if _cuts(found, vector):
+            held = vector.get(writer, 0)
+            if start > held:
+                return refused(VerdictCode.GAP, f"operations {held} to {start} of writer {writer} are missing")
+            overlaps = overlaps or start < held
+        if overlaps and _cuts(found, vector):
             return refused(VerdictCode.GAP, "it begins in the middle of operations that are here already")
         if not _neighbours_known(found, vector):
             return refused(VerdictCode.GAP, "it builds on operations that are missing")
         for writer, ranges in found.deletes.items():
             known = max(vector.get(writer, 0), found.clients.get(writer, (0, 0))[1])
-            if any(clock + length > known for clock, length in ranges):
-                return refused(VerdictCode.GAP, f"it deletes operations of writer {writer} that are missing")
+            for clock, length in ranges:
+                if clock + length > known:
+                    return refused(VerdictCode.GAP, f"it deletes operations of writer {writer} that are missing")
         return None
 
     def _fresh(self, found: Scan) -> list[Item]:
@@ -322,7 +339,12 @@ class _Loaded:
     def _misplaced(self, fresh: list[Item], found: Scan) -> Verdict | None:
         """What is wrong with the places of new items. If nothing is, they are in `_lists`, where that is there."""
         named = [item for item in fresh if item.root != LINEAGE_ROOT] if self._begins else fresh
-        if problem := misnamed(named) or self._foreign(found) or self._untrue(fresh, found):
+        problem = misnamed(named)
+        if found.foreign and not problem:
+            problem = self._foreign(found)
+        if self.lineage and not problem:
+            problem = self._untrue(fresh, found)
+        if problem:
             return refused(VerdictCode.MALFORMED, problem)
         if tangled(found.deletes):
             return refused(VerdictCode.MALFORMED, "its deletions are not in order")
@@ -384,14 +406,12 @@ class _Loaded:
         return ""
 
     def _untrue(self, fresh: Sequence[Item], found: Scan) -> str:
-        """What an update of a lineage would make untrue that the lineage tells of itself.
+        """What an update would make untrue that the record's lineage, which is not the first, tells of itself.
 
         Who wrote in an earlier lineage writes nothing here, and nobody goes on as the writer of the first update: their
         operations would have the names of others. What the record was made of is neither deleted nor added to, or
         nobody could carry anything over any more.
         """
-        if not self.lineage:
-            return ""
         if self._made_of is None:
             self._made_of = lineage_of(self.document)
         made_of = self._made_of
@@ -468,8 +488,7 @@ class _Loaded:
         self._good += steps
         self._good_bytes += sum(map(len, steps))
         if len(self._good) > TAIL_UPDATES_MAX or self._good_bytes > RECORD_BYTES_MAX:
-            self._good = [self.document.diff()]
-            self._good_bytes = self._size_max = len(self._good[0])
+            self.whole()
 
     def _rebuild(self) -> None:
         self.document = Document.load_whole(self._good)
@@ -477,13 +496,39 @@ class _Loaded:
         self._size_max = _SPREAD_MAX * self._good_bytes
 
 
+def _judged(
+    loaded: _Loaded,
+    updates: Sequence[bytes],
+    stamp_max: int | None,
+    checked: bool,
+    quick: bool,
+    begin: Callable[[int], bool] | None,
+) -> tuple[tuple[Verdict, ...], bool]:
+    """The verdicts, and whether one of them is of something new."""
+    verdicts: list[Verdict] = []
+    changed = False
+    for position, update in enumerate(updates):
+        if begin is not None and not begin(position):
+            break
+        verdict = loaded.judge(update, stamp_max, checked, quick=quick)
+        verdicts.append(verdict)
+        changed = changed or verdict.new
+        if verdict is POSTPONED:
+            break
+    return tuple(verdicts), changed
+
+
 def _neighbours_known(found: Scan, vector: Mapping[int, int]) -> bool:
     for item in found.items:
-        for neighbour in (item.left, item.right):
-            if neighbour is not None and neighbour[1] >= vector.get(neighbour[0], 0):
-                start, end = found.clients.get(neighbour[0], (0, 0))
-                if not start <= neighbour[1] < end:
-                    return False
+        left, right = item.left, item.right
+        if left is not None and left[1] >= vector.get(left[0], 0):
+            start, end = found.clients.get(left[0], (0, 0))
+            if not start <= left[1] < end:
+                return False
+        if right is not None and right[1] >= vector.get(right[0], 0):
+            start, end = found.clients.get(right[0], (0, 0))
+            if not start <= right[1] < end:
+                return False
     return True
 
 

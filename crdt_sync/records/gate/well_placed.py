@@ -60,13 +60,15 @@ def misnamed(items: Collection[Item]) -> str:
 
 def need_lists(items: Collection[Item]) -> bool:
     """Whether the rest cannot be told of these items by themselves, in a record without text."""
-    return any(
-        item.right is not None
-        or item.text
-        or (item.root is None and item.length > 1 and not item.deleted)
-        or (item.root is not None and item.root.startswith(TEXT_PREFIX))
-        for item in items
-    )
+    for item in items:
+        if item.right is not None or item.text:
+            return True
+        if item.root is None:
+            if item.length > 1 and not item.deleted:
+                return True
+        elif item.root.startswith(TEXT_PREFIX):
+            return True
+    return False
 
 
 def misplaced(items: Collection[Item], lists: Lists, deletes: Callable[[], Ranges]) -> str:

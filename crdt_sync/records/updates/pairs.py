@@ -16,6 +16,8 @@ from crdt_sync.records.updates.varint import append_uint, read_uint
 
 # A constant first byte each: that is searched for ten times as fast as a set of them.
 _PAIRS = tuple(re.compile(bytes([first]) + rb"[\x80-\xbf]{3}") for first in range(0xF0, 0xF5))  # of four bytes
+_PAIR_IN_LITTLE = re.compile(rb"[\xf0-\xf4][\x80-\xbf]{3}")  # five searches take longer than one up to there
+_LITTLE_BYTES = 256
 _FIRST_OF_FOUR = 0xF0
 _EMPTY_TEXTS = (
     re.compile(rb"\x84(?:[\x80-\xff]{0,7}+[\x00-\x7f]){2}\x00"),  # with a left origin
@@ -25,6 +27,8 @@ _EMPTY_TEXTS = (
 
 def has_pairs(update: bytes) -> bool:
     """Whether an update may hold characters of two operations."""
+    if len(update) <= _LITTLE_BYTES:
+        return _PAIR_IN_LITTLE.search(update) is not None
     for pair in _PAIRS:  # noqa: SIM110 - of each update: a generator would take longer than the searches
         if pair.search(update):
             return True

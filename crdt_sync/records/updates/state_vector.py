@@ -58,12 +58,20 @@ _kept = lru_cache(_KEPT)(_read)
 
 def encode(vector: Mapping[int, int]) -> bytes:
     """The canonical bytes: sorted by writer, clocks of zero left out."""
-    entries = sorted((writer, clock) for writer, clock in vector.items() if clock)
     out = bytearray()
-    append_uint(out, len(entries))
-    for writer, clock in entries:
-        append_uint(out, writer)
-        append_uint(out, clock)
+    append_uint(out, len(vector) - list(vector.values()).count(0))
+    for writer in sorted(vector):
+        clock = vector[writer]
+        if clock:
+            out += _kept_uint(writer)
+            append_uint(out, clock)
+    return bytes(out)
+
+
+@lru_cache(_KEPT)
+def _kept_uint(value: int) -> bytes:
+    out = bytearray()
+    append_uint(out, value)
     return bytes(out)
 
 

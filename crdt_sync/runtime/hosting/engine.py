@@ -269,15 +269,19 @@ class Engine:
     def receive(self, session: int, frame: bytes) -> None:
         """A frame came from the device, and it is its turn."""
         self.take(session, frame)
-        self.fill(session)
+        self.taken(session)
 
     def take(self, session: int, frame: bytes) -> None:
-        """The same, for one of several frames that came together. Call `fill` after the last of them."""
+        """The same, for one of several frames that came together. Call `taken` after the last of them."""
         try:
             self.hub.receive(session, frame, self._now())
         except StoreError as error:
             self._unreadable(session, error)
+
+    def taken(self, session: int) -> None:
+        """Frames were taken from the session: answer them."""
         self._pump()
+        self.fill(session)
 
     def may_read(self, session: int, size: int) -> bool:
         """Whether a frame of `size` bytes may be taken from the link; if not, it awaits `readable`."""
@@ -401,7 +405,7 @@ class Engine:
         items = [Item(item.record, item.updates, item.snapshot, item.senders) for item in effect.items]
         begun = time.perf_counter()
         pool, other = (self.slow_pool, self.pool) if effect.slow else (self.pool, self.slow_pool)
-        for item in items:
+        for item in items if other.holds_any else ():
             if other.cached(item.record):
                 other.forget(item.record)  # what it holds will not be what is stored
         try:

@@ -166,7 +166,7 @@ class DeviceLink:
                 metrics.frames_received += 1
                 metrics.bytes_received += len(frame)
                 engine.take(session, frame)
-            engine.fill(session)
+            engine.taken(session)
             if not greeted:  # in the same step: what it says when it is let in may come before `read` has its turn
                 self._channel.take_up_to(FRAME_BYTES_MAX)
 

@@ -216,7 +216,8 @@ class ParsedInTurns(Arrivals):
             if size > size_max or stop > end:
                 break
             mask = bytes(piece[start - 4 : start])
-            self.process_event(Frame(Opcode.BINARY, apply_mask(piece[start:stop], mask)))
+            self._came_whole()
+            self.recv_messages.put(Frame(Opcode.BINARY, apply_mask(piece[start:stop], mask)))
             position = stop
         if not position:
             return False

@@ -23,7 +23,7 @@ import hashlib
 from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Self
 
 from crdt_sync import limits
 from crdt_sync.runtime.worker.budget import Budget
@@ -65,6 +65,11 @@ class PoisonMemory:
         """Forget one, if it is there."""
         self._hashes.pop(_hash(record, update), None)
 
+    @property
+    def empty(self) -> bool:
+        """Whether no update is known to be poison."""
+        return not self._hashes
+
     def knows(self, record: str, update: bytes) -> bool:
         """Whether this update of this record is known to be poison."""
         return bool(self._hashes) and _hash(record, update) in self._hashes
@@ -84,6 +89,12 @@ class Work:
     suspect: int | None = None  # position of the update that the worker died of last
     deaths: int = 0  # deaths that condemn no update
     done: bool = False
+
+    @classmethod
+    def of(cls, item: Item) -> Self:
+        """All of an item is to be asked for."""
+        count = len(item.updates)
+        return cls(item, list(range(count)), [None] * count)
 
 
 @dataclass(slots=True)
@@ -138,15 +149,16 @@ class Plan:
         self._others_wait = others_wait
         self._turn = turn
         self._spent_us: Counter[str] = Counter()  # by sender
-        self._works = [self._admit(item) for item in items]
+        self._works = [Work.of(item) if poisons.empty else self._admit(item) for item in items]
         self._next = 0  # everything before it is done
         self.accepted: defaultdict[str, list[bytes]] = defaultdict(list)  # by record: new ones of this batch
         self._strikes: Counter[str] = Counter()
         self._unexplained = 0
         self.poisoned = 0
         self.unloadable: list[str] = []  # records, as often as one could not be loaded
-        for work in self._works:
-            self._recognise(work)
+        if suspects is not None:
+            for work in self._works:
+                self._recognise(work)
 
     def next_request(self, held: Callable[[str], int | None], load: Load) -> Request | None:
         """The next items to ask for, or `None` when all have their verdicts.
@@ -164,7 +176,7 @@ class Plan:
                 continue
             item = work.item
             updates = item.updates if len(work.remaining) == len(item.updates) else self._remaining(work)
-            size = sum(map(len, updates))
+            size = sent = sum(map(len, updates))
             if not request.takes(work, size):
                 break
             stored: Sequence[bytes] | None = None
@@ -173,11 +185,12 @@ class Plan:
                 stored = (*load(item.record), *self.accepted.get(item.record, ()))
                 known = sum(map(len, stored))
                 size += known
-            if self._is_long(known + sum(map(len, updates))):
+            whole = known + sent
+            if self._is_long(whole):
                 self._decide(work, work.remaining, POSTPONED)
                 continue
-            sizes[item.record] = min(known + sum(map(len, updates)), _SIZE_MAX)
-            request.sizes.append(sizes[item.record])
+            sizes[item.record] = whole = min(whole, _SIZE_MAX)
+            request.sizes.append(whole)
             request.works.append(work)
             request.again = work.alone
             request.items.append((item.record, stored, updates, item.want_snapshot or work.lineage is not None))
@@ -284,8 +297,7 @@ class Plan:
 
     def _recognise(self, work: Work) -> None:
         """Try alone what was put off before, or put it off once more."""
-        if self._suspects is None:
-            return
+        assert self._suspects is not None
         item = work.item
         for sender in dict.fromkeys(map(item.source, work.remaining)):
             known = self._suspects.knows(sender, item.record)
@@ -375,7 +387,7 @@ class Plan:
 
     def _result(self, work: Work) -> Result:
         assert work.done
-        verdicts = tuple(verdict for verdict in work.verdicts if verdict is not None)
+        verdicts = tuple([verdict for verdict in work.verdicts if verdict is not None])
         assert len(verdicts) == len(work.item.updates)
         return Result(verdicts, work.state_vector, work.snapshot, work.lineage)
 

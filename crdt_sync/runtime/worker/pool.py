@@ -151,6 +151,11 @@ class IntegrationPool:
         """Whether the active worker holds the record, so that `load` is not called for it."""
         return record in self._cached
 
+    @property
+    def holds_any(self) -> bool:
+        """Whether the active worker holds any record."""
+        return bool(self._cached)
+
     def forget(self, record: str) -> None:
         """Have the record loaded again before it is used: what the worker holds is not what is stored."""
         self._cached.pop(record, None)
@@ -304,7 +309,7 @@ class IntegrationPool:
             if result is None or result is pipe.UNREADABLE:
                 self._cached.pop(item[0], None)
             else:
-                self._cached[item[0]] = size
+                self._cached[item[0]] = size if result.snapshot is None else len(result.snapshot)
         for record in (*answer.evicted, *self._forgotten):
             self._cached.pop(record, None)
         if self._forgotten_all:

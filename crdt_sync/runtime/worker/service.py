@@ -133,39 +133,34 @@ class Service:
         self, place: tuple[int, int], record: str, updates: Sequence[bytes], stamp_max: int | None, want_snapshot: bool
     ) -> tuple[list[object], bytes, bytes | None, int | None]:
         """Integrate one by one, so that the mark names the update that this process may die of."""
+
+        def begin(position: int) -> bool:
+            if position and self._turn_is_over():
+                return False
+            self._progress.write(*place, position)
+            return True
+
         if not updates:
             self._progress.write(*place, 0)
-            done = self._integrator.integrate(record, None, (), stamp_max, True, want_snapshot)
-            return [], done.state_vector, done.snapshot, None
-        verdicts: list[object] = []
-        last = len(updates) - 1
-        state_vector, snapshot, lineage = b"", None, None
         quick = self._turn is not None and self._turn.short
-        for position, update in enumerate(updates):
-            if position and self._turn_is_over():
-                verdicts += [pipe.NOT_REACHED] * (len(updates) - position)
-                break
-            self._progress.write(*place, position)
-            done = self._integrator.integrate(
-                record, None, (update,), stamp_max, True, want_snapshot and position == last, quick=quick
+        done = self._integrator.integrate(
+            record, None, updates, stamp_max, True, want_snapshot, quick=quick, begin=begin
+        )
+        verdicts = [_encoded(verdict) for verdict in done.verdicts]
+        verdicts += [pipe.NOT_REACHED] * (len(updates) - len(verdicts))
+        if done.verdicts and done.verdicts[-1] is POSTPONED:
+            self._turn_ends = self._turn_lasts = 0  # most of what follows is likely to be of the same sender
+        if done.evicted:
+            self._drop(done.evicted)
+        if done.snapshot is not None:
+            self._grow(record, len(done.snapshot) - self._sizes[record])
+        elif done.changed:
+            self._grow(
+                record, sum(len(update) for update, verdict in zip(updates, done.verdicts, strict=False) if verdict.new)
             )
-            if done.verdicts[0] is POSTPONED:
-                verdicts += [pipe.LEFT_OUT] + [pipe.NOT_REACHED] * (last - position)
-                state_vector = done.state_vector
-                self._turn_ends = self._turn_lasts = 0  # most of what follows is likely to be of the same sender
-                break
-            verdicts.append(_encoded(done.verdicts[0]))
-            state_vector, snapshot = done.state_vector, done.snapshot
-            lineage = done.lineage if done.renewed else lineage
-            if done.changed:
-                self._grow(record, len(update))
-            if done.evicted:
-                self._drop(done.evicted)
         self._sizes.move_to_end(record)
         self._make_room(record)
-        if snapshot is None and (lineage is not None or want_snapshot):  # the last was not reached
-            snapshot = self._integrator.integrate(record, None, (), stamp_max, True, True).snapshot
-        return verdicts, state_vector, snapshot, lineage
+        return verdicts, done.state_vector, done.snapshot, done.lineage if done.renewed else None
 
     def _digest(self, number: int, kind: int, items: Sequence[Any]) -> list[object]:
         results: list[object] = []
@@ -201,7 +196,7 @@ class Service:
     def _grow(self, record: str, count: int) -> None:
         self._sizes[record] = self._sizes.get(record, 0) + count
         self._size += count
-        self._unmeasured += count
+        self._unmeasured += max(0, count)
 
     def _drop(self, records: Sequence[str]) -> None:
         for record in records:
@@ -254,6 +249,8 @@ def _write(sink: io.FileIO, frame: bytes) -> None:
 
 
 def _encoded(verdict: Verdict) -> object:
+    if verdict is POSTPONED:
+        return pipe.LEFT_OUT
     if verdict.code is VerdictCode.ACCEPTED:
         return 1 if verdict.new else 0
     return (verdict.code.value, verdict.reason[: limits.REASON_LENGTH_MAX])

@@ -47,7 +47,9 @@ class Seal:
 
     def close(self, key: bytes, body: bytes) -> bytes:
         """The value to store under `key`."""
-        return self.checksum(key, body) + body
+        hasher = self._hasher.copy()  # as in `checksum`: of each record that a commit touches
+        hasher.update(b"%b\x00%b" % (key, body))
+        return hasher.digest() + body
 
     def matches(self, key: bytes, value: bytes) -> bool:
         """Whether `value` is what was stored under `key`."""
@@ -243,7 +245,9 @@ class HeadRow:
 
 def head_row(key: bytes, value: bytes) -> HeadRow:
     """Open a row of `heads`. Raises `StoreCorrupt` with the record."""
-    body = HEADS.open(key, value, key.decode("ascii", "replace"))
+    body = value[CHECKSUM_BYTES:]
+    if HEADS.checksum(key, body) != value[:CHECKSUM_BYTES]:
+        raise corrupt(HEADS.database, key, key.decode("ascii", "replace"))
     seq, snapshot_seq, tail, tail_bytes, flags = _HEAD.unpack_from(body)
     start = _HEAD.size + (16 if flags & _HAS_DIGEST else 0)
     digest = body[_HEAD.size : start] or None

@@ -118,8 +118,10 @@ class Commit:
         record = change.record
         touched = self._touched.get(record) or self._touch(record)
         row = touched.row
-        check_digest(change.digest)
-        row.lineage = lineage_after(change, row.lineage if row.seq else None)
+        if change.digest is not None:
+            check_digest(change.digest)
+        if change.lineage is not None or not row.seq:
+            row.lineage = lineage_after(change, row.lineage if row.seq else None)
         if change.updates:
             self._touched[record] = touched
             seqs = self._append(change, touched.key, row)

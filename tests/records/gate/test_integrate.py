@@ -260,6 +260,22 @@ def test_a_record_is_rebuilt_right_after_its_good_bytes_were_joined(office):
     assert gate.document(RECORD).digest() == person.document.digest()
 
 
+def test_a_record_is_rebuilt_from_its_last_snapshot_and_what_came_after_it(office):
+    person = office.person(1)
+    gate = integrator()
+    for number in range(3):
+        assert judge(gate, person.edit(lambda editor, number=number: editor.update({"company": f"Ann {number}"}))).new
+    later = person.edit(lambda editor: editor.update({"city": "Bonn"}))
+    assert gate.integrate(RECORD, None, [later], None, checked=True, snapshot=False).changed
+    before = gate.document(RECORD).digest()
+    other = office.person(2, [person.document.diff()])
+    other.edit(lambda editor: editor.text("notes").insert(0, "Hello"))
+    gap = other.edit(lambda editor: editor.text("notes").insert(5, "!"))
+    assert gate.integrate(RECORD, None, [gap], None, checked=False, snapshot=False).verdicts[0].code == "gap"
+    assert gate.document(RECORD).digest() == before
+    assert values_of(gate.document(RECORD)) == values_of(person.document)
+
+
 def test_the_least_recently_used_record_is_evicted_and_must_be_given_again(one_entry_update):
     gate = Integrator(2)
     for name in ("a", "b"):

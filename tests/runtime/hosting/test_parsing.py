@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import CTRL_OPCODES, Frame, Opcode
-from websockets.protocol import Protocol, Side
+from websockets.protocol import Event, Protocol, Side
 
 from crdt_sync.limits import FRAME_BYTES_MAX, HELLO_BYTES_MAX, SMALL_FRAME_BYTES
 from crdt_sync.runtime.hosting import parsing
@@ -490,9 +490,13 @@ def test_what_is_parsed_is_what_the_library_would_parse(frames, cuts):
     async def come(connection: ParsedInTurns, wire: Wire) -> None:
         found: list[tuple[Opcode, bool, bytes]] = []
         connection.protocol.max_message_size = 2_000
-        connection.process_event = (  # type: ignore[method-assign]
-            lambda event: found.append((event.opcode, event.fin, bytes(event.data)))
-        )
+
+        def shown(frame: Event) -> tuple[Opcode, bool, bytes]:
+            assert isinstance(frame, Frame)
+            return frame.opcode, frame.fin, bytes(frame.data)
+
+        connection.process_event = lambda event: found.append(shown(event))  # type: ignore[method-assign]
+        connection.recv_messages.put = lambda frame: found.append(shown(frame))  # type: ignore[method-assign]
         left = data
         for size in [*cuts, len(left)]:
             connection.data_received(left[:size])

@@ -10,7 +10,7 @@
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import pycrdt
@@ -42,11 +42,19 @@ class RogueIntegrator:
         snapshot: bool,
         *,
         quick: bool = False,
+        begin: Callable[[int], bool] | None = None,
     ) -> Integration:
-        for update in (*(stored or ()), *updates):
+        for update in stored or ():
             obey(update)
-        honest = [update for update in updates if not update.startswith(b"!")]
-        done = self._own.integrate(record, stored, honest or (b"\x00\x00",) * len(updates), stamp_max, False, snapshot)
+        reached: list[bytes] = []
+        for position, update in enumerate(updates):
+            if begin is not None and not begin(position):
+                break
+            obey(update)
+            reached.append(update)
+        honest = [update for update in reached if not update.startswith(b"!")]
+        read_in = [b"\x00\x00" if update.startswith(b"!") else update for update in reached]
+        done = self._own.integrate(record, stored, read_in, stamp_max, False, snapshot)
         self._seen[record] = [*(stored if stored is not None else self._seen.get(record, ())), *honest]
         read(self._seen[record])
         return done

@@ -12,7 +12,8 @@ from crdt_sync.errors import StoreCorrupt
 from crdt_sync.runtime.worker import process
 from crdt_sync.runtime.worker.pool import IntegrationPool
 from crdt_sync.runtime.worker.process import WorkerUnavailable
-from crdt_sync.runtime.worker.values import Item
+from crdt_sync.runtime.worker.values import Item, Turn
+from tests.local_workers import LocalWorker
 
 from .conftest import RunScenario, Shelf, Writer, codes
 
@@ -165,6 +166,21 @@ def test_loaded_records_are_bounded_by_their_size_as_well(run_scenario: RunScena
         assert pool.kills == 0
 
     run_scenario(scenario)
+
+
+def test_a_record_that_is_edited_without_end_is_as_large_as_its_last_snapshot() -> None:
+    async def scenario() -> None:
+        turn = Turn(limits.QUICK_TURN_US * 1000, short=True)  # however slow the machine is
+        shelf, writer = Shelf(), Writer()
+        pool = IntegrationPool(shelf.load, keep_spare=False, start_worker=LocalWorker.start, turn=turn)
+        value = "x" * 1000
+        for number in range(2 * limits.QUICK_ITEM_BYTES_MAX // len(value)):
+            item = Item(ANNA, (writer.write(f"{number}{value}"),), want_snapshot=number % 32 == 31)
+            results = await pool.integrate([item], None)
+            assert codes(results) == [["accepted"]]
+        await pool.close()
+
+    asyncio.run(scenario())
 
 
 def test_more_than_one_request_holds_is_divided(run_scenario: RunScenario) -> None:
