@@ -6,7 +6,8 @@ import pytest
 
 from crdt_sync import limits
 from crdt_sync.protocol.hub import Integrate, Integrated
-from crdt_sync.protocol.messages import Verdict, VerdictCode
+from crdt_sync.protocol.hub.lanes import weight_of
+from crdt_sync.protocol.messages import PushEntry, Verdict, VerdictCode
 from crdt_sync.verdicts import POSTPONED
 from tests.protocol.test_hub import NEW, VECTOR, A, B, Bench, codes
 
@@ -147,6 +148,25 @@ def test_what_waits_in_the_slow_lane_takes_no_room_from_others_and_has_its_own(m
     assert bench.records(slow=True) == [[B, C]]
 
 
+def test_who_goes_by_the_slow_lane_is_not_read_while_there_is_no_room_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "TAKEN_BYTES_MAX", 16)
+    monkeypatch.setattr(limits, "TAKEN_UPDATE_BYTES", 1)
+    bench = Lanes()
+    eve = bench.join_slow(D)
+    bench.answer([NEW], slow=True)
+    bench.committed()
+    bench.join_slow(A)  # the slow worker is at it
+    bench.join_slow(B, C)
+    anna = bench.join()
+    size = limits.TAKEN_FRAME_BYTES
+    assert not bench.hub.has_pushed(eve)
+    assert [bench.hub.congested(eve, each) for each in (size, size + 1)] == [False, True]
+    assert [bench.hub.congested(anna, each) for each in (size, size + 1)] == [False, False]
+    bench.answer([NEW], slow=True)
+    bench.committed()
+    assert not bench.hub.congested(eve, size + 1)
+
+
 def test_commits_are_numbered_in_their_order_whichever_worker_was_first() -> None:
     bench = Lanes()
     bench.join_slow(A)
@@ -155,3 +175,9 @@ def test_commits_are_numbered_in_their_order_whichever_worker_was_first() -> Non
     bench.answer([NEW])
     bench.answer([NEW], slow=True)
     assert bench.commits[0].number < bench.commits[1].number
+
+
+def test_an_update_weighs_twice_its_bytes_and_some_at_least() -> None:
+    small = limits.TAKEN_UPDATE_BYTES // 2
+    for size, weight in ((1, 2 * small), (small, 2 * small), (small + 1, 2 * small + 2)):
+        assert weight_of((PushEntry("customers/a", bytes(size)),)) == weight

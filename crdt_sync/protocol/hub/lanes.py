@@ -2,7 +2,8 @@
 
 Rules:
 
-1. An update weighs its bytes, and `TAKEN_UPDATE_BYTES` at least.
+1. An update weighs twice its bytes, as it is there again on its way to a worker and to the disk, and
+   `TAKEN_UPDATE_BYTES` at least.
 2. Fair queueing by weight: the session is next whose next piece would be done first if all that wait were served at
    once and alike. Who did not wait before is `_CREDIT` ahead of who did, so that a device with an edit now and then
    waits for no session that pushes much, however many of these there are.
@@ -215,7 +216,7 @@ def weight_of(entries: Iterable[PushEntry]) -> int:
     """See the first rule."""
     least, weight = limits.TAKEN_UPDATE_BYTES, 0
     for _, update in entries:
-        size = len(update)
+        size = 2 * len(update)
         weight += size if size > least else least
     return weight
 

@@ -317,6 +317,10 @@ class Engine:
         seat = self._filling.seats.get(session)
         return seat is not None and (seat.asked >= _ASKED_MAX or self.hub.held_by_itself(session))
 
+    def waits_for_slow(self, session: int) -> bool:
+        """See `held.Rules`."""
+        return self.hub.waits_for_slow(session)
+
     def has_pushed(self, session: int) -> bool:
         """See `held.Rules`."""
         return self.hub.has_pushed(session)

@@ -226,7 +226,8 @@ class Flooded(Kept):
 
 def test_small_frames_that_came_together_are_taken_in_one_turn_some_at_a_time_and_in_order() -> None:
     async def talk() -> list[int]:
-        engine = Engine(MemoryStore(), everybody, lambda: 1_000_000)
+        quick = replace(OUTSIDE, clock=lambda: 0.0)  # no pass of the loop is ever over
+        engine = Engine(MemoryStore(), everybody, lambda: 1_000_000, outside=quick)
         channel = Flooded(20)
         turns: list[int] = []
         ran = engine.queue.ran
