@@ -6,8 +6,8 @@ import pytest
 
 from crdt_sync import limits
 from crdt_sync.protocol.hub import Integrate, Integrated
-from crdt_sync.protocol.hub.lanes import weight_of
-from crdt_sync.protocol.messages import PushEntry, Verdict, VerdictCode
+from crdt_sync.protocol.hub.lanes import piece_updates, weight_of
+from crdt_sync.protocol.messages import Push, PushEntry, Verdict, VerdictCode
 from crdt_sync.verdicts import POSTPONED
 from tests.protocol.test_hub import NEW, VECTOR, A, B, Bench, codes
 
@@ -175,6 +175,24 @@ def test_commits_are_numbered_in_their_order_whichever_worker_was_first() -> Non
     bench.answer([NEW])
     bench.answer([NEW], slow=True)
     assert bench.commits[0].number < bench.commits[1].number
+
+
+def test_a_push_that_goes_in_pieces_weighs_nothing_once_it_was_answered() -> None:
+    bench = Lanes()
+    anna = bench.join()
+    entries = tuple(PushEntry(f"customers/{number}", bytes(1500)) for number in range(100))
+    bench.hear(anna, Push(1, entries))
+    assert bench.hub.held_bytes == 100 * 3000
+    assert len(bench.records(slow=False)[0]) == piece_updates(), "as many as of small ones"
+    while bench.integrations:
+        bench.answer(*([POSTPONED] for _ in bench.integrations[0].items), slow=bench.integrations[0].slow)
+        while slow := bench.asked(slow=True):
+            bench.answer(*([NEW] for _ in slow[0].items), slow=True)
+            bench.committed()
+    assert codes(bench.verdicts(anna)) == [VerdictCode.ACCEPTED] * 100
+    pipeline = bench.hub._pipeline
+    assert [lane.waiting_weight for lane in pipeline._lanes] == [0, 0]
+    assert bench.hub.held_bytes == 0
 
 
 def test_an_update_weighs_twice_its_bytes_and_some_at_least() -> None:

@@ -222,15 +222,14 @@ def weight_of(entries: Iterable[PushEntry]) -> int:
 
 
 def _first_piece(push: Waiting) -> Waiting:
-    """What of it goes together: all of it, or a part that is no heavier than so many small updates."""
+    """What of it goes together: all of it, or a part that is no larger than so many small updates."""
     least = limits.TAKEN_UPDATE_BYTES
     room = piece_updates() * least
     if len(push.entries) == 1 or push.weight <= room:
         return push
-    count = weight = 0
-    for _, entry in push.entries:
-        heavier = weight + max(least, len(entry.update))
-        if count and heavier > room:
-            break
-        count, weight = count + 1, heavier
-    return Waiting(push.number, push.entries[:count], weight)
+    size = 0
+    for count, (_, entry) in enumerate(push.entries):
+        size += max(least, len(entry.update))
+        if count and size > room:
+            return Waiting.of(push.number, push.entries[:count])
+    return push
