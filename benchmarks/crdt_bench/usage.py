@@ -13,7 +13,8 @@ MIB = 1024 * KIB
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Sums over a process and its descendants.
+    """Sums over a process and its descendants. A copy of a process that is about to start another program, which has
+    nearly all of its memory from it, is none of these.
 
     `processor_s` is user and system time; `resident_bytes` counts pages that several of them share once for each;
     `private_bytes` is the part that is not backed by files.
@@ -42,14 +43,23 @@ def usage_of(pid: int) -> Usage:
 
 def descendants(pid: int) -> Iterator[int]:
     """`pid` and every process below it."""
+    command = _command(pid)
     yield pid
     try:
         threads = sorted(Path(f"/proc/{pid}/task").iterdir())
         children = " ".join((thread / "children").read_text("ascii") for thread in threads)
     except OSError:
         return
-    for child in children.split():
-        yield from descendants(int(child))
+    for child in map(int, children.split()):
+        if not command or _command(child) != command:
+            yield from descendants(child)
+
+
+def _command(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 def _field(status: str, name: str) -> int:

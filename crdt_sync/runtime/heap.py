@@ -13,7 +13,10 @@ from typing import Final
 
 _FREE_BYTES_MAX: Final = 8 << 20  # that it may keep: giving back takes milliseconds, and so does asking anew
 _LOOK_EVERY_S: Final = 10.0
-_ARENA_MAX: Final = -8  # of `mallopt`
+_LARGE_BYTES: Final = 512 << 10  # a block from here on is asked of the system by itself, and goes back once it is free
+_TRIM_THRESHOLD: Final = -1  # of `mallopt`, as the next two
+_MMAP_THRESHOLD: Final = -3
+_ARENA_MAX: Final = -8
 
 
 class Heap:
@@ -34,11 +37,15 @@ class Heap:
 
     def be_one(self) -> None:
         """Have one heap for all threads, not one for each with holes of its own: Python runs one of them at a time.
+        Frames and records of the largest sizes are kept out of it, as they would leave holes as large; honest batches
+        are smaller, and take no longer.
 
-        To be called before there are others.
+        To be called before there are other threads.
         """
         if self._adjust is not None:
             self._adjust(_ARENA_MAX, 1)
+            self._adjust(_MMAP_THRESHOLD, _LARGE_BYTES)  # by itself, it grows with the blocks that are freed
+            self._adjust(_TRIM_THRESHOLD, _FREE_BYTES_MAX)
 
     def give_back(self) -> None:
         """Give unused memory back to the system, if there may be much.

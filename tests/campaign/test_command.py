@@ -52,3 +52,15 @@ def test_an_unknown_part_is_named(tmp_path):
 def test_every_part_has_a_goal_of_several_chunks(name):
     part = command.PARTS[name]
     assert part.goal >= part.chunk > 0
+
+
+def test_what_takes_long_is_told_beforehand(tmp_path, monkeypatch):
+    part = command.Part(lambda seed, count: Tally("planted", "sieges", seed, ran=count), 1, 25, chunk_s=120.0)
+    assert part.outlook(0, 10_000) == "25 to be run, in about 50 min"
+    assert part.outlook(20, 10_000) == "5 to be run, in about 10 min"
+    assert part.outlook(0, 130) == "2 to be run, in about 4 min"
+    assert part.outlook(25, 10_000) == ""
+    monkeypatch.setitem(command.PARTS, "hostile", part)
+    assert invoke("hostile", "--state", str(tmp_path / "state"), "--seconds", "0").output.startswith(
+        "hostile: 1 to be run, in about 2 min\n"
+    )

@@ -1,15 +1,19 @@
 """Attacks beside honest devices: what they feel is judged, and what is sent is what is meant."""
 
+import json
 import random
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
 
-from crdt_bench.campaign.siege import frames
+from crdt_bench.campaign.siege import frames, part
 from crdt_bench.campaign.siege.judging import GROWTH_BYTES_MAX, Felt, Siege
 from crdt_bench.campaign.siege.named import NAMED
 from crdt_bench.campaign.siege.part import Sizes, besieged
 from crdt_bench.campaign.siege.program import Send, drawn
+from crdt_bench.child import ChildFailed
 from crdt_bench.usage import MIB
 from crdt_sync.errors import ProtocolViolation
 from crdt_sync.limits import FRAME_BYTES_MAX
@@ -17,7 +21,10 @@ from crdt_sync.protocol import codec
 from crdt_sync.records import Integrator
 
 _EVEN = tuple((second / 10, 0.02) for second in range(300))  # ten devices, each once a second, for 30 s
-_CALM = Siege(10.0, 20.0, 25.0, 30.0, Felt(_EVEN, 0, 0), 100 * MIB, 101 * MIB, ready_after=True, intact=True)
+_DID = {"rounds": 3, "sessions": 1_200}
+_CALM = Siege(
+    10.0, 20.0, 25.0, 30.0, Felt(_EVEN, 0, 0), 100 * MIB, 101 * MIB, ready_after=True, intact=True, attacker=_DID
+)
 
 
 def _felt(took: float | None, begin: float, end: float) -> Felt:
@@ -27,8 +34,26 @@ def _felt(took: float | None, begin: float, end: float) -> Felt:
 def test_a_siege_that_nobody_feels_breaks_no_promise():
     assert _CALM.findings() == []
     assert replace(_CALM, felt=_felt(0.039, 10, 20)).findings() == []
-    assert replace(_CALM, felt=_felt(None, 20, 25)).findings() == []  # it has so long to recover
-    assert "p99 before, during, after: 20 ms, 20 ms, 20 ms" in _CALM.figures()
+    assert replace(_CALM, felt=_felt(0.2, 20, 24.8)).findings() == []  # it has so long to recover
+    assert _CALM.figures() == (
+        "p99 before, during, after: 20 ms, 20 ms, 20 ms; memory 100 MiB, +1 at most; recovery 0.0 s; "
+        "attacker: 3 rounds, 1,200 sessions; holds"
+    )
+
+
+@pytest.mark.parametrize(
+    ("felt", "recovery"),
+    [
+        (_felt(0.5, 18, 19.4), 0.0),  # all of it during the attack
+        (_felt(0.5, 19, 20), 0.4),  # the last one was due at 19.9
+        (_felt(0.5, 22, 22.1), 2.5),
+        (_felt(0.5, 26, 26.1), 0.0),  # that is of the time after
+        (_felt(None, 22, 22.1), None),
+        (_felt(None, 26, 26.1), 0.0),
+    ],
+)
+def test_recovery_lasts_until_the_last_slow_push_was_acknowledged(felt, recovery):
+    assert replace(_CALM, felt=felt).recovery_s == pytest.approx(recovery)
 
 
 @pytest.mark.parametrize(
@@ -36,7 +61,9 @@ def test_a_siege_that_nobody_feels_breaks_no_promise():
     [
         (replace(_CALM, felt=_felt(0.041, 10, 20)), "p99 during it 41 ms, before 20 ms"),
         (replace(_CALM, felt=_felt(0.041, 25, 30)), "p99 after it 41 ms, before 20 ms"),
-        (replace(_CALM, felt=_felt(None, 15, 15.1)), "a push during it was never acknowledged"),
+        (replace(_CALM, felt=_felt(6.0, 24, 24.9)), "recovery took 10.8 s"),
+        (replace(_CALM, felt=_felt(None, 22, 23)), "recovery took never"),
+        (replace(_CALM, attacker={"sessions": 0}), "the attacker never got in: nothing was tried"),
         (replace(_CALM, felt=_felt(None, 3, 4)), "not all pushes were acknowledged before the attack began"),
         (replace(_CALM, felt=replace(_CALM.felt, thrown_out=2)), "honest devices were thrown out 2 times"),
         (replace(_CALM, felt=replace(_CALM.felt, refused=3)), "3 honest updates were refused"),
@@ -47,6 +74,27 @@ def test_a_siege_that_nobody_feels_breaks_no_promise():
 )
 def test_each_broken_promise_is_found(broken, said):
     assert broken.findings() == [said]
+
+
+def test_what_was_never_acknowledged_is_found_in_its_time_and_in_the_recovery():
+    assert replace(_CALM, felt=_felt(None, 15, 15.1)).findings() == [
+        "a push during it was never acknowledged",
+        "recovery took never",
+    ]
+
+
+def test_a_siege_that_is_broken_off_is_a_finding_and_the_next_one_is_run(monkeypatch):
+    def besieged(number, sizes):
+        if number == 3:
+            raise ChildFailed("the relay ended with code 1")
+        return _CALM
+
+    monkeypatch.setattr(part, "besieged", besieged)
+    tally = part.run(3, 2)
+    assert tally.ran == 2
+    assert tally.findings == [f"{NAMED[3].name}: broken off: ChildFailed: the relay ended with code 1"]
+    assert tally.figures == [f"  4 {NAMED[4].name}: {_CALM.figures()}"]
+    assert part.run_drawn(3, 1).figures[0].startswith("  28 drawn 28: ")
 
 
 def test_a_calm_moment_too_short_to_measure_counts_as_ten_milliseconds():
@@ -92,3 +140,25 @@ def test_honest_devices_push_through_a_siege():
     assert siege.ready_after
     assert siege.intact
     assert siege.memory_most >= siege.memory_before > 10 * MIB
+    assert siege.attacker["sessions"] > 0
+
+
+_ENDLESS = """
+from crdt_bench.campaign.siege import attacker
+
+async def for_ever(self, step):
+    self.counts["sessions"] += 1
+    while True:
+        pass
+
+attacker._LATE_S_MAX = 0.1
+attacker._Attacker.take = for_ever
+attacker.attack(0, 0, 6)
+"""
+
+
+def test_an_attack_ends_in_time_though_its_round_does_not():
+    ran = subprocess.run((sys.executable, "-c", _ENDLESS), input="0.1\n", stdout=subprocess.PIPE, text=True, check=True)
+    ready, did = map(json.loads, ran.stdout.splitlines())
+    assert ready == "ready"
+    assert did["sessions"] == 1

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from crdt_bench.campaign.siege.attacker import _attack
+from crdt_bench.campaign.siege.attacker import _attack, _Attacker
 from crdt_bench.campaign.siege.named import NAMED
 from crdt_bench.campaign.siege.program import Attack, Open, Send, Wait
 from crdt_sync.protocol.messages import VerdictCode
@@ -31,12 +31,13 @@ def test_an_honest_device_is_served_beside_an_attack(attack: Attack, tmp_path: P
         async with running(tmp_path, metrics=attack.metrics, metrics_port=0) as relay:
             honest = await Device.join(relay.url, follow=False)
             port = int(str(relay.metrics_url).rpartition(":")[2]) if attack.metrics else relay.port
-            attacking = asyncio.create_task(_attack(small(attack), port, 1, 1.0))
+            attacker = _Attacker(port, 1)
+            attacking = asyncio.create_task(_attack(small(attack), attacker, 1.0))
             for number in range(5):
                 await asyncio.sleep(0)
                 assert await honest.store((f"customers/{number}", update(number))) == [VerdictCode.ACCEPTED]
-            did = await attacking
-            assert did["sessions"] > 0
+            await attacking
+            assert attacker.counts["sessions"] > 0
             if Send("dear", 5) not in attack.steps:  # that takes a minute to be decided, and what was read is
                 here = relay._port._places.taken
                 await eventually("all attackers are gone", lambda: len(relay.engine.hub) == len(here) == 1)

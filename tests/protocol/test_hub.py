@@ -257,8 +257,8 @@ def test_what_waits_of_a_session_that_killed_workers_is_given_up() -> None:
 def test_what_is_taken_of_all_sessions_together_is_bounded_and_who_has_nothing_under_way_comes_first(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(limits, "TAKEN_BYTES_MAX", 10)
-    monkeypatch.setattr(limits, "TAKEN_UPDATE_BYTES", 2)
+    monkeypatch.setattr(limits, "TAKEN_BYTES_MAX", 20)
+    monkeypatch.setattr(limits, "TAKEN_UPDATE_BYTES", 4)
     bench = Bench()
     first, second, third, fourth = (bench.join() for _ in range(4))
     sessions = [first, second, third, fourth]
@@ -269,16 +269,16 @@ def test_what_is_taken_of_all_sessions_together_is_bounded_and_who_has_nothing_u
     bench.push(first, 1, A, B)
     assert held_back(*sessions) == [False] * 4
     bench.push(second, 1, A)
-    assert bench.hub.held_bytes == 6
+    assert bench.hub.held_bytes == 12
     assert held_back(*sessions) == [True, True, False, False]
     bench.push(third, 1, A, B)
-    assert bench.hub.held_bytes == 10
+    assert bench.hub.held_bytes == 20
     assert held_back(*sessions) == [True] * 4
     assert held_back(*sessions, size=limits.TAKEN_FRAME_BYTES) == [True, True, True, False], "a short frame has room"
     assert held_back(fourth, size=limits.TAKEN_FRAME_BYTES + 1) == [True]
     bench.hub.lost(second, 0)
     bench.drain()
-    assert bench.hub.held_bytes == 10, "who leaves takes nothing along"
+    assert bench.hub.held_bytes == 20, "who leaves takes nothing along"
     for number in range(5):
         bench.push(bench.join(), 1, f"customers/{number}")
     assert held_back(bench.join(), size=1) == [True], "all the same there is a bound"

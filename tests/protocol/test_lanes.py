@@ -6,7 +6,8 @@ import pytest
 
 from crdt_sync import limits
 from crdt_sync.protocol.hub import Integrate, Integrated
-from crdt_sync.protocol.messages import Verdict, VerdictCode
+from crdt_sync.protocol.hub.lanes import piece_updates, weight_of
+from crdt_sync.protocol.messages import Push, PushEntry, Verdict, VerdictCode
 from crdt_sync.verdicts import POSTPONED
 from tests.protocol.test_hub import NEW, VECTOR, A, B, Bench, codes
 
@@ -147,6 +148,25 @@ def test_what_waits_in_the_slow_lane_takes_no_room_from_others_and_has_its_own(m
     assert bench.records(slow=True) == [[B, C]]
 
 
+def test_who_goes_by_the_slow_lane_is_not_read_while_there_is_no_room_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "TAKEN_BYTES_MAX", 16)
+    monkeypatch.setattr(limits, "TAKEN_UPDATE_BYTES", 1)
+    bench = Lanes()
+    eve = bench.join_slow(D)
+    bench.answer([NEW], slow=True)
+    bench.committed()
+    bench.join_slow(A)  # the slow worker is at it
+    bench.join_slow(B, C)
+    anna = bench.join()
+    size = limits.TAKEN_FRAME_BYTES
+    assert not bench.hub.has_pushed(eve)
+    assert [bench.hub.congested(eve, each) for each in (size, size + 1)] == [False, True]
+    assert [bench.hub.congested(anna, each) for each in (size, size + 1)] == [False, False]
+    bench.answer([NEW], slow=True)
+    bench.committed()
+    assert not bench.hub.congested(eve, size + 1)
+
+
 def test_commits_are_numbered_in_their_order_whichever_worker_was_first() -> None:
     bench = Lanes()
     bench.join_slow(A)
@@ -202,3 +222,27 @@ def test_how_many_small_pushes_go_together_goes_by_their_weight(monkeypatch: pyt
     bench.answer([NEW])
     senders = [item.senders[0] for item in bench.asked(slow=False)[0].items]
     assert senders == ([str(eve)] * 4 + [str(anna)] * 4) * 2
+
+
+def test_a_push_that_goes_in_pieces_weighs_nothing_once_it_was_answered() -> None:
+    bench = Lanes()
+    anna = bench.join()
+    entries = tuple(PushEntry(f"customers/{number}", bytes(1500)) for number in range(100))
+    bench.hear(anna, Push(1, entries))
+    assert bench.hub.held_bytes == 100 * 3000
+    assert len(bench.records(slow=False)[0]) == piece_updates(), "as many as of small ones"
+    while bench.integrations:
+        bench.answer(*([POSTPONED] for _ in bench.integrations[0].items), slow=bench.integrations[0].slow)
+        while slow := bench.asked(slow=True):
+            bench.answer(*([NEW] for _ in slow[0].items), slow=True)
+            bench.committed()
+    assert codes(bench.verdicts(anna)) == [VerdictCode.ACCEPTED] * 100
+    pipeline = bench.hub._pipeline
+    assert [lane.waiting_weight for lane in pipeline._lanes] == [0, 0]
+    assert bench.hub.held_bytes == 0
+
+
+def test_an_update_weighs_twice_its_bytes_and_some_at_least() -> None:
+    small = limits.TAKEN_UPDATE_BYTES // 2
+    for size, weight in ((1, 2 * small), (small, 2 * small), (small + 1, 2 * small + 2)):
+        assert weight_of((PushEntry("customers/a", bytes(size)),)) == weight

@@ -1,7 +1,8 @@
 """What strangers may do over HTTP is bounded, and nobody else notices them."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ from crdt_sync import Address, Replica, bundled_schema, limits, sync_once
 from crdt_sync.protocol import SUBPROTOCOL, codec
 from crdt_sync.protocol.messages import Hello
 from crdt_sync.protocol.versions import GREETING
+from crdt_sync.runtime.hosting.fair_queue import FairQueue
 from crdt_sync.runtime.hosting.front import Front
+from crdt_sync.runtime.hosting.strangers import Strangers
 from crdt_sync.runtime.transports import channel
 from crdt_sync.runtime.transports.http.dialed import open_channel
 from crdt_sync.runtime.transports.http.door import Door
@@ -319,16 +322,33 @@ def test_a_channel_that_nobody_asks_for_ends(tmp_path: Path, monkeypatch: pytest
     serve(story, tmp_path)
 
 
-def test_connections_are_bounded() -> None:
+@asynccontextmanager
+async def hosted(*, full: bool = False) -> AsyncIterator[tuple[Door, Strangers, int]]:
+    """A door for two connections, behind which nothing happens, and the port that leads there."""
+    loop = asyncio.get_running_loop()
+    strangers = Strangers(loop, FairQueue(loop))
+    door = Door(
+        lambda _: asyncio.sleep(0),
+        1,
+        lambda: full,
+        Room(loop, 1),
+        Room(loop, 1),
+        strangers,
+        connections_max=2,
+        browsers=True,
+    )
+    server = await loop.create_server(lambda: Front(asyncio.Protocol, door.take, strangers, set()), "127.0.0.1", 0)
+    async with server:
+        yield door, strangers, server.sockets[0].getsockname()[1]
+        await door.wait_closed(1)
+
+
+def test_connections_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "STRANGERS_MAX", 5)
+    monkeypatch.setattr(limits, "STRANGER_S_MIN", 0.0)
+
     async def story() -> None:
-        known: dict[asyncio.Transport, None] = {}
-        loop = asyncio.get_running_loop()
-        door = Door(
-            lambda _: asyncio.sleep(0), 1, lambda: False, Room(loop, 1), Room(loop, 1), connections_max=2, browsers=True
-        )
-        server = await loop.create_server(lambda: Front(asyncio.Protocol(), door.take, known, 3), "127.0.0.1", 0)
-        async with server:
-            port = server.sockets[0].getsockname()[1]
+        async with hosted() as (door, strangers, port):
             callers = [await Stranger.come(port) for _ in range(2)]
             for caller in callers:
                 await caller.opened()
@@ -337,14 +357,13 @@ def test_connections_are_bounded() -> None:
             assert await callers[0].answer() == (0, b"")  # the oldest gives way
             assert len(door.connections) == 2
             silent = [await Stranger.come(port) for _ in range(3)]
-            await eventually("they are known", lambda: len(known) == 3)
+            await eventually("they are known", lambda: len(strangers) == 5)
             fourth = await Stranger.come(port)
-            assert await silent[0].answer() == (0, b"")  # the oldest gives way
-            assert len(known) == 3
+            assert await callers[1].answer() == (0, b"")  # the oldest gives way
+            assert len(strangers) == 5
             for each in (*callers, third, *silent, fourth):
                 each.close()
-            await door.wait_closed(1)
-            await eventually("none is left", lambda: not known)
+            await eventually("none is left", lambda: not len(strangers))
 
     asyncio.run(story())
 
@@ -393,15 +412,9 @@ def test_who_is_known_keeps_its_connections_whoever_comes(tmp_path: Path, monkey
 
 def test_a_relay_that_is_full_says_so_before_anything_is_opened(tmp_path: Path) -> None:
     async def story() -> None:
-        loop = asyncio.get_running_loop()
-        door = Door(
-            lambda _: asyncio.sleep(0), 1, lambda: True, Room(loop, 1), Room(loop, 1), connections_max=2, browsers=True
-        )
-        server = await loop.create_server(lambda: Front(asyncio.Protocol(), door.take, {}, 3), "127.0.0.1", 0)
-        async with server:
-            stranger = await Stranger.come(server.sockets[0].getsockname()[1])
+        async with hosted(full=True) as (_, _, port):
+            stranger = await Stranger.come(port)
             assert await stranger.ask("POST", "open", b"") == (503, b"")
             stranger.close()
-            await door.wait_closed(1)
 
     asyncio.run(story())

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import structlog
-from websockets.exceptions import ConnectionClosed, InvalidStatus, NegotiationError
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, NegotiationError
 from websockets.frames import Frame, Opcode
 from websockets.typing import Origin
 
@@ -221,6 +221,48 @@ def test_strangers_take_no_place_of_a_device(tmp_path: Path) -> None:
             await stranger.close()
 
     serve(scenario, tmp_path, sessions_max=2)
+
+
+def test_a_crowd_of_one_address_keeps_nobody_of_another_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "STRANGERS_MAX", 8)
+
+    async def scenario(relay: Relay) -> None:
+        strangers = relay._port._strangers
+        silent = [await asyncio.open_connection("127.0.0.1", relay.port) for _ in range(20)]
+        upgraded = [await Device.open(relay.url, local_addr=("127.0.0.3", 0)) for _ in range(3)]
+        await eventually("those that may be are here", lambda: len(strangers) == 8)
+        async with await Device.join(relay.url, local_addr=("127.0.0.2", 0)) as device:
+            assert await device.store(("customers/a", update(1))) == [VerdictCode.ACCEPTED]
+            await eventually("it is no stranger, and one gave way", lambda: len(strangers) == 7)
+            silent.append(await asyncio.open_connection("127.0.0.1", relay.port))
+            await eventually("its place was taken", lambda: len(strangers) == 8)
+            with pytest.raises((InvalidHandshake, OSError)):  # its address has too many, which are all new
+                await Device.join(relay.url)
+            monkeypatch.setattr(limits, "STRANGER_S_MIN", 0.0)
+            await answers(relay)
+            for stranger in upgraded:
+                await stranger.hello()
+                await stranger.expect(Welcome)
+                await stranger.close()
+        for _, writer in silent:
+            writer.close()
+        await eventually("none is left", lambda: len(strangers) == 0)
+
+    serve(scenario, tmp_path)
+
+
+def test_who_has_no_token_is_a_stranger_to_its_end(tmp_path: Path) -> None:
+    async def scenario(relay: Relay) -> None:
+        strangers = relay._port._strangers
+        wrong = await Device.open(relay.url)
+        await wrong.hello(token=TOKEN + "x")
+        assert (await wrong.bye()).code == "unauthorized"
+        async with await Device.join(relay.url, token=TOKEN):
+            assert len(strangers) <= 1
+        await wrong.close()
+        await eventually("none is left", lambda: len(strangers) == 0)
+
+    serve(scenario, tmp_path, token=TOKEN)
 
 
 def test_silent_websockets_give_way_to_devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,8 @@
 """Memory goes back to the system where there is some to be given back, and only then."""
 
 import ctypes
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -108,3 +110,21 @@ def test_the_system_tells_of_what_was_taken():
     assert after is not None
     assert after > before + 16 * MIB
     del taken
+
+
+_ONE_HEAP = """
+from crdt_sync.runtime.heap import Heap
+heap = Heap()
+heap.be_one()
+former = bytearray(8 << 20)
+del former  # by itself, the library would have blocks of this size in the heap from now on
+before = heap._figures().hblkhd
+block = bytearray(1 << 20)
+print(heap._figures().hblkhd - before)
+"""
+
+
+@pytest.mark.skipif(Heap()._figures is None, reason="nothing is known of the heap here")
+def test_a_large_block_is_asked_of_the_system_by_itself_whatever_was_freed():
+    ran = subprocess.run((sys.executable, "-c", _ONE_HEAP), stdout=subprocess.PIPE, text=True, check=True)
+    assert int(ran.stdout) >= MIB

@@ -1,5 +1,6 @@
 """`crdt-bench campaign`: run parts of the fault campaign, chunk by chunk, and go on where it stopped."""
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from crdt_bench.campaign import (
 )
 from crdt_bench.campaign.progress import Progress
 from crdt_bench.campaign.siege import part as siege
+from crdt_bench.campaign.siege.named import NAMED
 from crdt_bench.campaign.tally import Tally
 from crdt_sync.cli.options import PATH
 
@@ -37,13 +39,21 @@ from crdt_sync.cli.options import PATH
 class Part:
     """One part: `run(seed, count)` does a chunk of `chunk`; `goal` is how much the whole campaign asks for.
 
-    `stride` is how far a chunk moves the seed on.
+    `stride` is how far a chunk moves the seed on. `chunk_s` is how long one takes, where that is known.
     """
 
     run: Callable[[int, int], Tally]
     chunk: int
     goal: int
     stride: int = 1
+    chunk_s: float | None = None
+
+    def outlook(self, ran: int, seconds: float) -> str:
+        """What is to be run in so many seconds, and how long that takes; nothing where that is not known."""
+        if self.chunk_s is None or ran >= self.goal:
+            return ""
+        chunks = min(math.ceil((self.goal - ran) / self.chunk), math.floor(seconds / self.chunk_s) + 1)
+        return f"{chunks * self.chunk:,} to be run, in about {chunks * self.chunk_s / 60:.0f} min"
 
 
 PARTS: dict[str, Part] = {
@@ -65,7 +75,8 @@ PARTS: dict[str, Part] = {
     "slow-links-http": Part(slow_links.run_over_http, slow_links.COUNT, slow_links.COUNT),
     "orders": Part(orders.run, 10_000, 10_000_000, stride=10_000),
     "differential": Part(differential.run, 500, 100_000, stride=500),
-    "siege": Part(siege.run, 1, 60),
+    "siege": Part(siege.run, 1, len(NAMED), chunk_s=siege.SIZES.whole_s),
+    "siege-drawn": Part(siege.run_drawn, 1, 35, chunk_s=siege.SIZES.whole_s),
     "storm": Part(storm.run, 1_000, 40_000),
     "frozen": Part(machines.run_frozen, 1, 10),
     "machines": Part(machines.run, 1, 300),
@@ -102,11 +113,13 @@ def run(parts: Sequence[str], state: Path, seconds: float) -> None:
 
 def _run_part(name: str, part: Part, progress: Progress, seconds: float, console: Console) -> None:
     until = time.monotonic() + seconds
+    if outlook := part.outlook(progress.ran(name), seconds):
+        console.print(f"{name}: {outlook}", markup=False, soft_wrap=True)
     while progress.ran(name) < part.goal:
         seed = progress.next_seed(name)
         tally = part.run(seed, part.chunk)
         for line in tally.lines():
-            console.print(line, markup=False)
+            console.print(line, markup=False, soft_wrap=True)
         if tally.skipped:
             return
         progress.add(name, tally, seed + part.stride)

@@ -150,3 +150,4 @@ class Connection(asyncio.Protocol):
         for waiting in (self._upgraded, self._receiving):
             if waiting is not None and not waiting.done():
                 waiting.set_exception(error or ConnectionError("the connection was closed"))
+                waiting.exception()  # nobody may have asked yet, or ever ask

@@ -19,6 +19,7 @@ from crdt_sync.protocol.hub import Hub
 from crdt_sync.protocol.principal import everybody
 from crdt_sync.runtime.hosting.engine import Engine
 from crdt_sync.runtime.hosting.link import BUFFER_BYTES, DeviceLink
+from crdt_sync.runtime.hosting.strangers import Strangers
 from crdt_sync.runtime.outside import Outside
 from crdt_sync.runtime.transports.http.accepted import AcceptedChannel
 from crdt_sync.runtime.transports.http.door import Door
@@ -111,6 +112,7 @@ class Host:
                 lambda: False,
                 Room(self._loop, COMING_BYTES_MAX),
                 self._engine.untaken,
+                Strangers(self._engine.loop, self._engine.queue),
                 connections_max=_CONNECTIONS_MAX,
                 browsers=False,
             )

@@ -14,6 +14,8 @@ from crdt_bench.simulator.byte_streams import ByteNetwork, Weather
 from crdt_bench.simulator.failure import Failure
 from crdt_bench.simulator.virtual_loop import VirtualLoop
 from crdt_sync import limits
+from crdt_sync.runtime.hosting.fair_queue import FairQueue
+from crdt_sync.runtime.hosting.strangers import Strangers
 from crdt_sync.runtime.transports.channel import Channel, ChannelClosed
 from crdt_sync.runtime.transports.http.dialed import BUFFER_BYTES, open_channel
 from crdt_sync.runtime.transports.http.door import Door
@@ -104,8 +106,16 @@ def _weather(rng: random.Random) -> Weather:
 async def _told(loop: VirtualLoop, rng: random.Random, story: Story) -> None:
     room = Room(loop, limits.COMING_BYTES_MAX)
     kept_room = Room(loop, limits.UNTAKEN_BYTES_MAX)
+    strangers = Strangers(loop, FairQueue(loop))
     door = Door(
-        story.sides[RELAY].talk, BUFFER_BYTES, lambda: False, room, kept_room, connections_max=256, browsers=False
+        story.sides[RELAY].talk,
+        BUFFER_BYTES,
+        lambda: False,
+        room,
+        kept_room,
+        strangers,
+        connections_max=256,
+        browsers=False,
     )
     network = ByteNetwork(loop, rng, lambda stream: door.take(stream, b""))
     channel = await open_channel("ws://relay", None, polls=rng.random() < 0.3)

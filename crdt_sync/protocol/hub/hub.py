@@ -176,6 +176,10 @@ class Hub:
         acceptor = self._sessions.get(session)
         return acceptor is not None and (acceptor.congested or self._pipeline.postponed_too_much(session))
 
+    def waits_for_slow(self, session: int) -> bool:
+        """Whether nothing but a short frame may be taken from its link because others wait for the slow worker."""
+        return self._pipeline.waits_for_slow(session)
+
     def has_pushed(self, session: int) -> bool:
         """Whether pushes of it are not answered."""
         return self._pipeline.has_pushed(session)

@@ -2,7 +2,8 @@
 
 Rules:
 
-1. An update weighs its bytes, and `TAKEN_UPDATE_BYTES` at least.
+1. An update weighs twice its bytes, as it is there again on its way to a worker and to the disk, and
+   `TAKEN_UPDATE_BYTES` at least.
 2. Fair queueing by weight: the session is next whose next piece would be done first if all that wait were served at
    once and alike. Who did not wait before is `_CREDIT` ahead of who did, so that a device with an edit now and then
    waits for no session that pushes much, however many of these there are.
@@ -238,21 +239,20 @@ def weight_of(entries: Iterable[PushEntry]) -> int:
     """See the first rule."""
     least, weight = limits.TAKEN_UPDATE_BYTES, 0
     for _, update in entries:
-        size = len(update)
+        size = 2 * len(update)
         weight += size if size > least else least
     return weight
 
 
 def _first_piece(push: Waiting) -> Waiting:
-    """What of it goes together: all of it, or a part that is no heavier than so many small updates."""
+    """What of it goes together: all of it, or a part that is no larger than so many small updates."""
     least = limits.TAKEN_UPDATE_BYTES
     room = piece_updates() * least
     if len(push.entries) == 1 or push.weight <= room:
         return push
-    count = weight = 0
-    for _, entry in push.entries:
-        heavier = weight + max(least, len(entry.update))
-        if count and heavier > room:
-            break
-        count, weight = count + 1, heavier
-    return Waiting(push.number, push.entries[:count], weight)
+    size = 0
+    for count, (_, entry) in enumerate(push.entries):
+        size += max(least, len(entry.update))
+        if count and size > room:
+            return Waiting.of(push.number, push.entries[:count])
+    return push

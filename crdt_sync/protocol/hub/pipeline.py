@@ -16,7 +16,8 @@
    of a session that was closed for killing workers is given up.
 8. There are two workers, each with a lane of batches. What the worker answers `POSTPONED` waits in its session again,
    and that session goes by the slow lane until it needed it no more for a while. A record is in one lane at a time.
-   What waits in the slow lane takes no room from the others; beyond its own room it is to be sent again.
+   What waits in the slow lane takes no room from the others. It has room of its own, beyond which that is to be sent
+   again which others sent, and nothing more is taken of who goes by that lane.
 9. While the disk is slow, commits under way are bounded, and pushes gather in their sessions, which are bounded too.
 10. What is taken and not answered is bounded in updates, too, as many small ones take long. Who has nothing under way
    is heard all the same.
@@ -137,7 +138,8 @@ class Pipeline:
         The second half of what may be held is for those of whom nothing is; beyond it they say what is short.
         """
         waiting = self._slow.waiting_weight
-        if waiting and self.postponed_too_much(session):
+        waits = waiting and size > limits.TAKEN_FRAME_BYTES and self.waits_for_slow(session)
+        if waits or (waiting and self.postponed_too_much(session)):
             return True
         held = self.held_bytes - waiting
         if held < limits.TAKEN_BYTES_MAX // 2:
@@ -157,6 +159,13 @@ class Pipeline:
         if sender is None or sender.lane is not self._slow or not sender.waiting:
             return False
         return self._slow.waiting_weight >= limits.TAKEN_BYTES_MAX // 4
+
+    def waits_for_slow(self, session: int) -> bool:
+        """Whether it goes by the slow lane, and there is no room in that: short frames are taken all the same."""
+        sender = self._senders.get(session)
+        if sender is None or sender.lane is not self._slow:
+            return False
+        return self._slow.waiting_weight >= limits.TAKEN_BYTES_MAX // 2
 
     def leave(self, session: int) -> None:
         """The session is over: what was taken of it becomes durable, and nobody is told."""

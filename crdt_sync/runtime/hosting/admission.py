@@ -95,7 +95,7 @@ class Visitor:
     def __init__(self, admission: Admission, address: str) -> None:
         self._admission = admission
         self.address = address
-        self._place = network_of(address)
+        self.place = network_of(address)
         self.replica = b""
         self.user = ""
         self.is_in = False
@@ -106,16 +106,16 @@ class Visitor:
 
         def guard(hello: Hello) -> Principal | Refusal:
             self.replica = hello.replica
-            refusal = self._admission.refusal(self._place, hello.replica)
+            refusal = self._admission.refusal(self.place, hello.replica)
             if refusal is not None:
                 return refusal
             found = authorise(hello)
             if isinstance(found, Principal):
                 self.user = found.user
                 self.is_in = True
-                self._admission.let_in(self._place, hello.replica)
+                self._admission.let_in(self.place, hello.replica)
             elif found.code == _TOKEN_REFUSED:
-                self._admission.guessed(self._place, hello.replica)
+                self._admission.guessed(self.place, hello.replica)
             return found
 
         return guard
@@ -123,13 +123,13 @@ class Visitor:
     def expelled(self) -> None:
         """Its session is ended because its updates have killed workers."""
         self._expelled = True
-        self._admission.cost(self._place, self.replica, limits.POISON_STRIKES_MAX)
+        self._admission.cost(self.place, self.replica, limits.POISON_STRIKES_MAX)
 
     def pushed(self, verdicts: Mapping[VerdictCode, int]) -> None:
         """Its session is over, and that is what became of its updates."""
         poisons = verdicts.get(VerdictCode.POISON, 0)
         if poisons and not self._expelled:
-            self._admission.cost(self._place, self.replica, poisons)
+            self._admission.cost(self.place, self.replica, poisons)
 
     def named(self) -> dict[str, str]:
         """Who it is, for a log line."""

@@ -165,6 +165,7 @@ class Engine:
         self._wall_clock = wall_clock
         self.loop = asyncio.get_running_loop()
         self.queue = FairQueue(self.loop, outside.clock)
+        self._gone = Flow()  # of what still comes of sessions that are over
         self.admission = Admission(self._now)
         self._links: dict[int, Link] = {}  # of all sessions, until what they pushed was decided on
         self._held = HeldSessions(self)
@@ -253,10 +254,12 @@ class Engine:
             self.pool.forget(record)
             self.slow_pool.forget(record)
 
-    def connect(self, link: Link, authorise: Authorise | None = None) -> int:
-        """A device has connected; returns its session's number. `authorise` is for this session alone."""
+    def connect(self, link: Link, authorise: Authorise | None = None, address: str = "") -> int:
+        """A device has connected; returns its session's number. `authorise` is for this session alone, and until it is
+        let in, what it causes is done in turns with all others of that `address`.
+        """
         session = self.hub.connect(self._now(), authorise)
-        self._filling.seat(session, link)
+        self._filling.seat(session, link, self.queue.stranger(address))
         self._links[session] = link
         self._arm(session)
         return session
@@ -264,7 +267,7 @@ class Engine:
     def flow(self, session: int) -> Flow:
         """The flow of the session's work."""
         seat = self._filling.seats.get(session)
-        return seat.flow if seat is not None else self.queue.strangers
+        return seat.flow if seat is not None else self._gone
 
     def receive(self, session: int, frame: bytes) -> None:
         """A frame came from the device, and it is its turn."""
@@ -317,6 +320,10 @@ class Engine:
         """See `held.Rules`."""
         seat = self._filling.seats.get(session)
         return seat is not None and (seat.asked >= _ASKED_MAX or self.hub.held_by_itself(session))
+
+    def waits_for_slow(self, session: int) -> bool:
+        """See `held.Rules`."""
+        return self.hub.waits_for_slow(session)
 
     def has_pushed(self, session: int) -> bool:
         """See `held.Rules`."""

@@ -7,15 +7,17 @@ Rules:
    of those who did. A device that sends a frame a second is served before those that flood, however many they are.
 2. Between two passes the loop looks at its sockets and timers.
 3. Each step runs once, those of one flow in the order in which they were asked for.
-4. Whoever has not been let in yet is of one flow with all other strangers.
+4. Whoever has not been let in yet is of one flow with all other strangers of its address.
 """
 
 import asyncio
 import heapq
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+
+from crdt_sync import limits
 
 Clock = Callable[[], float]
 """Seconds that pass while a step runs, from any beginning."""
@@ -31,7 +33,7 @@ class Flow:
 
     used_s: float = 0.0
     contention: int = 0  # the one in which that was used
-    steps: deque[Callable[[], None]] = field(default_factory=deque)
+    steps: deque[tuple[Callable[[], None], float]] = field(default_factory=deque)  # and what each counts at least
     queued: bool = False
 
 
@@ -47,26 +49,39 @@ class FairQueue:
         self._asked = 0
         self._contention = 0
         self._least_s = 0.0  # what those that were served had used at most, before that
-        self.strangers = Flow()
+        self._strangers: OrderedDict[str, Flow] = OrderedDict()  # by address
 
-    def ran(self, step: Callable[[], None]) -> bool:
-        """Run `step` now if nobody needs to wait; else False."""
+    def stranger(self, address: str) -> Flow:
+        """The flow of all from there that were not let in yet."""
+        flow = self._strangers.get(address)
+        if flow is None:
+            flow = self._strangers[address] = Flow()
+            if len(self._strangers) > limits.STRANGERS_MAX:
+                self._strangers.popitem(last=False)
+        self._strangers.move_to_end(address)
+        return flow
+
+    def ran(self, step: Callable[[], None], counted_s: float = _STEP_S_MIN) -> bool:
+        """Run `step` now if nobody needs to wait; else False. It counts as `counted_s` at least."""
         if self._waiting or self._spent_s >= _PASS_S:
             return False
         if not self._passing:
             self._passing = True
             self._loop.call_soon(self._pass_ended)
-        self._run(step)
+        self._run(step, counted_s)
         return True
 
-    def take(self, flow: Flow, step: Callable[[], None]) -> None:
-        """Run `step` now, or when its turn comes; then the loop's handler of exceptions hears what it raises."""
-        if not self.ran(step):
-            flow.steps.append(step)
+    def take(self, flow: Flow, step: Callable[[], None], counted_s: float = _STEP_S_MIN) -> None:
+        """Run `step` now, or when its turn comes; then the loop's handler of exceptions hears what it raises.
+
+        Where it begins what is done later, `counted_s` says how long that takes.
+        """
+        if not self.ran(step, counted_s):
+            flow.steps.append((step, counted_s))
             if not flow.queued:
                 self._queue(flow)
 
-    async def wait(self, flow: Flow, step: Callable[[], None]) -> None:
+    async def wait(self, flow: Flow, step: Callable[[], None], counted_s: float = _STEP_S_MIN) -> None:
         """`take`, and return once `step` has run. What it raises, this raises."""
         done: asyncio.Future[None] = self._loop.create_future()
 
@@ -80,7 +95,7 @@ class FairQueue:
                 if not done.done():
                     done.set_result(None)
 
-        self.take(flow, stepped)
+        self.take(flow, stepped, counted_s)
         await done
 
     def _queue(self, flow: Flow) -> None:
@@ -113,14 +128,14 @@ class FairQueue:
         self._least_s = max(self._least_s, used_s)
         flow.queued = False
         try:
-            flow.used_s += self._run(flow.steps.popleft())
+            flow.used_s += self._run(*flow.steps.popleft())
         finally:
             if flow.steps and not flow.queued:
                 self._queue(flow)
 
-    def _run(self, step: Callable[[], None]) -> float:
+    def _run(self, step: Callable[[], None], counted_s: float) -> float:
         begun = self._clock()
         step()
-        took = max(_STEP_S_MIN, self._clock() - begun)
+        took = max(counted_s, self._clock() - begun)
         self._spent_s += took
         return took

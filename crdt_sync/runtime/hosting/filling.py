@@ -90,10 +90,10 @@ class Filling:
         self._pump = pump
         self._unreadable = unreadable
 
-    def seat(self, session: int, link: Link) -> None:
+    def seat(self, session: int, link: Link, flow: Flow) -> None:
         """A session begins."""
         self.seats[session] = Seat(
-            link, self._queue.strangers, lambda _: self._fill_in_turn(session), partial(self._takes_nothing, session)
+            link, flow, lambda _: self._fill_in_turn(session), partial(self._takes_nothing, session)
         )
 
     def leave(self, session: int) -> Seat | None:

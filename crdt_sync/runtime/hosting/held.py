@@ -5,6 +5,7 @@ Rules:
 1. Who has nothing under way comes before who has, and otherwise who came first.
 2. A few are read on at a time: what each then takes decides whether there is room for the next.
 3. Who is held back by what it asked for itself takes nobody's turn: it queues once that was answered.
+4. Who waits for room in the slow lane takes no turn of others either: those have a queue of their own.
 """
 
 import asyncio
@@ -21,6 +22,9 @@ class Rules(Protocol):
 
     def held_by_itself(self, session: int) -> bool:
         """Whether none may, however much room there is: too much of its own is under way."""
+
+    def waits_for_slow(self, session: int) -> bool:
+        """Whether none may because of what waits for the slow worker, of whomever."""
 
     def has_pushed(self, session: int) -> bool:
         """Whether pushes of it are under way."""
@@ -39,6 +43,7 @@ class HeldSessions:
         self._held: dict[int, _Held] = {}
         self._first: dict[int, None] = {}  # in the order of their turns
         self._then: dict[int, None] = {}
+        self._slow: dict[int, None] = {}
 
     def __contains__(self, session: int) -> bool:
         return session in self._held
@@ -56,7 +61,8 @@ class HeldSessions:
             self._first.pop(session, None)
             if not self._rules.has_pushed(session):
                 self._then.pop(session, None)
-            self._queue(session)
+            if session not in self._slow:
+                self._queue(session)
 
     def leave(self, session: int) -> None:
         """Its session is over."""
@@ -67,7 +73,7 @@ class HeldSessions:
         if not self._held:
             return
         rules, left = self._rules, _AT_ONCE
-        for queue in (self._first, self._then):
+        for queue in (self._first, self._then, self._slow):
             while queue and left:
                 session = next(iter(queue))
                 if rules.may_read(session, self._held[session].size):
@@ -75,6 +81,9 @@ class HeldSessions:
                     left -= 1
                 elif rules.held_by_itself(session):
                     del queue[session]
+                elif queue is not self._slow and rules.waits_for_slow(session):
+                    del queue[session]
+                    self._slow[session] = None
                 else:
                     break
 
@@ -89,6 +98,7 @@ class HeldSessions:
     def _free(self, session: int) -> None:
         self._first.pop(session, None)
         self._then.pop(session, None)
+        self._slow.pop(session, None)
         held = self._held.pop(session, None)
         if held is not None and not held.reading.done():
             held.reading.set_result(None)

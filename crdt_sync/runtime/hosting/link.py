@@ -35,7 +35,8 @@ _log = structlog.get_logger("crdt_sync.hosting")
 
 class DeviceLink:
     """See the module. Await `read`; it returns when the channel has ended. The accepting transport opens
-    the channel with `BUFFER_BYTES`. `more` gives the next frame if it has come already and is small, and receives it.
+    the channel with `BUFFER_BYTES`. `more` gives the next frame if it has come already and is small, and receives it;
+    `let_in` hears that the hello was accepted.
     """
 
     def __init__(
@@ -45,10 +46,12 @@ class DeviceLink:
         send_timeout_s: float = SEND_TIMEOUT_S,
         authorise: Authorise | None = None,
         more: Callable[[], bytes | None] = lambda: None,
+        let_in: Callable[[], object] = lambda: None,
     ) -> None:
         channel.take_up_to(HELLO_BYTES_MAX)  # nothing larger is taken from a stranger
         self._channel = channel
         self._more = more
+        self._let_in = let_in
         self._engine = engine
         self._metrics = engine.metrics
         self._send_timeout_s = send_timeout_s
@@ -57,7 +60,7 @@ class DeviceLink:
         self._unsent_max = BUFFER_BYTES  # with more bytes than that unsent, nothing is read
         self._closing: asyncio.Task[None] | None = None
         self._visitor = engine.admission.visitor(channel.peer)
-        self.session = engine.connect(self, self._visitor.guarded(authorise or engine.authorise))
+        self.session = engine.connect(self, self._visitor.guarded(authorise or engine.authorise), self._visitor.place)
 
     def send(self, frame: bytes) -> None:
         """See `Link.send`."""
@@ -167,8 +170,10 @@ class DeviceLink:
                 metrics.bytes_received += len(frame)
                 engine.take(session, frame)
             engine.taken(session)
-            if not greeted:  # in the same step: what it says when it is let in may come before `read` has its turn
+            if not greeted and self._visitor.is_in:
+                # In the same step: what it says when it is let in may come before `read` has its turn.
                 self._channel.take_up_to(FRAME_BYTES_MAX)
+                self._let_in()
 
         while frames:
             if greeted and not engine.may_read(session, len(frames[0])):

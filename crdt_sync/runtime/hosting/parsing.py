@@ -59,6 +59,8 @@ class ParsedInTurns(Arrivals):
     _room_of_message = 0  # bytes that were taken for the one that comes
     _room_in_hand = 0  # for the one that was received last
     _left = False  # nothing will be received any more
+    _lost = False  # nothing will come any more
+    _lost_by: Exception | None = None
     _pongs = 0  # bytes of them since there was nothing to be sent
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -81,8 +83,25 @@ class ParsedInTurns(Arrivals):
         super().eof_received()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """See `asyncio.Protocol`. What had come is received all the same."""
-        self._parse_rest()
+        """See `asyncio.Protocol`. What had come is received all the same: parsed in turns, as it may be a thousand
+        frames, and as much of hundreds of others.
+        """
+        self._lost, self._lost_by = True, exc
+        if self._left:
+            self._unparsed.clear()
+        if not self._waiting:
+            self._parse_last()
+
+    def _parse_last(self) -> None:
+        while self._unparsed:
+            if not self.queue.ran(self._parse_slice):
+                self._waiting = True
+                self.queue.take(self.flow(), self._turn_came)
+                return
+        self._end()
+
+    def _end(self) -> None:
+        exc, self._lost_by = self._lost_by, None
         self.recv_messages.pause = self.recv_messages.resume = _nothing  # they refer to this
         super().connection_lost(exc)
         if self._left:
@@ -157,7 +176,13 @@ class ParsedInTurns(Arrivals):
         """See `User`."""
         self.transport.abort()
 
+    def drop(self) -> None:
+        """See `Arrivals`."""
+        self._cut_off()
+
     def _parse(self) -> None:
+        if self._lost:
+            return
         while self._unparsed and not self._waiting and self._may_parse:
             if not self.queue.ran(self._parse_slice):
                 self._waiting = True
@@ -176,9 +201,9 @@ class ParsedInTurns(Arrivals):
 
     def _turn_came(self) -> None:
         self._waiting = False
-        if self._unparsed and self._may_parse:
+        if self._unparsed and (self._may_parse or self._lost):
             self._parse_slice()
-        self._parse()
+        self._parse_last() if self._lost else self._parse()
 
     def _parse_slice(self) -> None:
         reader = cast(_Reader, self.protocol.reader)

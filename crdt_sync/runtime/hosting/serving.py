@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Self, cast
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.http11 import Request, Response
 from websockets.protocol import State
+from websockets.server import ServerProtocol
 from websockets.typing import Origin, Subprotocol
 
 from crdt_sync.errors import InvalidSettings
@@ -24,7 +25,7 @@ from crdt_sync.runtime.hosting.front import Front
 from crdt_sync.runtime.hosting.link import BUFFER_BYTES, SEND_TIMEOUT_S, DeviceLink
 from crdt_sync.runtime.hosting.parsing import ParsedInTurns
 from crdt_sync.runtime.hosting.places import Places
-from crdt_sync.runtime.network import network_of
+from crdt_sync.runtime.hosting.strangers import Strangers, address_of
 from crdt_sync.runtime.transports import channel
 from crdt_sync.runtime.transports.http.accepted import AcceptedChannel
 from crdt_sync.runtime.transports.http.door import Door
@@ -33,6 +34,7 @@ from crdt_sync.runtime.transports.room import Room
 from crdt_sync.runtime.transports.websocket import WebsocketChannel
 
 _QUEUED_FRAMES = 4  # per device, read from the socket and not looked at yet
+_HANDSHAKE_S = 0.0005  # that a websocket takes from its request to its first frame, in a task
 _STRANGERS_MAX = 256  # connections beyond the devices allowed, so that those hear why they are turned away
 
 # What strangers do to the port is no event of ours; what a session does is logged where it happens.
@@ -47,10 +49,16 @@ class Port:
     """A listening port. Make it with `open`; call `close`, then, once every session was told bye, `wait_closed`."""
 
     def __init__(
-        self, server: Server, places: "Places[_Known]", newcomers: dict[asyncio.Transport, None], door: Door
+        self,
+        server: Server,
+        places: "Places[_Known]",
+        strangers: Strangers,
+        newcomers: set[asyncio.Transport],
+        door: Door,
     ) -> None:
         self._server = server
         self._places = places
+        self._strangers = strangers
         self._newcomers = newcomers
         self._door = door
         self.number = int(next(iter(server.sockets)).getsockname()[1])
@@ -74,7 +82,8 @@ class Port:
 
         Raises `InvalidSettings` where the address cannot be listened on.
         """
-        newcomers: dict[asyncio.Transport, None] = {}
+        newcomers: set[asyncio.Transport] = set()
+        unknown = Strangers(engine.loop, engine.queue)
         channels_max = sessions_max + _STRANGERS_MAX
 
         async def talk(opened: AcceptedChannel) -> None:
@@ -90,20 +99,22 @@ class Port:
             taken.make_way,
             for_frames,
             engine.untaken,
+            unknown,
             connections_max=2 * channels_max,
             browsers=browsers,
         )
 
         class Known(_Known):
             places = taken
+            strangers = unknown
             queue = engine.queue
             room = for_frames
-            flow = staticmethod(lambda: engine.queue.strangers)
 
         async def handle(websocket: ServerConnection) -> None:
             assert isinstance(websocket, Known)
             opened = WebsocketChannel(websocket, BUFFER_BYTES)
-            link = DeviceLink(opened, engine, send_timeout_s, websocket.authorise, websocket.small_message)
+            let_in = partial(unknown.leave, websocket.transport)
+            link = DeviceLink(opened, engine, send_timeout_s, websocket.authorise, websocket.small_message, let_in)
             websocket.flow = partial(engine.flow, link.session)
             websocket.held = partial(engine.hold, link.session)
             try:
@@ -111,7 +122,8 @@ class Port:
             finally:
                 websocket.leave_room()
 
-        def turn_away(websocket: ServerConnection, _: Request) -> Response | None:
+        async def turn_away(websocket: ServerConnection, _: Request) -> Response | None:
+            await unknown.turn(websocket.transport, _HANDSHAKE_S)
             if not taken.full:
                 return None
             return websocket.respond(http.HTTPStatus.SERVICE_UNAVAILABLE, "As many devices are here as may be.\n")
@@ -124,11 +136,11 @@ class Port:
                 websocket.authorise = introduce(websocket, response)
             return response
 
-        def connect(*args: Any, **settings: Any) -> InPieces | Front:
-            websocket = Known(*args, **settings)
-            if not http_too:
-                return InPieces(websocket)
-            return Front(websocket, door.take, newcomers, 2 * channels_max, websocket.release)
+        def connect(protocol: ServerProtocol, *args: Any, **settings: Any) -> InPieces:
+            # The library has begun its parser, which refers to itself.
+            unused = protocol.parser.close
+            websocket = partial(Known, protocol, *args, **settings)
+            return InPieces(Front(websocket, door.take if http_too else None, unknown, newcomers, unused))
 
         origins: list[Origin | None] | None = None if browsers else [None]
         try:
@@ -158,7 +170,7 @@ class Port:
                 f"cannot listen on {host}:{port}: {os.strerror(error.errno or 0)}",
                 "Choose another address with --host or --port, or stop the program that uses this one.",
             ) from error
-        return cls(server, taken, newcomers, door)
+        return cls(server, taken, unknown, newcomers, door)
 
     def close(self) -> None:
         """Let nobody in any more; those who are connected stay."""
@@ -191,6 +203,7 @@ class _Known(ParsedInTurns, ServerConnection):
     """A connection that is known from its first byte on, so that it can be cut off before it says a word."""
 
     places: ClassVar[Places["_Known"]]
+    strangers: ClassVar[Strangers]
     authorise: Authorise | None = None  # of this one alone
     address = ""
     _asked_bytes = 0
@@ -222,11 +235,12 @@ class _Known(ParsedInTurns, ServerConnection):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See `asyncio.Protocol`."""
         super().connection_made(transport)
-        peer = transport.get_extra_info("peername")
-        self.address = network_of(str(peer[0])) if peer else ""
+        self.address = address_of(self.transport)
+        self.flow = partial(self.queue.stranger, self.address)
         self.places.come(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See `asyncio.Protocol`."""
         self.places.leave(self)
+        self.strangers.leave(self.transport)
         super().connection_lost(exc)

@@ -50,6 +50,10 @@ class Arrivals(Connection):
         _forget_frames(exc)
         self.release()
 
+    def drop(self) -> None:
+        """End it now. Nothing that came and was not received is needed."""
+        self.transport.abort()
+
     def release(self) -> None:
         """Nothing can come any more. What is left of the connection goes with the last reference to it, and does not
         wait for the collector, which a busy relay runs seldom: the library's parser refers to itself, and to the last

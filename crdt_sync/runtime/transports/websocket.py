@@ -79,7 +79,7 @@ class WebsocketChannel:
             async with asyncio.timeout(channel.CLOSE_TIMEOUT_S):
                 await self._websocket.close()
         except TimeoutError:
-            self.abort()
+            self._websocket.drop()
 
     def abort(self) -> None:
         """See `Channel`."""

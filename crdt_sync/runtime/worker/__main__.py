@@ -21,13 +21,15 @@ def main() -> None:
     slow = "slow" in sys.argv[2:]
     if slow and hasattr(os, "nice"):
         os.nice(_SLOW_NICENESS)
+    heap = Heap()
+    heap.be_one()
     missing = confine()
     _warm_up()
     loaded = limits.WORKER_LOADED_BYTES_MAX // 6 if slow else limits.WORKER_LOADED_BYTES_MAX
     service = Service(
         Integrator(limits.WORKER_DOCUMENTS_MAX),
         progress_of(sys.argv[1]),
-        allocated=_allocated(Heap()),
+        allocated=_allocated(heap),
         memory_bytes_max=loaded,
     )
     run(service, lambda: [*missing, *seal()])

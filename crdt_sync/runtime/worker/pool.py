@@ -298,7 +298,9 @@ class IntegrationPool:
         self._forgotten_all = False
         worker = await self._worker(fresh=request.again)
         number, frame = self._frame(pipe.INTEGRATE, stamp_max, request.items, request.turn)
-        body = await self._ask(worker, number, frame, request.budget)
+        asked = self._ask(worker, number, frame, request.budget)
+        del frame
+        body = await asked
         try:
             answer = pipe.decode_results(body, number, [len(item[2]) for item in request.items], request.turn)
             if answer.results[0] is None and request.items[0][1] is not None:
@@ -354,7 +356,9 @@ class IntegrationPool:
         worker = await self._worker(fresh=again)
         number, frame = self._frame(kind, None, items)
         sizes = [sum(map(len, parts)) for _, parts in items]
-        return worker, number, await self._ask(worker, number, frame, Budget(sizes, again))
+        asked = self._ask(worker, number, frame, Budget(sizes, again))
+        del frame
+        return worker, number, await asked
 
     def _frame(
         self, kind: int, stamp_max: int | None, items: Sequence[Sequence[object]], turn: Turn | None = None
@@ -363,8 +367,10 @@ class IntegrationPool:
         return self._number, pipe.encode_request(kind, self._number, stamp_max, items, turn)
 
     async def _ask(self, worker: Worker, number: int, frame: bytes, budget: Budget) -> bytes:
+        asked = worker.ask(number, frame, budget)
+        del frame  # it may be large, and the answer be long in coming
         try:
-            return await worker.ask(number, frame, budget)
+            return await asked
         except WorkerDied as death:
             self._bury(worker, death.reason)
             raise

@@ -152,6 +152,7 @@ class WorkerProcess:
         """
         self.fresh = False
         self._stdin.write(request)  # not in the task below: the worker may begin before that has its turn
+        del request  # it may be large, and the answer be long in coming
         exchange = asyncio.ensure_future(self._answer())
         late = stuck = False
         try:

@@ -66,6 +66,7 @@ class Service:
     def answer(self, body: bytes) -> bytes:
         """The framed answer to one request."""
         kind, number, stamp_max, self._turn, items = pipe.decode_request(body)
+        del body  # all of it is in the items, and it may be large
         self._evicted.clear()
         spent: list[int] = []
         if kind == pipe.INTEGRATE:

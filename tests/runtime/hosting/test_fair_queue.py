@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crdt_sync import limits
 from crdt_sync.runtime.hosting.fair_queue import _CREDIT_S, FairQueue, Flow
 
 _STEP_S = 0.0005
@@ -141,18 +142,52 @@ def test_what_was_used_while_nobody_waited_is_not_held_against_anybody():
     asyncio.run(ask())
 
 
-def test_strangers_share_one_turn():
+def test_strangers_of_one_address_share_one_turn():
     async def ask() -> None:
         work = Work()
         work.queue.take(Flow(), work.step("first", 1.0))
         for _ in range(300):
-            work.queue.take(work.queue.strangers, work.step("stranger"))
+            work.queue.take(work.queue.stranger("192.0.2.1"), work.step("stranger"))
         member = Flow()
         for _ in range(10):
             work.queue.take(member, work.step("member"))
         while work.done.count("member") < 10:
             await asyncio.sleep(0)
         assert work.done.count("stranger") <= 11
+        work.queue.take(work.queue.stranger("192.0.2.2"), work.step("elsewhere"))
+        before = len(work.done)
+        while "elsewhere" not in work.done:
+            await asyncio.sleep(0)
+        assert work.done.index("elsewhere") - before <= 1
+
+    asyncio.run(ask())
+
+
+def test_a_step_counts_as_what_it_is_said_to_begin():
+    async def ask() -> None:
+        work = Work()
+        begins, works = Flow(), Flow()
+        work.queue.take(Flow(), work.step("first", 1.0))
+        for _ in range(100):
+            work.queue.take(begins, work.step("begun", 0.0), 10 * _STEP_S)
+            work.queue.take(works, work.step("done"))
+        while work.done.count("done") < 100:
+            await asyncio.sleep(0)
+        assert 8 <= work.done.count("begun") <= 14
+
+    asyncio.run(ask())
+
+
+def test_flows_of_addresses_are_forgotten_the_oldest_first(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(limits, "STRANGERS_MAX", 2)
+
+    async def ask() -> None:
+        queue = Work().queue
+        first, second = queue.stranger("a"), queue.stranger("b")
+        assert queue.stranger("a") is first
+        queue.stranger("c")
+        assert queue.stranger("a") is first
+        assert queue.stranger("b") is not second
 
     asyncio.run(ask())
 

@@ -13,6 +13,7 @@ class Host:
     def __init__(self) -> None:
         self.room = 0
         self.by_itself: set[int] = set()
+        self.slow: set[int] = set()
         self.pushed: set[int] = set()
         self.looked_at = 0
         self.held = HeldSessions(self)
@@ -20,10 +21,13 @@ class Host:
 
     def may_read(self, session: int, size: int) -> bool:
         self.looked_at += 1
-        return session not in self.by_itself and self.room >= size
+        return session not in self.by_itself | self.slow and self.room >= size
 
     def held_by_itself(self, session: int) -> bool:
         return session in self.by_itself
+
+    def waits_for_slow(self, session: int) -> bool:
+        return session in self.slow
 
     def has_pushed(self, session: int) -> bool:
         return session in self.pushed
@@ -69,6 +73,20 @@ def test_who_has_nothing_under_way_comes_before_who_has() -> None:
         host.pushed.discard(2)
         host.held.answered(2)
         assert await host.release(1) == [3, 4, 2, 1]
+
+    on_a_loop(scenario)
+
+
+def test_who_waits_for_the_slow_worker_takes_nobodys_turn_and_has_its_own_once_there_is_room() -> None:
+    async def scenario(host: Host) -> None:
+        host.slow = {1, 2, 4}
+        host.hold(1, 2, 3)
+        assert await host.release(1) == [3]
+        host.hold(4, 5)
+        host.held.answered(2)
+        assert await host.release(1) == [5]
+        host.slow = set()
+        assert await host.release(1) == [1, 2, 4]
 
     on_a_loop(scenario)
 

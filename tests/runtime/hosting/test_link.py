@@ -32,7 +32,7 @@ def test_an_answer_to_the_welcome_is_taken_while_others_wait_for_their_turns() -
         ours, theirs = memory_pair()
         reading = asyncio.create_task(DeviceLink(theirs, engine).read())
         ours.send(codec.encode(hello()))
-        engine.queue.take(engine.queue.strangers, lambda: None)  # so the hello waits
+        engine.queue.take(engine.queue.stranger(""), lambda: None)  # so the hello waits
         assert isinstance(codec.decode(await ours.receive()), Welcome)
         for frame in (_LARGE, codec.encode(Ping(7))):
             ours.send(frame)
@@ -226,14 +226,15 @@ class Flooded(Kept):
 
 def test_small_frames_that_came_together_are_taken_in_one_turn_some_at_a_time_and_in_order() -> None:
     async def talk() -> list[int]:
-        engine = Engine(MemoryStore(), everybody, lambda: 1_000_000)
+        quick = replace(OUTSIDE, clock=lambda: 0.0)  # no pass of the loop is ever over
+        engine = Engine(MemoryStore(), everybody, lambda: 1_000_000, outside=quick)
         channel = Flooded(20)
         turns: list[int] = []
         ran = engine.queue.ran
 
-        def counted(step: Callable[[], None]) -> bool:
+        def counted(step: Callable[[], None], counted_s: float = 0.0) -> bool:
             before = len(channel.sent)
-            done = ran(step)
+            done = ran(step, counted_s)
             turns.append(len(channel.sent) - before)
             return done
 

@@ -170,6 +170,32 @@ def test_what_had_come_before_the_end_is_received(end):
     parsed(cut, step_s=0.003)
 
 
+def test_what_had_come_before_the_end_is_parsed_in_turns():
+    async def cut(connection: ParsedInTurns, wire: Wire) -> None:
+        connection.data_received(framed(*([b"x"] * 2_000)))
+        connection.connection_lost(None)
+        before = len(connection._unparsed[0])
+        assert before > 8_000
+        await asyncio.sleep(0)
+        assert before > len(connection._unparsed[0]) > 0
+        for _ in range(2_000):
+            assert await received(connection) == b"x"
+
+    parsed(cut, step_s=0.003)
+
+
+@pytest.mark.parametrize("dropped", [False, True])
+def test_what_had_come_is_not_parsed_where_nobody_receives_it(dropped: bool):
+    async def cut(connection: ParsedInTurns, wire: Wire) -> None:
+        connection.data_received(framed(*([b"x"] * 2_000)))
+        assert connection._unparsed
+        connection.drop() if dropped else connection.leave_room()
+        connection.connection_lost(None)
+        assert not connection._unparsed
+
+    parsed(cut, step_s=0.003)
+
+
 @settings(max_examples=50)
 @given(
     st.lists(st.integers(0, 9_000), max_size=12),
@@ -204,6 +230,8 @@ def test_an_ended_connection_goes_with_the_last_reference_to_it():
     async def end(connection: ParsedInTurns, wire: Wire) -> None:
         connection.data_received(framed(*([bytes(1000)] * 100)))
         connection.connection_lost(None)
+        while connection._unparsed:
+            await asyncio.sleep(0)
         assert gc.get_referrers(connection.recv_messages)  # it is known to the connection alone
         assert not any(
             getattr(known, "__self__", None) is connection for known in gc.get_referents(connection.recv_messages)

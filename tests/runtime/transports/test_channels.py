@@ -10,7 +10,9 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import ServerConnection, serve
 
 from crdt_sync.limits import FRAME_BYTES_MAX, UNTAKEN_BYTES_MAX
+from crdt_sync.runtime.hosting.fair_queue import FairQueue
 from crdt_sync.runtime.hosting.front import Front
+from crdt_sync.runtime.hosting.strangers import Strangers
 from crdt_sync.runtime.transports import channel
 from crdt_sync.runtime.transports.arrivals import Arrivals
 from crdt_sync.runtime.transports.channel import Channel, ChannelClosed, RulesBroken
@@ -84,8 +86,9 @@ async def http(*, polls: bool = False) -> AsyncIterator[tuple[Channel, Channel]]
     loop = asyncio.get_running_loop()
     room = Room(loop, FRAME_BYTES_MAX)
     kept_room = Room(loop, UNTAKEN_BYTES_MAX)
-    door = Door(talk, _BUFFER_BYTES, lambda: False, room, kept_room, connections_max=10, browsers=False)
-    server = await loop.create_server(lambda: Front(asyncio.Protocol(), door.take, {}, 10), "127.0.0.1", 0)
+    strangers = Strangers(loop, FairQueue(loop))
+    door = Door(talk, _BUFFER_BYTES, lambda: False, room, kept_room, strangers, connections_max=10, browsers=False)
+    server = await loop.create_server(lambda: Front(asyncio.Protocol, door.take, strangers, set()), "127.0.0.1", 0)
     async with server:
         port = server.sockets[0].getsockname()[1]
         here = await open_channel(f"ws://127.0.0.1:{port}", None, polls=polls, buffer_bytes=_BUFFER_BYTES)

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import random
+import threading
 import time
 from contextlib import suppress
 
@@ -16,6 +17,7 @@ from crdt_bench.load.connection import Connection, client_frame
 from crdt_bench.load.flood import UnexpectedAnswer, greeted
 
 _OPEN_S_MAX = 5.0
+_LATE_S_MAX = 1.0  # after its time, an attack ends wherever it is
 _BUFFERED_BYTES_MAX = 8 << 20  # of one connection; beyond it the attacker waits
 _CONNECTIONS_MAX = 400
 _FRAGMENTS = client_frame(b"x", 0x02), client_frame(b"x", 0x00)  # the first, and each that follows
@@ -39,11 +41,25 @@ def attack(port: int, metrics_port: int, number: int) -> None:
     say("ready")
     seconds = hear()
     if seconds is not None:
-        say(uvloop.run(_attack(chosen, metrics_port if chosen.metrics else port, number, seconds)))
+        attacker = _Attacker(metrics_port if chosen.metrics else port, number)
+        threading.Thread(target=_end, args=(seconds, attacker.counts), daemon=True).start()
+        uvloop.run(_attack(chosen, attacker, seconds))
+        _end(0.0, attacker.counts)
 
 
-async def _attack(chosen: Attack, port: int, seed: int, seconds: float) -> dict[str, int]:
-    attacker = _Attacker(port, random.Random(f"attacker {seed}"))  # nobody honest has its ids
+def _end(seconds: float, counts: dict[str, int]) -> None:
+    """Say what was done and leave, with all connections: after so many seconds, and a little more.
+
+    The loop cannot be relied on for that: where others need the processor, what it does for some hundred connections in
+    one pass takes longer than the siege.
+    """
+    if seconds:
+        time.sleep(seconds + _LATE_S_MAX)
+    say(counts)
+    os._exit(0)
+
+
+async def _attack(chosen: Attack, attacker: "_Attacker", seconds: float) -> None:
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             while True:
@@ -52,15 +68,14 @@ async def _attack(chosen: Attack, port: int, seed: int, seconds: float) -> dict[
                 await asyncio.sleep(0)
                 attacker.counts["rounds"] += 1
     attacker.close()
-    return attacker.counts
 
 
 class _Attacker:
     """The open connections of an attack."""
 
-    def __init__(self, port: int, rng: random.Random) -> None:
+    def __init__(self, port: int, seed: int) -> None:
         self._port = port
-        self._rng = rng
+        self._rng = random.Random(f"attacker {seed}")  # nobody honest has its ids
         self._open: list[tuple[Connection, Voice]] = []
         self.counts = {"rounds": 0, "sessions": 0, "refused": 0, "frames": 0}
 

@@ -11,7 +11,7 @@ import hmac
 import secrets
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from typing import cast
+from typing import Protocol, cast
 
 import h11
 
@@ -26,9 +26,20 @@ from crdt_sync.runtime.transports.room import Room
 
 _PROBE = b"\0"
 _BUFFERED_BYTES = 16 * 1024  # of an answer, in this process beyond the system's own buffers
+_REQUEST_S = 0.0005  # that one takes
 
 Welcome = Callable[[AcceptedChannel], Awaitable[None]]
 """Talks over a new channel until it ends."""
+
+
+class Strangers(Protocol):
+    """Connections that served no session that was let in."""
+
+    def leave(self, connection: asyncio.Transport) -> None:
+        """It is none of them any more. May be called again."""
+
+    async def turn(self, connection: asyncio.Transport, counted_s: float) -> None:
+        """Return when it is its turn for what takes about so many seconds; at once if it is none of them."""
 
 
 class Door:
@@ -42,6 +53,7 @@ class Door:
         crowded: Callable[[], bool],
         room: Room,
         kept_room: Room,
+        strangers: Strangers,
         *,
         connections_max: int,
         browsers: bool,
@@ -51,6 +63,7 @@ class Door:
         self._crowded = crowded
         self._room = room
         self._kept_room = kept_room
+        self._newcomers = strangers
         self._connections_max = connections_max
         self._browsers = browsers
         self._channels: dict[str, AcceptedChannel] = {}
@@ -88,14 +101,16 @@ class Door:
     def left(self, connection: asyncio.Transport) -> None:
         """None does any more."""
         self.connections.discard(connection)
-        self._unknown.pop(connection, None)
+        self._is_known(connection)
 
     async def serve(self, connection: Connection) -> None:
         """Serve the requests of one connection until it ends."""
         patience_s = limits.HANDSHAKE_TIMEOUT_US / 1e6
         try:
             while True:
-                await self._request(connection, await connection.request(patience_s))
+                request = await connection.request(patience_s)
+                await self._newcomers.turn(connection.transport, _REQUEST_S)
+                await self._request(connection, request)
                 await asyncio.sleep(0)  # who sends many requests at once has others wait no longer than who sends one
                 patience_s = limits.HTTP_IDLE_S
         except Gone:
@@ -136,7 +151,7 @@ class Door:
         else:
             channel.enter(connection.transport)
             if channel.greeted:
-                self._unknown.pop(connection.transport, None)
+                self._is_known(connection.transport)
             try:
                 if not posted:
                     await self._down(connection, channel, target)
@@ -151,7 +166,7 @@ class Door:
             finally:
                 channel.leave(connection.transport)
                 if channel.greeted:
-                    self._unknown.pop(connection.transport, None)
+                    self._is_known(connection.transport)
 
     async def _opened(self, connection: Connection, key: str, said: dict[str, str]) -> None:
         if said.get(PROTOCOL_HEADER.lower()) != SUBPROTOCOL:
@@ -191,6 +206,10 @@ class Door:
     def _left(self, name: str) -> None:
         self._channels.pop(name, None)
         self._strangers.pop(name, None)
+
+    def _is_known(self, connection: asyncio.Transport) -> None:
+        self._unknown.pop(connection, None)
+        self._newcomers.leave(connection)
 
     def _known(self, name: str, key: str) -> AcceptedChannel | None:
         channel = self._channels.get(name)

@@ -1,0 +1,91 @@
+"""Who is connected and was not let in yet, over whatever transport: how many there are, and what they cost, is bounded.
+
+Rules:
+
+1. There are `STRANGERS_MAX` at most. One more, and one of the address goes of which the most are here: whoever opens
+   many connections makes room for others by his own.
+2. Of that address the oldest goes. Others of it have no claim to the place of one that came less than `STRANGER_S_MIN`
+   ago: else whoever comes quickly enough would take that of each who has a slow link, before it can say hello. The
+   newcomer is sent away then.
+3. What they cause is done in turns, in one flow for each address; see `fair_queue`.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from crdt_sync import limits
+from crdt_sync.runtime.hosting.fair_queue import FairQueue, Flow
+from crdt_sync.runtime.network import network_of
+
+
+class Connection(Protocol):
+    """A transport."""
+
+    def abort(self) -> None:
+        """End it now."""
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """See `asyncio.BaseTransport`."""
+
+
+class Strangers:
+    """See the module. Times are of the loop's clock."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, queue: FairQueue) -> None:
+        self._loop = loop
+        self._queue = queue
+        self._addresses: dict[Connection, str] = {}
+        self._here: dict[str, dict[Connection, float]] = {}  # by address, with when they came, the oldest first
+
+    def __len__(self) -> int:
+        return len(self._addresses)
+
+    def come(self, connection: Connection) -> bool:
+        """Somebody has connected; False: it is to be sent away."""
+        address, now = address_of(connection), self._loop.time()
+        beside = self._here.setdefault(address, {})
+        beside[connection] = now
+        self._addresses[connection] = address
+        if len(self._addresses) <= limits.STRANGERS_MAX:
+            return True
+        fullest = max(self._here.values(), key=len)
+        oldest, since = next(iter(fullest.items()))
+        if len(beside) == len(fullest) and now - since < limits.STRANGER_S_MIN:
+            self.leave(connection)
+            return False
+        self.leave(oldest)
+        oldest.abort()
+        return oldest is not connection
+
+    def leave(self, connection: Connection) -> None:
+        """It was let in, or is gone. May be called again."""
+        address = self._addresses.pop(connection, None)
+        if address is not None:
+            beside = self._here[address]
+            del beside[connection]
+            if not beside:
+                del self._here[address]
+
+    def flow(self, connection: Connection) -> Flow:
+        """The flow of what it causes."""
+        return self._queue.stranger(address_of(connection))
+
+    def take(self, connection: Connection, step: Callable[[], None]) -> None:
+        """Run `step` now, or when its turn comes."""
+        self._queue.take(self.flow(connection), step)
+
+    async def turn(self, connection: Connection, counted_s: float) -> None:
+        """Return when it is its turn for what takes about so many seconds, unless it is a stranger no more."""
+        if connection in self._addresses:
+            await self._queue.wait(self.flow(connection), _nothing, counted_s)
+
+
+def address_of(connection: Connection) -> str:
+    """Where it comes from, or the network of that; the same for all of whom it is not known."""
+    peer = connection.get_extra_info("peername")
+    return network_of(str(peer[0])) if peer else ""
+
+
+def _nothing() -> None:
+    """What is done follows in a task."""
