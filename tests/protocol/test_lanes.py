@@ -212,7 +212,7 @@ def test_small_pushes_of_a_session_in_the_slow_lane_go_one_by_one_in_turns() -> 
 
 
 def test_how_many_small_pushes_go_together_goes_by_their_weight(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "TAKEN_UPDATE_BYTES", 1)  # so that those of two bytes weigh as much as two small ones
+    monkeypatch.setattr(limits, "TAKEN_UPDATE_BYTES", 1)  # so that those of two bytes weigh as much as four small ones
     bench = Lanes()
     eve, anna, ben = bench.join(), bench.join(), bench.join()
     bench.push(ben, 1, A)  # the worker is at it, so that all others wait
@@ -221,7 +221,7 @@ def test_how_many_small_pushes_go_together_goes_by_their_weight(monkeypatch: pyt
         bench.push(anna, number, f"customers/anna{number}")
     bench.answer([NEW])
     senders = [item.senders[0] for item in bench.asked(slow=False)[0].items]
-    assert senders == ([str(eve)] * 4 + [str(anna)] * 4) * 2
+    assert senders == ([str(eve)] * 2 + [str(anna)] * 2) * 4
 
 
 def test_a_push_that_goes_in_pieces_weighs_nothing_once_it_was_answered() -> None:

@@ -85,10 +85,10 @@ def test_a_batch_does_not_exceed_what_one_request_takes() -> None:
     rig = Rig()
     (first,) = integrations(rig.push(1))
     rig.push(ENOUGH)
-    for _ in range(3):
+    for _ in range(5):
         rig.push(ENOUGH - 1)
     (following,) = integrations(rig.accept(first))
-    assert len(following.items) == 2 * (ENOUGH - 1)
+    assert len(following.items) == 4 * (ENOUGH - 1)
 
 
 def test_batches_are_stored_in_the_order_in_which_they_were_integrated() -> None:
