@@ -246,3 +246,41 @@ def test_an_update_weighs_twice_its_bytes_and_some_at_least() -> None:
     small = limits.TAKEN_UPDATE_BYTES // 2
     for size, weight in ((1, 2 * small), (small, 2 * small), (small + 1, 2 * small + 2)):
         assert weight_of((PushEntry("customers/a", bytes(size)),)) == weight
+
+
+def two_batches_under_way(bench: Lanes) -> int:
+    """A session with three pushes of one record, of which two are with the worker, one behind the other."""
+    eve = bench.join()
+    small = piece_updates()
+    for number in range(1, 4):
+        bench.hear(eve, Push(number, (PushEntry(A, bytes([number])),) * small))
+    assert [len(batch.items[0].updates) for batch in bench.asked(slow=False)] == [small, small]
+    return eve
+
+
+def test_what_is_postponed_of_two_batches_waits_in_the_order_in_which_it_was_pushed() -> None:
+    bench = Lanes()
+    two_batches_under_way(bench)
+    small = piece_updates()
+    bench.answer([POSTPONED] * small)
+    bench.answer([POSTPONED] * small)
+    order = []
+    while asked := bench.asked(slow=True):
+        order.append(asked[0].items[0].updates[0][0])
+        bench.answer([NEW] * len(asked[0].items[0].updates), slow=True)
+        bench.committed()
+    assert order == [1, 2, 3]
+
+
+def test_what_lacks_an_update_of_its_own_session_that_was_postponed_waits_behind_that() -> None:
+    bench = Lanes()
+    eve = two_batches_under_way(bench)
+    small = piece_updates()
+    gap = Verdict(VerdictCode.GAP, state_vector=VECTOR)
+    bench.answer([NEW] * (small - 1) + [POSTPONED])
+    bench.committed()
+    bench.answer([gap] * small)
+    while asked := bench.asked(slow=True):
+        bench.answer([NEW] * len(asked[0].items[0].updates), slow=True)
+        bench.committed()
+    assert codes(bench.verdicts(eve)) == [VerdictCode.ACCEPTED] * 3 * small

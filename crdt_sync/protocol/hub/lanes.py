@@ -57,6 +57,10 @@ class Waiting(NamedTuple):
         """These updates of the push of that number."""
         return cls(number, entries, weight_of(entry for _, entry in entries))
 
+    def begins(self) -> tuple[int, int]:
+        """The number of the push and the position in it."""
+        return self.number, self.entries[0][0]
+
 
 @dataclass(slots=True)
 class Batch:
@@ -108,6 +112,14 @@ class Sender:
     def __post_init__(self) -> None:
         self.name = str(self.session)
 
+    def waits_for(self) -> dict[str, tuple[int, int]]:
+        """Record to the first update of it that waits: number and position of its push."""
+        found: dict[str, tuple[int, int]] = {}
+        for push in self.waiting:
+            for position, entry in push.entries:
+                found.setdefault(entry.record, (push.number, position))
+        return found
+
 
 class Lane:
     """The way through one of the workers. See the module."""
@@ -135,10 +147,12 @@ class Lane:
             self._queue(sender)
 
     def put_back(self, sender: Sender, pushes: Sequence[Waiting]) -> None:
-        """These wait here again, before all else of their session."""
+        """These wait here again, in the order in which the session pushed: of the batch before, others may already."""
         for push in pushes:
             self._count(push, 1)
-        sender.waiting.extendleft(reversed(pushes))
+        waiting = list(heapq.merge(pushes, sender.waiting, key=Waiting.begins))
+        sender.waiting.clear()
+        sender.waiting.extend(waiting)
         self._queue(sender)
 
     def take_over(self, sender: Sender) -> None:

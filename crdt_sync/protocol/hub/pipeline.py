@@ -15,7 +15,8 @@
 7. What was taken is decided, and stored like anything else, whether its session still listens or not. Only what waits
    of a session that was closed for killing workers is given up.
 8. There are two workers, each with a lane of batches. What the worker answers `POSTPONED` waits in its session again,
-   and that session goes by the slow lane until it needed it no more for a while. A record is in one lane at a time.
+   in its order, and that session goes by the slow lane until it needed it no more for a while. What was under way
+   behind it and lacks it waits with it. A record is in one lane at a time.
    What waits in the slow lane takes no room from the others. It has room of its own, beyond which that is to be sent
    again which others sent, and nothing more is taken of who goes by that lane.
 9. While the disk is slow, commits under way are bounded, and pushes gather in their sessions, which are bounded too.
@@ -24,7 +25,7 @@
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 from crdt_sync import limits
@@ -287,10 +288,12 @@ class Pipeline:
         riders: list[tuple[Part, Verdict]] = []
         touched: dict[int, None] = {}
         postponed: dict[int, dict[int, list[tuple[int, PushEntry]]]] = {}  # by session and push: as in `Waiting`
+        waits: dict[int, dict[str, tuple[int, int]]] = {}  # by session, see `Sender.waits_for`
         for item, parts, result in zip(batch.items, batch.parts, results, strict=True):
             kept: list[Part] = []
             news: list[bytes] = []
             let_in: dict[Principal, None] = {}
+            put_off: set[int] = set()  # sessions
             asked = zip(parts, item.updates, item.principals, result.verdicts, strict=True)
             for part, update, principal, judged in asked:
                 if judged.code is VerdictCode.ACCEPTED and judged.new:
@@ -298,7 +301,11 @@ class Pipeline:
                     news.append(update)
                     let_in[principal] = None
                     continue
-                if judged is POSTPONED:
+                if judged is POSTPONED or (
+                    judged.code is VerdictCode.GAP
+                    and (part.session in put_off or self._waits_before(part, item.record, waits))
+                ):  # what it lacks was postponed: it waits behind that
+                    put_off.add(part.session)
                     left = postponed.setdefault(part.session, {}).setdefault(part.number, [])
                     left.append((part.position, PushEntry(item.record, update)))
                     continue
@@ -321,35 +328,36 @@ class Pipeline:
             else:
                 origins = [self._origin(part.session) for part in kept]
                 stored.append(tuple(kept))
-            changes.append(
-                StoredUpdates(
-                    item.record,
-                    tuple(news),
-                    tuple(origins),
-                    result.state_vector,
-                    result.snapshot,
-                    result.lineage,
-                    tuple(let_in),
-                )
-            )
+            changes.append(_change(item.record, news, origins, result, let_in))
         if changes:
             self._number += 1  # in the order of the commits, which is not that of the batches
             number = self._number
             self._committing[number] = Batch(number, batch.items, batch.parts, tuple(stored))
             self._effects.append(Commit(number, tuple(changes)))
-        if self._committing:
-            newest = self._committing[max(self._committing)]
-            newest.riders.extend(riders)
-        else:
-            for part, verdict in riders:
-                self._decide(part, verdict, None)
-                touched[part.session] = None
+        self._ride(riders, touched)
         self._answer(touched, now)
         for session, pushes in postponed.items():
             self._postpone(session, pushes, now)
 
+    def _ride(self, riders: Sequence[tuple[Part, Verdict]], touched: dict[int, None]) -> None:
+        """Answer these with the newest commit, or at once: see the fifth rule."""
+        if self._committing:
+            self._committing[max(self._committing)].riders.extend(riders)
+            return
+        for part, verdict in riders:
+            self._decide(part, verdict, None)
+            touched[part.session] = None
+
+    def _waits_before(self, part: Part, record: str, waits: dict[int, dict[str, tuple[int, int]]]) -> bool:
+        """Whether an update of that record waits which the session pushed before this one."""
+        if part.session not in waits:
+            sender = self._senders.get(part.session)
+            waits[part.session] = {} if sender is None or sender.lane is not self._slow else sender.waits_for()
+        first = waits[part.session].get(record)
+        return first is not None and first < (part.number, part.position)
+
     def _postpone(self, session: int, pushes: dict[int, list[tuple[int, PushEntry]]], now: int) -> None:
-        """These wait again, before all else of their session, which goes by the slow lane from now on."""
+        """These wait again, in their order, and their session goes by the slow lane from now on."""
         sender = self._senders.get(session)
         if sender is None:
             return
@@ -456,6 +464,14 @@ class Pipeline:
             del self._senders[session]
             self._effects.append(Finished(session, sender.verdicts))
         return answers
+
+
+def _change(
+    record: str, news: Sequence[bytes], origins: Sequence[bytes], result: Integrated, let_in: Iterable[Principal]
+) -> StoredUpdates:
+    return StoredUpdates(
+        record, tuple(news), tuple(origins), result.state_vector, result.snapshot, result.lineage, tuple(let_in)
+    )
 
 
 def _told(judged: Verdict, state_vector: bytes) -> Verdict:
