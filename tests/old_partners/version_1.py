@@ -56,6 +56,10 @@ class OldRelay:
             if seq > after
         ]
 
+    def _end(self):
+        """The end of the feed, which is told once its pages are answered."""
+        return frame(CHANGES, 2, len(self.log), [])
+
     @asynccontextmanager
     async def serving(self):
         async with serve(self._talk, "127.0.0.1", 0, subprotocols=[SUBPROTOCOL], compression=None) as server:
@@ -85,15 +89,16 @@ class OldRelay:
                 await link.send(frame(WELCOME, 1, b"r" * 16, NOW, b"e" * 16, len(self.log), 0, 4 << 20, None))
                 self._sessions.add(link)
                 entries = self.feed(cursor)
-                if entries:
-                    await link.send(frame(CHANGES, 1, len(self.log), entries))
-                await link.send(frame(CHANGES, 2, len(self.log), []))
+                told = frame(CHANGES, 1, len(self.log), entries) if entries else self._end()
+                await link.send(told)
             case 4:
                 page, wanted = fields
                 entries = [
                     [record, self.of(record), pycrdt.get_state(self.of(record))] for record, _state_vector in wanted
                 ]
                 await link.send(frame(UPDATES, page, len(self.log), len(self.log), True, entries))
+                if page == 1:
+                    await link.send(self._end())
             case 7:
                 number, entries = fields
                 self.log += [(record, update) for record, update in entries]
