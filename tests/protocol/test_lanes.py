@@ -284,3 +284,22 @@ def test_what_lacks_an_update_of_its_own_session_that_was_postponed_waits_behind
         bench.answer([NEW] * len(asked[0].items[0].updates), slow=True)
         bench.committed()
     assert codes(bench.verdicts(eve)) == [VerdictCode.ACCEPTED] * 3 * small
+
+
+def test_what_lacks_an_update_that_is_with_the_slow_worker_again_waits_behind_that() -> None:
+    bench = Lanes()
+    small = piece_updates()
+    eve = bench.join_slow(B)
+    bench.answer([NEW], slow=True)
+    bench.committed()
+    for number in range(2, 5):
+        bench.hear(eve, Push(number, (PushEntry(A, bytes([number])),) * small))
+    first, second = bench.asked(slow=True)
+    assert [len(batch.items[0].updates) for batch in (first, second)] == [small, small]
+    bench.answer([POSTPONED] * small, slow=True)
+    assert [batch.items[0].updates[0][0] for batch in bench.asked(slow=True)] == [3, 2], "it is asked for again"
+    bench.answer([Verdict(VerdictCode.GAP, state_vector=VECTOR)] * small, slow=True)
+    while asked := bench.asked(slow=True):
+        bench.answer([NEW] * len(asked[0].items[0].updates), slow=True)
+        bench.committed()
+    assert codes(bench.verdicts(eve)) == [VerdictCode.ACCEPTED] * (1 + 3 * small)

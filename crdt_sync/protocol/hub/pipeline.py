@@ -26,6 +26,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from typing import NamedTuple, Protocol
 
 from crdt_sync import limits
@@ -349,10 +350,17 @@ class Pipeline:
             touched[part.session] = None
 
     def _waits_before(self, part: Part, record: str, waits: dict[int, dict[str, tuple[int, int]]]) -> bool:
-        """Whether an update of that record waits which the session pushed before this one."""
+        """Whether an update of that record waits, or is with the slow worker again, which the session pushed before."""
         if part.session not in waits:
             sender = self._senders.get(part.session)
-            waits[part.session] = {} if sender is None or sender.lane is not self._slow else sender.waits_for()
+            found = waits[part.session] = {}
+            if sender is not None and sender.lane is self._slow:
+                found.update(sender.waits_for())
+                again = (zip(batch.items, batch.parts, strict=True) for batch in self._slow.integrating)
+                for item, parts in chain.from_iterable(again):
+                    places = [each[1:] for each in parts if each.session == part.session]
+                    if places:
+                        found[item.record] = min(*places, found.get(item.record, places[0]))
         first = waits[part.session].get(record)
         return first is not None and first < (part.number, part.position)
 
