@@ -37,7 +37,7 @@ from crdt_sync.limits import (
 from crdt_sync.records import yrs
 from crdt_sync.records.document import Document
 from crdt_sync.records.gate.contradictions import contradiction
-from crdt_sync.records.gate.walks import walked_steps
+from crdt_sync.records.gate.walks import steps_added, walked_steps
 from crdt_sync.records.gate.well_placed import cuts_pair, misnamed, misplaced, need_lists, tangled
 from crdt_sync.records.lineages.document_dots import dots_of
 from crdt_sync.records.lineages.lineage import current, is_foreign, lineage_of
@@ -156,6 +156,7 @@ class _Loaded:
 
     __slots__ = (
         "_begins",
+        "_forks",
         "_good",
         "_good_bytes",
         "_items_max",
@@ -189,6 +190,7 @@ class _Loaded:
         self._mended = whole is not good  # nobody has stored yet what was mended: the next update is news
         self._roots = -1  # an upper bound, counted when a first new root arrives
         self._lists: Lists | None = None  # made when a first update arrives that cannot be checked without
+        self._forks: int | None = None  # of the update that is judged, once it is in the lists
         self._pairs = any(map(has_pairs, whole))  # whether there may be surrogate pairs
         self._texts: bool | None = None  # whether there is text, once it was asked for
         self._rebuild()
@@ -234,6 +236,7 @@ class _Loaded:
             return self._known(update)
         if quick and 2 * len(fresh) * (self._items_max + len(fresh)) > QUICK_STEPS_MAX:
             return POSTPONED
+        self._forks = None
         verdict = self._refusal(found, stamp_max) or self._misplaced(fresh, found) or self._dear(fresh, update)
         if verdict is not None:
             return verdict
@@ -352,10 +355,10 @@ class _Loaded:
             self._texts = self.document.has_text()
         if not self._texts and not need_lists(fresh):
             if self._lists is not None:
-                self._lists.add(fresh)
+                self._forks = self._lists.add(fresh)
             return None
         lists = self._listed()
-        lists.add(fresh)
+        self._forks = lists.add(fresh)
         known = self.document.deletes
         problem = misplaced(fresh, lists, lambda: merged(known(), found.deletes))
         if not problem and cuts_pair(found.deletes, lists, known):
@@ -378,7 +381,11 @@ class _Loaded:
         is, so that what is in it can be changed and deleted.
         """
         self._items_max += len(fresh)
-        self._walked_max += 2 * len(fresh) * self._items_max  # each new item over all others, and each of them over it
+        if self._lists is None or self._forks is None:
+            # Each new item over all others, and each of them over it.
+            self._walked_max += 2 * len(fresh) * self._items_max
+        else:
+            self._walked_max += steps_added(self._lists, len(fresh), self._forks, self._items_max)
         allowed = WALKED_STEPS_MAX + WALKED_STEPS_PER_KIB * (self._good_bytes + len(update)) // KIB
         if self._walked_max <= allowed:
             return None

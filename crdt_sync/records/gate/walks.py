@@ -35,6 +35,16 @@ def walked_steps(lists: Lists) -> int:
     return sum(_walked(siblings, sizes.of(place, siblings)) for place, siblings in forked)
 
 
+def steps_added(lists: Lists, count: int, forks: int, items: int) -> int:
+    """By how much the last `count` items that were added to `lists`, `forks` of which fork, may raise `walked_steps`.
+
+    `items` are all there are, or more. An item that forks may walk over all others, and each of them over it. One that
+    does not walks over nothing, and is walked over by items that have siblings alone: of these there are twice as many
+    as fork. It is one more block for them, or two, as its right origin may be within another item.
+    """
+    return 2 * (forks * items + (count - forks) * 2 * lists.forks)
+
+
 class _Sibling(NamedTuple):
     """A child of a place. `item` is None for the rest of the item that the place itself is in."""
 

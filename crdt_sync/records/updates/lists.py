@@ -21,6 +21,7 @@ Placed = tuple[int, Operation | None, Operation | None, int]
 
 _NONE = CLOCK_MAX  # no operation has this clock: it is the first that a state vector cannot count
 _UNKNOWN, _UNDER_WAY = 0, 1
+_HAS_CHILD, _FORKS = 1, 2
 
 
 class Name(NamedTuple):
@@ -37,7 +38,7 @@ NOWHERE = Name("", None)
 class _Column:
     """The items of one writer by ascending clock, without gaps."""
 
-    __slots__ = ("left_clocks", "left_writers", "lists", "right_clocks", "right_writers", "starts")
+    __slots__ = ("flags", "left_clocks", "left_writers", "lists", "right_clocks", "right_writers", "starts")
 
     def __init__(self) -> None:
         self.starts = array("I")
@@ -46,16 +47,22 @@ class _Column:
         self.right_writers = array("Q")
         self.right_clocks = array("I")
         self.lists = array("I")
+        self.flags = bytearray()  # whether something has its last operation as left origin; whether it forks
 
     def cut(self, count: int) -> None:
         """Keep the first `count` items."""
         for column in (self.starts, self.left_writers, self.left_clocks, self.right_writers, self.right_clocks):
             del column[count:]
         del self.lists[count:]
+        del self.flags[count:]
 
 
 class Lists:
-    """The lists of a record. Operations that are asked for must be there."""
+    """The lists of a record. Operations that are asked for must be there.
+
+    An item *forks* where something follows its left origin already: another item, or the rest of the item that holds
+    it. `forks` counts these. So at most twice as many items have siblings, that is, others with the same left origin.
+    """
 
     def __init__(self, items: Sequence[Item] = ()) -> None:
         self._columns: dict[int, _Column] = {}
@@ -63,10 +70,12 @@ class Lists:
         self._numbers: dict[Name, int] = {}
         self._halves: dict[int, array[int]] = {}
         self._ends: dict[int, int] = {}
+        self._begun: set[int] = set()  # numbers of lists that have an item without a left origin
+        self.forks = 0
         self.add(items)
 
-    def add(self, items: Sequence[Item]) -> None:
-        """Take in new items: of each writer those that follow, in order."""
+    def add(self, items: Sequence[Item]) -> int:
+        """Take in new items: of each writer those that follow, in order. Returns how many of them fork."""
         for item in items:
             column = self._columns.get(item.writer)
             if column is None:
@@ -79,12 +88,16 @@ class Lists:
             column.right_writers.append(right_writer)
             column.right_clocks.append(right_clock)
             column.lists.append(_UNKNOWN if item.root is None else self._number(Name(item.root, item.key)))
+            column.flags.append(0)
             self._ends[item.writer] = item.clock + item.length
             if item.halves:
                 self._halves.setdefault(item.writer, array("I")).extend(item.clock + half for half in item.halves)
         for item in items:
             if item.root is None:
                 self._resolve(item.writer, bisect_right(self._columns[item.writer].starts, item.clock) - 1)
+        forks = sum([self._follow(item) for item in items])
+        self.forks += forks
+        return forks
 
     def __len__(self) -> int:
         """How many items there are."""
@@ -92,6 +105,8 @@ class Lists:
 
     def take_back(self, items: Sequence[Item]) -> None:
         """Undo the `add` of these items, which was the last."""
+        for item in items:
+            self._unfollow(item)
         for writer, clock in {item.writer: item.clock for item in reversed(items)}.items():
             column = self._columns[writer]
             column.cut(bisect_left(column.starts, clock))
@@ -177,6 +192,32 @@ class Lists:
     def _find(self, operation: Operation) -> tuple[_Column, int]:
         column = self._columns[operation[0]]
         return column, bisect_right(column.starts, operation[1]) - 1
+
+    def _follow(self, item: Item) -> bool:
+        """Note that an item follows its left origin; returns whether it forks."""
+        column, index = self._find((item.writer, item.clock))
+        if item.left is None:
+            forks = column.lists[index] in self._begun
+            self._begun.add(column.lists[index])
+        else:
+            before, place = self._find(item.left)
+            after = before.starts[place + 1] if place + 1 < len(before.starts) else self._ends[item.left[0]]
+            forks = item.left[1] + 1 != after or bool(before.flags[place] & _HAS_CHILD)
+            if not forks:
+                before.flags[place] |= _HAS_CHILD
+        if forks:
+            column.flags[index] |= _FORKS
+        return forks
+
+    def _unfollow(self, item: Item) -> None:
+        column, index = self._find((item.writer, item.clock))
+        if column.flags[index] & _FORKS:
+            self.forks -= 1
+        elif item.left is None:
+            self._begun.discard(column.lists[index])
+        else:
+            before, place = self._find(item.left)
+            before.flags[place] &= ~_HAS_CHILD
 
     def _number(self, name: Name) -> int:
         number = self._numbers.get(name)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from crdt_sync.records import Integrator, scan
 from crdt_sync.records.gate import integrate, walks
-from crdt_sync.records.gate.walks import walked_steps
+from crdt_sync.records.gate.walks import steps_added, walked_steps
 from crdt_sync.records.updates.lists import Lists
 from crdt_sync.records.updates.update import Item
 from tests.records.gate.conftest import RECORD, gate, judge
@@ -191,6 +191,61 @@ def test_no_order_takes_more_steps_than_counted(seed, count):
     items = drawn_items(rng, count)
     # The block at which a walk ends was looked at too, once for each item.
     assert walked_in_some_order(items, rng) <= walked_steps(Lists(in_order(items))) + count
+
+
+def joined(items, rng):
+    """The same operations, with some that were typed one after the other as one item."""
+    whole = []
+    for item in items:
+        for number, before in enumerate(whole):
+            last = (item.writer, before.clock + before.length - 1)
+            follows = before.writer == item.writer and item.left == last and item.right == before.right
+            if follows and item.clock == last[1] + 1 and rng.random() < 0.7:
+                whole[number] = before._replace(length=before.length + 1)
+                break
+        else:
+            whole.append(item)
+    return whole
+
+
+def outgrown(items):
+    """How much more the steps of a list have grown by than was said, at most, while items were added one by one."""
+    lists, said, most = Lists(), 0, 0
+    for count, item in enumerate(items, 1):
+        forks = lists.add([item])
+        said += steps_added(lists, 1, forks, count)
+        most = max(most, walked_steps(lists) - said)
+        lists.take_back([item])
+        assert lists.add([item]) == forks
+    return most
+
+
+@given(st.integers(0, 1 << 32), st.integers(2, 40))
+def test_what_items_add_is_not_more_than_is_said_without_counting(seed, count):
+    rng = random.Random(seed)
+    items = drawn_items(rng, count)
+    assert outgrown(items) == 0
+    assert outgrown(joined(items, rng)) == 0
+
+
+def test_an_addition_that_forgets_those_with_siblings_is_found_out():
+    fork = [*typed(1), *(text(FRONT + number, 0, (TYPED, 0), None) for number in range(12))]
+    chain = [text(FRONT, clock, (FRONT, clock - 1), None) for clock in range(1, 60)]
+    assert outgrown([*fork, *chain]) == 0
+    lists, said = Lists(), 0
+    for count, item in enumerate([*fork, *chain], 1):
+        said += 2 * lists.add([item]) * count  # what forks alone
+    assert walked_steps(lists) > said
+
+
+def test_a_record_that_is_edited_without_end_is_hardly_ever_counted(monkeypatch):
+    counted = []
+    monkeypatch.setattr(integrate, "walked_steps", lambda lists: counted.append(len(lists)) or walked_steps(lists))
+    integrator = gate()
+    for clock in range(3_000):
+        typed = text_struct("x", (TYPED, clock - 1) if clock else None, None)
+        assert judge(integrator, struct_update({TYPED: (clock, [typed])})).code == "accepted"
+    assert counted == []
 
 
 def text(writer, clock, left, right):
