@@ -23,16 +23,19 @@ class EditedRecord:
         self._document = Document(self.writer)
         self._editor = Editor(self._document, schema, clock, "bench", COLLECTION)
         self._editor["name"] = "Bench"
-        self._known = b"\x00"
+        self._known, self._deleted = b"\x00", b""
         self._edits = 0
 
     def next_update(self, edits: int = 1) -> bytes:
-        """Overwrite that many fields with new values, one after the other: an operation each."""
+        """Overwrite that many fields with new values, one after the other: an operation each.
+
+        As devices say it, without what was deleted before: each update would delete all of that again.
+        """
         for _ in range(edits):
             self._edits += 1
             self._editor[_FIELDS[self._edits % len(_FIELDS)]] = f"{self._rng.randrange(10**9):09d}"
-        update = self._document.diff(self._known)
-        self._known = self._document.state_vector()
+        update = self._document.diff_of_edit(self._known, self._deleted)
+        self._known, self._deleted = self._document.state_vector(), self._document.deletions()
         return update
 
 

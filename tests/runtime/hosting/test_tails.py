@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from crdt_sync.limits import TAIL_UPDATES_MAX
+from crdt_sync.limits import TAIL_SNAPSHOT_BYTES, TAIL_UPDATES_MAX
 from crdt_sync.protocol.hub import StoredUpdates
 from crdt_sync.runtime.hosting.tails import Tails
 
@@ -49,6 +49,16 @@ def test_a_snapshot_ends_the_tail() -> None:
     assert tails.snapshot_due("a")
     tails.grow([stored("a", 1, b"snapshot")])
     assert not tails.snapshot_due("a")
+
+
+def test_after_a_large_snapshot_the_next_is_due_later_in_proportion() -> None:
+    tails = Tails(Store(a=TAIL_UPDATES_MAX).tail)
+    assert tails.snapshot_due("a")
+    tails.grow([stored("a", 1, bytes(100 * TAIL_SNAPSHOT_BYTES))])
+    tails.grow([stored("a", TAIL_UPDATES_MAX + 99)])
+    assert not tails.snapshot_due("a")
+    tails.grow([stored("a", 1)])
+    assert tails.snapshot_due("a")
 
 
 def test_a_record_is_read_once() -> None:
