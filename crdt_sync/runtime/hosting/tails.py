@@ -1,9 +1,9 @@
 """How many updates follow each record's snapshot: known here, so that no push waits for a read of the store.
 
 A large update counts as several: what a text was before it was rewritten stays stored until the next snapshot. A large
-snapshot is written less often, as making it takes as much longer; of those that were written before the start the size is
-not known. What is counted is else only ever too low, and only by what is on its way to the disk when a record is read: its
-next snapshot comes a little later, which is harmless.
+snapshot is written less often, as making it takes as much longer; of those that were written before the start the size
+is not known. What is counted is else only ever too low, and only by what is on its way to the disk when a record is
+read: its next snapshot comes a little later, which is harmless.
 """
 
 from collections.abc import Callable, Iterable
