@@ -83,15 +83,24 @@ def run(sizes: Sizes) -> list[Outcome]:
             Measurement(NAME, f"{case.what}, acknowledged on disk", "updates/s", rates),
             Measurement(NAME, f"{case.what}: processor time of the server, each", "µs", costs),
         ]
-    what = f"the record after {sizes.updates * sizes.rounds:,} updates of one device, to an empty one"
-    return [*outcomes, Measurement(NAME, what, "ms", tuple(fetched))]
+    what = f"the record after {sizes.updates * sizes.rounds:,} updates of one device"
+    took, opened = zip(*fetched, strict=True)
+    return [
+        *outcomes,
+        Measurement(NAME, f"{what}, to an empty one", "ms", took),
+        Measurement(NAME, f"{what}: a device opened, and the record read", "ms", opened),
+    ]
 
 
-def _fetched(path: Path, url: str) -> float:
+def _fetched(path: Path, url: str) -> tuple[float, float]:
+    """How long an empty device takes to get the record, and to be opened again and read it."""
     make_device(path)
     device, _ = open_device(path)
     with device:
         answer = device.ask(["sync", url])
     if answer["records"] != 1:
         raise AssertionError(f"{answer['records']} records arrived, not one")
-    return float(answer["settled_s"]) * _MS
+    device, opening = open_device(path)
+    with device:
+        read = device.ask(["scan"])
+    return float(answer["settled_s"]) * _MS, (opening + float(read)) * _MS
