@@ -144,7 +144,6 @@ UPGRADE_ROOM_BYTES = 64 * MIB  # that stay free on the disk beside the copy befo
 PACKED_BYTES_MIN = 256  # of a stored value that may be packed: of an edit of one field there is little to save
 PACKED_BYTES_MAX = 4 * MIB  # unpacked; the largest record fits, and no made-up value takes more memory
 TAIL_UPDATES_MAX = 32  # updates after a record's snapshot before a new snapshot is due
-TAIL_SNAPSHOT_BYTES = KIB  # of a snapshot for which one update more may follow it: a large one is written less often
 COMMIT_BATCHES_MAX = 4096  # batches joined in one group commit
 RECENT_EDITS_MAX = 16  # edits of one record that are kept as they were made: beyond, their difference is smaller
 RECENT_BYTES_MAX = 64 * KIB  # and their bytes

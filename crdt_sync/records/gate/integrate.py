@@ -30,7 +30,6 @@ from crdt_sync.limits import (
     REASON_LENGTH_MAX,
     RECORD_BYTES_MAX,
     ROOTS_MAX,
-    TAIL_SNAPSHOT_BYTES,
     TAIL_UPDATES_MAX,
     WALKED_STEPS_MAX,
     WALKED_STEPS_PER_KIB,
@@ -495,7 +494,7 @@ class _Loaded:
         self._mended = False
         self._good += steps
         self._good_bytes += sum(map(len, steps))
-        tail_max = TAIL_UPDATES_MAX + len(self._good[0]) // TAIL_SNAPSHOT_BYTES
+        tail_max = TAIL_UPDATES_MAX + len(self._good[0]) // KIB  # writing a large one takes as much longer
         if len(self._good) > tail_max or self._good_bytes > RECORD_BYTES_MAX:
             self.whole()
 

@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from crdt_sync.limits import TAIL_SNAPSHOT_BYTES, TAIL_UPDATES_MAX
+from crdt_sync.limits import QUICK_ITEM_BYTES_MAX, TAIL_UPDATES_MAX
 from crdt_sync.protocol.hub import StoredUpdates
 from crdt_sync.runtime.hosting.tails import Tails
 
@@ -51,13 +51,40 @@ def test_a_snapshot_ends_the_tail() -> None:
     assert not tails.snapshot_due("a")
 
 
-def test_after_a_large_snapshot_the_next_is_due_later_in_proportion() -> None:
-    tails = Tails(Store(a=TAIL_UPDATES_MAX).tail)
-    assert tails.snapshot_due("a")
-    tails.grow([stored("a", 1, bytes(100 * TAIL_SNAPSHOT_BYTES))])
-    tails.grow([stored("a", TAIL_UPDATES_MAX + 99)])
+def test_a_large_record_is_not_written_anew_before_its_tail_is_an_eighth_of_it() -> None:
+    tails = Tails(Store().tail)
+    tails.grow([stored("a", 1, bytes(8_000))])
+    tails.grow([stored("a", TAIL_UPDATES_MAX)])
+    assert not tails.snapshot_due("a")
+    tails.grow([StoredUpdates("a", (bytes(1_000 - TAIL_UPDATES_MAX - 1),), (bytes(16),), b"\x00", None)])
     assert not tails.snapshot_due("a")
     tails.grow([stored("a", 1)])
+    assert tails.snapshot_due("a")
+
+
+def test_a_tail_of_an_eighth_is_long_enough_only_at_the_limit() -> None:
+    tails = Tails(Store().tail)
+    tails.grow([stored("a", 1, b"a small snapshot")])
+    tails.grow([stored("a", TAIL_UPDATES_MAX - 1)])
+    assert not tails.snapshot_due("a")
+    tails.grow([stored("a", 1)])
+    assert tails.snapshot_due("a")
+
+
+def test_a_tail_of_eight_times_the_limit_is_the_longest() -> None:
+    tails = Tails(Store().tail)
+    tails.grow([stored("a", 1, bytes(1_000_000))])
+    tails.grow([stored("a", 8 * TAIL_UPDATES_MAX - 1)])
+    assert not tails.snapshot_due("a")
+    tails.grow([stored("a", 1)])
+    assert tails.snapshot_due("a")
+
+
+def test_what_is_done_quickly_is_not_slow_for_its_tail() -> None:
+    snapshot = QUICK_ITEM_BYTES_MAX - 2 * TAIL_UPDATES_MAX  # in which its tail is as long as a small record's
+    tails = Tails(Store().tail)
+    tails.grow([stored("a", 1, bytes(snapshot))])
+    tails.grow([stored("a", TAIL_UPDATES_MAX)])
     assert tails.snapshot_due("a")
 
 
