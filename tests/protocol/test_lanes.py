@@ -1,12 +1,14 @@
 """What takes a worker long goes by a lane of its own: it is answered all the same, and nobody else waits for it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import pytest
 
 from crdt_sync import limits
+from crdt_sync.principal import Principal
+from crdt_sync.protocol import codec
 from crdt_sync.protocol.hub import Integrate, Integrated
-from crdt_sync.protocol.hub.lanes import piece_updates, weight_of
+from crdt_sync.protocol.hub.lanes import Lane, Sender, Waiting, piece_updates, weight_of
 from crdt_sync.protocol.messages import Push, PushEntry, Verdict, VerdictCode
 from crdt_sync.verdicts import POSTPONED
 from tests.protocol.test_hub import NEW, VECTOR, A, B, Bench, codes
@@ -138,8 +140,8 @@ def test_what_waits_in_the_slow_lane_takes_no_room_from_others_and_has_its_own(m
     bench = Lanes()
     bench.join_slow(A)  # the slow worker is at it
     mallory, anna = bench.join_slow(B, C), bench.join()
-    assert not bench.hub.congested(anna, limits.MIB)
-    assert bench.hub.congested(mallory)
+    assert not bench.hub.congested(anna, limits.MIB, 0)
+    assert bench.hub.congested(mallory, 0, 0)
     bench.push(anna, 1, D)
     bench.answer([POSTPONED])
     assert codes(bench.verdicts(anna)) == [VerdictCode.RETRY]
@@ -160,11 +162,59 @@ def test_who_goes_by_the_slow_lane_is_not_read_while_there_is_no_room_in_it(monk
     anna = bench.join()
     size = limits.TAKEN_FRAME_BYTES
     assert not bench.hub.has_pushed(eve)
-    assert [bench.hub.congested(eve, each) for each in (size, size + 1)] == [False, True]
-    assert [bench.hub.congested(anna, each) for each in (size, size + 1)] == [False, False]
+    assert [bench.hub.congested(eve, each, 0) for each in (size, size + 1)] == [False, True]
+    assert [bench.hub.congested(anna, each, 0) for each in (size, size + 1)] == [False, False]
     bench.answer([NEW], slow=True)
     bench.committed()
-    assert not bench.hub.congested(eve, size + 1)
+    assert not bench.hub.congested(eve, size + 1, 0)
+
+
+def test_who_needed_the_slow_worker_no_more_for_a_while_is_read_although_its_lane_is_full(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(limits, "TAKEN_BYTES_MAX", 16)
+    monkeypatch.setattr(limits, "TAKEN_UPDATE_BYTES", 1)
+    bench = Lanes()
+    eve = bench.join_slow(D)
+    bench.answer([NEW], slow=True)
+    bench.committed()
+    bench.join_slow(A)  # the slow worker is at it
+    mallory = bench.join_slow(B, C)
+    size, later = limits.TAKEN_FRAME_BYTES + 1, limits.SLOW_FOR_US
+    assert [bench.hub.congested(eve, size, now) for now in (later - 1, later)] == [True, False]
+    assert [bench.hub.waits_for_slow(eve, size, now) for now in (later - 1, later)] == [True, False]
+    assert bench.hub.waits_for_slow(mallory, size, later), "of that one something waits there"
+    bench.hub.receive(eve, codec.encode(Push(2, (PushEntry(D, b"u"),))), later)
+    bench.drain()
+    assert bench.records(slow=False) == [[D]]
+
+
+def test_a_short_frame_never_waits_for_the_slow_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "TAKEN_BYTES_MAX", 16)
+    monkeypatch.setattr(limits, "TAKEN_UPDATE_BYTES", 1)
+    bench = Lanes()
+    bench.join_slow(A)
+    mallory, size = bench.join_slow(B, C), limits.TAKEN_FRAME_BYTES
+    assert [bench.hub.waits_for_slow(mallory, each, 0) for each in (size, size + 1)] == [False, True]
+
+
+class Looked(tuple[tuple[int, PushEntry], ...]):
+    """Updates of a push that tell when they are walked through."""
+
+    walks = 0
+
+    def __iter__(self) -> Iterator[tuple[int, PushEntry]]:
+        Looked.walks += 1
+        return super().__iter__()
+
+
+def test_of_much_that_waits_only_what_was_pushed_before_is_looked_at() -> None:
+    sender = Sender(1, Principal(bytes(16)), bytes(16), Lane(slow=True))
+    for number in range(1, 1_001):
+        sender.lane.add(sender, Waiting(number, Looked(((0, PushEntry(f"customers/{number}", b"u")),)), 1))
+    before = Looked.walks
+    assert sender.waits_for((3, 0)) == {f"customers/{number}": (number, 0) for number in range(1, 4)}
+    assert Looked.walks == before + 3
 
 
 def test_commits_are_numbered_in_their_order_whichever_worker_was_first() -> None:

@@ -77,6 +77,7 @@ class Hub:
         self._welcome: set[int] = set()  # whose hello was accepted: strangers take no device's place
         self._answered: set[int] = set()  # of which pushes were answered lately
         self._last_session = 0
+        self._asks = False
         self._effects: list[HubEffect] = []
         self._closing: tuple[str, str, int] | None = None
         self._presence = OpenRecords()
@@ -93,6 +94,7 @@ class Hub:
             return []
         effects = list(self._effects)
         self._effects.clear()
+        self._asks = False
         return effects
 
     def connect(self, now: int, authorise: Authorise | None = None) -> int:
@@ -166,19 +168,19 @@ class Hub:
         acceptor = self._sessions.get(session)
         return acceptor is not None and (self._presence.is_due(session) or acceptor.wants_room)
 
-    def congested(self, session: int, size: int = 0) -> bool:
+    def congested(self, session: int, size: int, now: int) -> bool:
         """Whether the host must not take a frame of `size` bytes from this session's link now."""
         acceptor = self._sessions.get(session)
-        return acceptor is not None and (acceptor.congested or self._pipeline.crowded(session, size))
+        return acceptor is not None and (acceptor.congested or self._pipeline.crowded(session, size, now))
 
     def held_by_itself(self, session: int) -> bool:
         """Whether nothing may be taken from its link for the sake of what it pushed itself."""
         acceptor = self._sessions.get(session)
         return acceptor is not None and (acceptor.congested or self._pipeline.postponed_too_much(session))
 
-    def waits_for_slow(self, session: int) -> bool:
-        """Whether nothing but a short frame may be taken from its link because others wait for the slow worker."""
-        return self._pipeline.waits_for_slow(session)
+    def waits_for_slow(self, session: int, size: int, now: int) -> bool:
+        """Whether a frame of `size` bytes may not be taken from its link because others wait for the slow worker."""
+        return self._pipeline.waits_for_slow(session, size, now)
 
     def has_pushed(self, session: int) -> bool:
         """Whether pushes of it are not answered."""
@@ -190,6 +192,11 @@ class Hub:
             return ()
         answered, self._answered = self._answered, set()
         return answered
+
+    @property
+    def asks(self) -> bool:
+        """Whether an answer of the host is among the effects that were not drained: sessions ask for few at a time."""
+        return self._asks
 
     def followers(self) -> list[int]:
         """Sessions that have something to send, after a commit."""
@@ -332,13 +339,13 @@ class Hub:
                     self._effects.append(Hangup(session, effect))
                     self._forget(session)
                 case Compare():
-                    self._effects.append(PinIndex(session))
+                    self._ask(PinIndex(session))
                 case ReadReceipt(number):
-                    self._effects.append(MakeReceipt(session, number))
+                    self._ask(MakeReceipt(session, number))
                 case PinDigests(content):
-                    self._effects.append(PinAudit(session, content))
+                    self._ask(PinAudit(session, content))
                 case CheckRecords(number, records, mend):
-                    self._effects.append(MakeCheck(session, number, records, mend))
+                    self._ask(MakeCheck(session, number, records, mend))
                 case PresenceSeen(entries):
                     self._presence.opened(session, entries)
                 case Holds(cursor):
@@ -349,6 +356,10 @@ class Hub:
                         self._following[session] = acceptor
                         self._presence.follow(session)
         self._pipeline.next_batch()
+
+    def _ask(self, asked: PinIndex | MakeReceipt | PinAudit | MakeCheck) -> None:
+        self._asks = True
+        self._effects.append(asked)
 
     def _forget(self, session: int) -> None:
         self._presence.left(session)

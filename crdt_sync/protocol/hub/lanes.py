@@ -8,12 +8,15 @@ Rules:
    once and alike. Who did not wait before is `_CREDIT` ahead of who did, so that a device with an edit now and then
    waits for no session that pushes much, however many of these there are.
 3. Time goes on with all that is done, so nobody waits for ever for those who come anew.
-4. A session's updates keep their order. A large push goes in pieces, which are answered together.
+4. A session's updates keep their order. A large push goes in pieces, which are answered together: one update, or
+   several that come to `piece_updates` times `TAKEN_UPDATE_BYTES` at most. For that each counts its bytes once, and
+   `TAKEN_UPDATE_BYTES` at least.
 5. A batch is short, as who comes now waits for what is under way. A piece of a large push fills it, and waits for the
-   next one where something else is in it; pushes of a few updates join in greater number.
+   next one where something else is in it; pushes of a few updates join in greater number. Here updates are counted,
+   whatever they weigh; but nothing joins once the batch weighs `INTEGRATION_BYTES_MAX` by the first rule.
 6. In the quick lane, small pushes of a session that wait one behind the other go together, as a piece of a large push
-   does, up to the weight of `_TOGETHER` small updates: one acknowledgement answers them, which is most of what they
-   cost. They count for the turns that follow, and who comes anew is ahead of them all the same.
+   does, up to the weight, by the first rule, of `_TOGETHER` small updates: one acknowledgement answers them, which is
+   most of what they cost. They count for the turns that follow, and who comes anew is ahead of them all the same.
 """
 
 import heapq
@@ -112,10 +115,15 @@ class Sender:
     def __post_init__(self) -> None:
         self.name = str(self.session)
 
-    def waits_for(self) -> dict[str, tuple[int, int]]:
-        """Record to the first update of it that waits: number and position of its push."""
+    def waits_for(self, before: tuple[int, int]) -> dict[str, tuple[int, int]]:
+        """Record to the first update of it that waits: number and position of its push, of those that begin before.
+
+        What waits is in the order in which it was pushed, so that of much only that part is looked at.
+        """
         found: dict[str, tuple[int, int]] = {}
         for push in self.waiting:
+            if push.begins() > before:
+                break
             for position, entry in push.entries:
                 found.setdefault(entry.record, (push.number, position))
         return found
