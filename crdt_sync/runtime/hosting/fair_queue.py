@@ -55,9 +55,11 @@ class FairQueue:
         """The flow of all from there that were not let in yet."""
         flow = self._strangers.get(address)
         if flow is None:
+            if len(self._strangers) >= limits.STRANGERS_MAX:
+                idle = next((each for each, known in self._strangers.items() if not known.steps), None)
+                if idle is not None:  # else they are as many as strangers wait, who are counted
+                    del self._strangers[idle]
             flow = self._strangers[address] = Flow()
-            if len(self._strangers) > limits.STRANGERS_MAX:
-                self._strangers.popitem(last=False)
         self._strangers.move_to_end(address)
         return flow
 

@@ -192,6 +192,24 @@ def test_flows_of_addresses_are_forgotten_the_oldest_first(monkeypatch: pytest.M
     asyncio.run(ask())
 
 
+def test_no_flow_is_forgotten_while_something_waits_in_it(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(limits, "STRANGERS_MAX", 2)
+
+    async def ask() -> None:
+        work = Work()
+        queue = work.queue
+        queue.take(Flow(), work.step("first", 1.0))
+        waits, idle = queue.stranger("a"), queue.stranger("b")
+        queue.take(waits, work.step("waits"))
+        queue.stranger("c")
+        assert queue.stranger("a") is waits
+        assert queue.stranger("b") is not idle
+        while "waits" not in work.done:
+            await asyncio.sleep(0)
+
+    asyncio.run(ask())
+
+
 def test_waiting_tells_what_a_step_raised():
     async def ask() -> None:
         work = Work()
