@@ -39,6 +39,11 @@ class Lanes(Bench):
         return session
 
 
+def named(session: int) -> str:
+    """The name under which workers count what it costs: each session of the bench is of a device of its own."""
+    return f"//{(bytes([session]) * 16).hex()}"
+
+
 def test_what_is_postponed_is_asked_of_the_slow_worker_and_then_answered() -> None:
     bench = Lanes()
     eve = bench.join()
@@ -77,7 +82,7 @@ def test_a_postponed_push_comes_before_what_its_session_pushed_after_it() -> Non
     bench.answer([NEW])
     assert bench.records(slow=False) == [[A, C]]
     bench.answer([POSTPONED], [POSTPONED])
-    assert [update.senders for update in bench.asked(slow=True)[0].items] == [(str(eve),)] * 2
+    assert [update.senders for update in bench.asked(slow=True)[0].items] == [(named(eve),)] * 2
     assert bench.records(slow=True) == [[A, C]]
 
 
@@ -209,7 +214,7 @@ class Looked(tuple[tuple[int, PushEntry], ...]):
 
 
 def test_of_much_that_waits_only_what_was_pushed_before_is_looked_at() -> None:
-    sender = Sender(1, Principal(bytes(16)), bytes(16), Lane(slow=True))
+    sender = Sender(1, Principal(bytes(16)), bytes(16), Lane(slow=True), ("", "", bytes(16)))
     for number in range(1, 1_001):
         sender.lane.add(sender, Waiting(number, Looked(((0, PushEntry(f"customers/{number}", b"u")),)), 1))
     before = Looked.walks
@@ -235,9 +240,9 @@ def test_small_pushes_that_wait_one_behind_the_other_go_together_and_others_are_
         bench.push(eve, number, f"customers/eve{number}")
         bench.push(anna, number, f"customers/anna{number}")
     bench.answer([NEW])
-    assert [item.senders[0] for item in bench.asked(slow=False)[0].items] == [str(eve)] * 8 + [str(anna)] * 8
+    assert [item.senders[0] for item in bench.asked(slow=False)[0].items] == [named(eve)] * 8 + [named(anna)] * 8
     bench.answer(*[[NEW]] * 16)
-    assert [item.senders[0] for item in bench.asked(slow=False)[0].items] == [str(eve)] * 2 + [str(anna)] * 2
+    assert [item.senders[0] for item in bench.asked(slow=False)[0].items] == [named(eve)] * 2 + [named(anna)] * 2
 
 
 def test_who_comes_anew_is_ahead_of_small_pushes_that_go_together() -> None:
@@ -258,7 +263,7 @@ def test_small_pushes_of_a_session_in_the_slow_lane_go_one_by_one_in_turns() -> 
         bench.push(anna, number, f"customers/anna{number}")
     bench.answer([NEW], slow=True)
     (batch,) = bench.asked(slow=True)
-    assert [item.senders[0] for item in batch.items] == [str(anna), str(eve), str(anna), str(eve), str(anna)]
+    assert [item.senders[0] for item in batch.items] == [named(anna), named(eve), named(anna), named(eve), named(anna)]
 
 
 def test_how_many_small_pushes_go_together_goes_by_their_weight(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -271,7 +276,7 @@ def test_how_many_small_pushes_go_together_goes_by_their_weight(monkeypatch: pyt
         bench.push(anna, number, f"customers/anna{number}")
     bench.answer([NEW])
     senders = [item.senders[0] for item in bench.asked(slow=False)[0].items]
-    assert senders == ([str(eve)] * 2 + [str(anna)] * 2) * 4
+    assert senders == ([named(eve)] * 2 + [named(anna)] * 2) * 4
 
 
 def test_a_push_that_goes_in_pieces_weighs_nothing_once_it_was_answered() -> None:

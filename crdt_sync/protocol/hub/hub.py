@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 
 from crdt_sync import limits
+from crdt_sync.principal import Share
 from crdt_sync.protocol.acceptor import Acceptor, Authorise, Refusal
 from crdt_sync.protocol.effects import (
     Accept,
@@ -73,6 +74,7 @@ class Hub:
         self._wall_clock = wall_clock
         self._sessions_max = sessions_max
         self._sessions: dict[int, Acceptor] = {}
+        self._addresses: dict[int, str] = {}
         self._following: dict[int, Acceptor] = {}  # those that follow the log
         self._welcome: set[int] = set()  # whose hello was accepted: strangers take no device's place
         self._answered: set[int] = set()  # of which pushes were answered lately
@@ -97,10 +99,11 @@ class Hub:
         self._asks = False
         return effects
 
-    def connect(self, now: int, authorise: Authorise | None = None) -> int:
-        """A link was opened; returns the number of its session. `authorise` is for this one alone."""
+    def connect(self, now: int, authorise: Authorise | None = None, address: str = "") -> int:
+        """A link was opened from that address; returns the number of its session. `authorise` is for this one alone."""
         self._last_session += 1
         session = self._last_session
+        self._addresses[session] = address
 
         def admit(hello: Hello) -> Principal | Refusal:
             found = self._unwelcome() or (authorise or self._authorise)(hello)
@@ -192,6 +195,13 @@ class Hub:
             return ()
         answered, self._answered = self._answered, set()
         return answered
+
+    def share(self, session: int) -> Share | None:
+        """Whose turns it takes; None: nobody was let in on it, or it is over."""
+        acceptor = self._sessions.get(session)
+        if acceptor is None or acceptor.principal is None:
+            return None
+        return acceptor.principal.share(self._addresses[session])
 
     @property
     def asks(self) -> bool:
@@ -334,7 +344,8 @@ class Hub:
                     self._effects.append(Deliver(session, frame))
                 case Accept():
                     assert acceptor.principal is not None
-                    self._pipeline.take(session, acceptor.principal, acceptor.partner, effect, now)
+                    address = self._addresses[session]
+                    self._pipeline.take(session, acceptor.principal, acceptor.partner, effect, now, address)
                 case Closed():
                     self._effects.append(Hangup(session, effect))
                     self._forget(session)
@@ -365,5 +376,6 @@ class Hub:
         self._presence.left(session)
         self._following.pop(session, None)
         del self._sessions[session]
+        del self._addresses[session]
         self._welcome.discard(session)
         self._pipeline.leave(session)

@@ -110,11 +110,13 @@ class Pipeline:
     def _lanes(self) -> tuple[Lane, Lane]:
         return self._quick, self._slow
 
-    def take(self, session: int, principal: Principal, origin: bytes, accept: Accept, now: int) -> None:
-        """A push came, of that principal and replica."""
+    def take(
+        self, session: int, principal: Principal, origin: bytes, accept: Accept, now: int, address: str = ""
+    ) -> None:
+        """A push came, of that principal and replica, from that address."""
         sender = self._senders.get(session)
         if sender is None:
-            sender = self._senders[session] = Sender(session, principal, origin, self._quick)
+            sender = self._senders[session] = Sender(session, principal, origin, self._quick, principal.share(address))
         number, entries = accept
         count, weight = len(entries), weight_of(entries)
         self.taken += count

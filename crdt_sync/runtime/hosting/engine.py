@@ -258,7 +258,7 @@ class Engine:
         """A device has connected; returns its session's number. `authorise` is for this session alone, and until it is
         let in, what it causes is done in turns with all others of that `address`.
         """
-        session = self.hub.connect(self._now(), authorise)
+        session = self.hub.connect(self._now(), authorise, address)
         self._filling.seat(session, link, self.queue.stranger(address))
         self._links[session] = link
         self._arm(session)
@@ -409,7 +409,8 @@ class Engine:
                 self._links.pop(session).finished(verdicts)
             case Arrived() | Stored():
                 if isinstance(effect, Arrived) and (seat := self._filling.seats.get(effect.session)) is not None:
-                    seat.flow = Flow()
+                    share = self.hub.share(effect.session)
+                    seat.flow = Flow() if share is None else self.queue.member(share)
                 if self._visits is not None:
                     self._visits.heard(effect)
 

@@ -1,6 +1,7 @@
 """FairQueue: whoever asks for much waits, whoever asks for little does not, and nothing is left out or done twice."""
 
 import asyncio
+import gc
 from collections.abc import Callable
 
 import pytest
@@ -159,6 +160,21 @@ def test_strangers_of_one_address_share_one_turn():
         while "elsewhere" not in work.done:
             await asyncio.sleep(0)
         assert work.done.index("elsewhere") - before <= 1
+
+    asyncio.run(ask())
+
+
+def test_all_sessions_of_a_share_have_one_flow_as_long_as_any_is_here():
+    async def ask() -> None:
+        queue = Work().queue
+        device, beside = ("", "192.0.2.1", b"d" * 16), ("", "192.0.2.1", b"e" * 16)
+        first = queue.member(device)
+        first.used_s = 1.0
+        assert queue.member(device) is first
+        assert queue.member(beside) is not first
+        del first
+        gc.collect()
+        assert queue.member(device).used_s == 0.0
 
     asyncio.run(ask())
 
