@@ -9,6 +9,10 @@ Grant = Literal["everything", "read"]
 """What a principal may do: see and write everything, as all who share one token may, or see it and write nothing."""
 
 
+Share = tuple[str, str, bytes]
+"""Who counts as one where turns are shared: a user, or else a device at an address."""
+
+
 @dataclass(frozen=True, slots=True)
 class Principal:
     """Whoever is at the other end: of which space, which user with which device, and what they may do.
@@ -21,6 +25,14 @@ class Principal:
     space: bytes = b""
     user: str = ""
     grant: Grant = "everything"
+
+    def share(self, address: str) -> Share:
+        """Whose turns its sessions from that address take: however many they are, they have one share.
+
+        Where all have one token the address counts too, as the device is what it says it is: who takes the name of
+        another elsewhere does not take its turns.
+        """
+        return (self.user, "", b"") if self.user else ("", address, self.device)
 
     def write_refused(self, record: str) -> Verdict | None:
         """Why the principal may not write into a record; None where it may."""

@@ -365,6 +365,7 @@ class Dialer(Session):
         self._came(_TELLS)
         self.state = State.CATCHING_UP
         if not changes.entries:
+            self._fetching.check_cursor(changes.cursor)
             self._fetching.ending = True
             self._integrate((), changes.cursor, changes.cursor)
             return
@@ -389,6 +390,7 @@ class Dialer(Session):
             self._fetching.check_asked()
         if comparing and (not comparing.unanswered or updates.cursor is not None):
             raise ProtocolViolation("what the comparison found comes unasked, or with a cursor")
+        self._fetching.check_cursor(updates.cursor, updates.page)
         live = updates.page == 0 and not repair
         unserved = set() if live else (comparing or self._fetching).unserved(updates)
         self._integrate(updates.entries, updates.cursor, updates.head, comparing is not None, unserved)
@@ -398,6 +400,7 @@ class Dialer(Session):
             self._fetching.answered(updates)
 
     def _on_ack(self, ack: Ack, now: int) -> None:
+        self._fetching.check_cursor(ack.cursor)
         pushed = self._pushing.answered(ack, now)
         self._came(_STORES)
         if any(answer.verdict.code is VerdictCode.CLOCK_AHEAD for answer in pushed):

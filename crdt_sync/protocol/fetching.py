@@ -11,7 +11,9 @@ Rules:
    cannot close one, nor brings anything new of the record, is given up. What came before an answer that is on its way,
    or waits to be stored, is in that answer: it is not asked for once more. No more is asked for at once than a partner
    answers.
-5. A partner tells no more pages of its feed ahead of their answers than are agreed, each once.
+5. A partner tells no more pages of its feed ahead of their answers than are agreed, each once. A cursor of it stands
+   for all that lies before, so none comes before the pages that do were answered, be it with a page, at the end of the
+   feed, live, or with an acknowledgement: whoever stored it would never hear of the rest.
 """
 
 from collections import deque
@@ -87,6 +89,11 @@ class Fetching:
             raise ProtocolViolation("pages were told too far ahead of their answers, or twice")
         self._pages[want.page] = {entry.record for entry in want.entries}
         return want
+
+    def check_cursor(self, cursor: int | None, page: int = 0) -> None:
+        """A cursor came, with the answer to that page if to any. Raises `ProtocolViolation`, see the fifth rule."""
+        if cursor is not None and self._pages and (not page or page > min(self._pages)):
+            raise ProtocolViolation("a cursor came before the answers to pages that it stands for")
 
     def unserved(self, updates: Updates) -> set[str]:
         """What the partner has left out of the answer that ends with these, where they answer a page, or a gap."""

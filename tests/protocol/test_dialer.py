@@ -15,6 +15,7 @@ from crdt_sync.protocol.messages import (
     Changes,
     ChangesEntry,
     Have,
+    Message,
     Push,
     PushEntry,
     Updates,
@@ -285,6 +286,31 @@ def test_a_partner_that_tells_pages_too_far_ahead_of_their_answers_or_twice_is_l
     sent, effects = say(session, told[-1])
     assert [each.code for each in sent if isinstance(each, Bye)] == ["protocol_violation"]
     assert any(isinstance(effect, Closed) for effect in effects)
+
+
+@pytest.mark.parametrize(
+    "early",
+    [
+        Changes(3, 9, ()),
+        Updates(0, 9, 9, True, (UpdatesEntry("customers/9", b"u", b""),)),
+        Updates(2, 2, 9, True, ()),
+        Ack(1, 9, 9, (Verdict(VerdictCode.ACCEPTED),)),
+    ],
+    ids=["the end of the feed", "live", "the answer to a later page", "an acknowledgement"],
+)
+def test_a_cursor_that_comes_before_the_pages_that_it_stands_for_ends_the_session_and_is_not_stored(
+    early: Message,
+) -> None:
+    source = ScriptedOutbox({A: bytes(16)})
+    source.edit(A)
+    session = dialer(source)
+    told = [Changes(page, page, (ChangesEntry(f"customers/{page}", page, VECTOR),)) for page in (1, 2)]
+    say(session, welcome(), *told)
+    session.fill(1 << 20, 0)
+    drain(session)
+    _, effects = say(session, early)
+    assert [effect.code for effect in effects if isinstance(effect, Closed)] == ["protocol_violation"]
+    assert not [effect for effect in effects if isinstance(effect, (Integrate, Acknowledge, CaughtUp))]
 
 
 def test_pages_may_go_on_as_they_are_answered() -> None:

@@ -264,7 +264,7 @@ def test_what_is_taken_of_all_sessions_together_is_bounded_and_who_has_nothing_u
     sessions = [first, second, third, fourth]
 
     def held_back(*asked: int, size: int = limits.MIB) -> list[bool]:
-        return [bench.hub.congested(session, size) for session in asked]
+        return [bench.hub.congested(session, size, 0) for session in asked]
 
     bench.push(first, 1, A, B)
     assert held_back(*sessions) == [False] * 4
@@ -295,9 +295,9 @@ def test_small_updates_count_as_what_they_take_and_not_as_their_bytes(monkeypatc
     bench = Bench()
     session = bench.join()
     for number in range(1, 51):
-        assert not bench.hub.congested(session)
+        assert not bench.hub.congested(session, 0, 0)
         bench.push(session, number, f"customers/{number}")
-    assert bench.hub.congested(session)
+    assert bench.hub.congested(session, 0, 0)
 
 
 def test_a_worker_that_cannot_be_asked_leaves_everything_to_be_sent_again() -> None:

@@ -1,12 +1,14 @@
 """What takes a worker long goes by a lane of its own: it is answered all the same, and nobody else waits for it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import pytest
 
 from crdt_sync import limits
+from crdt_sync.principal import Principal
+from crdt_sync.protocol import codec
 from crdt_sync.protocol.hub import Integrate, Integrated
-from crdt_sync.protocol.hub.lanes import piece_updates, weight_of
+from crdt_sync.protocol.hub.lanes import Lane, Sender, Waiting, piece_updates, weight_of
 from crdt_sync.protocol.messages import Push, PushEntry, Verdict, VerdictCode
 from crdt_sync.verdicts import POSTPONED
 from tests.protocol.test_hub import NEW, VECTOR, A, B, Bench, codes
@@ -35,6 +37,11 @@ class Lanes(Bench):
         self.push(session, 1, *records)
         self.answer(*([POSTPONED] for _ in records), now=now)
         return session
+
+
+def named(session: int) -> str:
+    """The name under which workers count what it costs: each session of the bench is of a device of its own."""
+    return f"//{(bytes([session]) * 16).hex()}"
 
 
 def test_what_is_postponed_is_asked_of_the_slow_worker_and_then_answered() -> None:
@@ -75,7 +82,7 @@ def test_a_postponed_push_comes_before_what_its_session_pushed_after_it() -> Non
     bench.answer([NEW])
     assert bench.records(slow=False) == [[A, C]]
     bench.answer([POSTPONED], [POSTPONED])
-    assert [update.senders for update in bench.asked(slow=True)[0].items] == [(str(eve),)] * 2
+    assert [update.senders for update in bench.asked(slow=True)[0].items] == [(named(eve),)] * 2
     assert bench.records(slow=True) == [[A, C]]
 
 
@@ -138,8 +145,8 @@ def test_what_waits_in_the_slow_lane_takes_no_room_from_others_and_has_its_own(m
     bench = Lanes()
     bench.join_slow(A)  # the slow worker is at it
     mallory, anna = bench.join_slow(B, C), bench.join()
-    assert not bench.hub.congested(anna, limits.MIB)
-    assert bench.hub.congested(mallory)
+    assert not bench.hub.congested(anna, limits.MIB, 0)
+    assert bench.hub.congested(mallory, 0, 0)
     bench.push(anna, 1, D)
     bench.answer([POSTPONED])
     assert codes(bench.verdicts(anna)) == [VerdictCode.RETRY]
@@ -160,11 +167,59 @@ def test_who_goes_by_the_slow_lane_is_not_read_while_there_is_no_room_in_it(monk
     anna = bench.join()
     size = limits.TAKEN_FRAME_BYTES
     assert not bench.hub.has_pushed(eve)
-    assert [bench.hub.congested(eve, each) for each in (size, size + 1)] == [False, True]
-    assert [bench.hub.congested(anna, each) for each in (size, size + 1)] == [False, False]
+    assert [bench.hub.congested(eve, each, 0) for each in (size, size + 1)] == [False, True]
+    assert [bench.hub.congested(anna, each, 0) for each in (size, size + 1)] == [False, False]
     bench.answer([NEW], slow=True)
     bench.committed()
-    assert not bench.hub.congested(eve, size + 1)
+    assert not bench.hub.congested(eve, size + 1, 0)
+
+
+def test_who_needed_the_slow_worker_no_more_for_a_while_is_read_although_its_lane_is_full(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(limits, "TAKEN_BYTES_MAX", 16)
+    monkeypatch.setattr(limits, "TAKEN_UPDATE_BYTES", 1)
+    bench = Lanes()
+    eve = bench.join_slow(D)
+    bench.answer([NEW], slow=True)
+    bench.committed()
+    bench.join_slow(A)  # the slow worker is at it
+    mallory = bench.join_slow(B, C)
+    size, later = limits.TAKEN_FRAME_BYTES + 1, limits.SLOW_FOR_US
+    assert [bench.hub.congested(eve, size, now) for now in (later - 1, later)] == [True, False]
+    assert [bench.hub.waits_for_slow(eve, size, now) for now in (later - 1, later)] == [True, False]
+    assert bench.hub.waits_for_slow(mallory, size, later), "of that one something waits there"
+    bench.hub.receive(eve, codec.encode(Push(2, (PushEntry(D, b"u"),))), later)
+    bench.drain()
+    assert bench.records(slow=False) == [[D]]
+
+
+def test_a_short_frame_never_waits_for_the_slow_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "TAKEN_BYTES_MAX", 16)
+    monkeypatch.setattr(limits, "TAKEN_UPDATE_BYTES", 1)
+    bench = Lanes()
+    bench.join_slow(A)
+    mallory, size = bench.join_slow(B, C), limits.TAKEN_FRAME_BYTES
+    assert [bench.hub.waits_for_slow(mallory, each, 0) for each in (size, size + 1)] == [False, True]
+
+
+class Looked(tuple[tuple[int, PushEntry], ...]):
+    """Updates of a push that tell when they are walked through."""
+
+    walks = 0
+
+    def __iter__(self) -> Iterator[tuple[int, PushEntry]]:
+        Looked.walks += 1
+        return super().__iter__()
+
+
+def test_of_much_that_waits_only_what_was_pushed_before_is_looked_at() -> None:
+    sender = Sender(1, Principal(bytes(16)), bytes(16), Lane(slow=True), ("", "", bytes(16)))
+    for number in range(1, 1_001):
+        sender.lane.add(sender, Waiting(number, Looked(((0, PushEntry(f"customers/{number}", b"u")),)), 1))
+    before = Looked.walks
+    assert sender.waits_for((3, 0)) == {f"customers/{number}": (number, 0) for number in range(1, 4)}
+    assert Looked.walks == before + 3
 
 
 def test_commits_are_numbered_in_their_order_whichever_worker_was_first() -> None:
@@ -185,9 +240,9 @@ def test_small_pushes_that_wait_one_behind_the_other_go_together_and_others_are_
         bench.push(eve, number, f"customers/eve{number}")
         bench.push(anna, number, f"customers/anna{number}")
     bench.answer([NEW])
-    assert [item.senders[0] for item in bench.asked(slow=False)[0].items] == [str(eve)] * 8 + [str(anna)] * 8
+    assert [item.senders[0] for item in bench.asked(slow=False)[0].items] == [named(eve)] * 8 + [named(anna)] * 8
     bench.answer(*[[NEW]] * 16)
-    assert [item.senders[0] for item in bench.asked(slow=False)[0].items] == [str(eve)] * 2 + [str(anna)] * 2
+    assert [item.senders[0] for item in bench.asked(slow=False)[0].items] == [named(eve)] * 2 + [named(anna)] * 2
 
 
 def test_who_comes_anew_is_ahead_of_small_pushes_that_go_together() -> None:
@@ -208,7 +263,7 @@ def test_small_pushes_of_a_session_in_the_slow_lane_go_one_by_one_in_turns() -> 
         bench.push(anna, number, f"customers/anna{number}")
     bench.answer([NEW], slow=True)
     (batch,) = bench.asked(slow=True)
-    assert [item.senders[0] for item in batch.items] == [str(anna), str(eve), str(anna), str(eve), str(anna)]
+    assert [item.senders[0] for item in batch.items] == [named(anna), named(eve), named(anna), named(eve), named(anna)]
 
 
 def test_how_many_small_pushes_go_together_goes_by_their_weight(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,7 +276,7 @@ def test_how_many_small_pushes_go_together_goes_by_their_weight(monkeypatch: pyt
         bench.push(anna, number, f"customers/anna{number}")
     bench.answer([NEW])
     senders = [item.senders[0] for item in bench.asked(slow=False)[0].items]
-    assert senders == ([str(eve)] * 2 + [str(anna)] * 2) * 4
+    assert senders == ([named(eve)] * 2 + [named(anna)] * 2) * 4
 
 
 def test_a_push_that_goes_in_pieces_weighs_nothing_once_it_was_answered() -> None:

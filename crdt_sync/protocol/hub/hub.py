@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 
 from crdt_sync import limits
+from crdt_sync.principal import Share
 from crdt_sync.protocol.acceptor import Acceptor, Authorise, Refusal
 from crdt_sync.protocol.effects import (
     Accept,
@@ -73,10 +74,12 @@ class Hub:
         self._wall_clock = wall_clock
         self._sessions_max = sessions_max
         self._sessions: dict[int, Acceptor] = {}
+        self._addresses: dict[int, str] = {}
         self._following: dict[int, Acceptor] = {}  # those that follow the log
         self._welcome: set[int] = set()  # whose hello was accepted: strangers take no device's place
         self._answered: set[int] = set()  # of which pushes were answered lately
         self._last_session = 0
+        self._asks = False
         self._effects: list[HubEffect] = []
         self._closing: tuple[str, str, int] | None = None
         self._presence = OpenRecords()
@@ -93,12 +96,14 @@ class Hub:
             return []
         effects = list(self._effects)
         self._effects.clear()
+        self._asks = False
         return effects
 
-    def connect(self, now: int, authorise: Authorise | None = None) -> int:
-        """A link was opened; returns the number of its session. `authorise` is for this one alone."""
+    def connect(self, now: int, authorise: Authorise | None = None, address: str = "") -> int:
+        """A link was opened from that address; returns the number of its session. `authorise` is for this one alone."""
         self._last_session += 1
         session = self._last_session
+        self._addresses[session] = address
 
         def admit(hello: Hello) -> Principal | Refusal:
             found = self._unwelcome() or (authorise or self._authorise)(hello)
@@ -166,19 +171,19 @@ class Hub:
         acceptor = self._sessions.get(session)
         return acceptor is not None and (self._presence.is_due(session) or acceptor.wants_room)
 
-    def congested(self, session: int, size: int = 0) -> bool:
+    def congested(self, session: int, size: int, now: int) -> bool:
         """Whether the host must not take a frame of `size` bytes from this session's link now."""
         acceptor = self._sessions.get(session)
-        return acceptor is not None and (acceptor.congested or self._pipeline.crowded(session, size))
+        return acceptor is not None and (acceptor.congested or self._pipeline.crowded(session, size, now))
 
     def held_by_itself(self, session: int) -> bool:
         """Whether nothing may be taken from its link for the sake of what it pushed itself."""
         acceptor = self._sessions.get(session)
         return acceptor is not None and (acceptor.congested or self._pipeline.postponed_too_much(session))
 
-    def waits_for_slow(self, session: int) -> bool:
-        """Whether nothing but a short frame may be taken from its link because others wait for the slow worker."""
-        return self._pipeline.waits_for_slow(session)
+    def waits_for_slow(self, session: int, size: int, now: int) -> bool:
+        """Whether a frame of `size` bytes may not be taken from its link because others wait for the slow worker."""
+        return self._pipeline.waits_for_slow(session, size, now)
 
     def has_pushed(self, session: int) -> bool:
         """Whether pushes of it are not answered."""
@@ -190,6 +195,18 @@ class Hub:
             return ()
         answered, self._answered = self._answered, set()
         return answered
+
+    def share(self, session: int) -> Share | None:
+        """Whose turns it takes; None: nobody was let in on it, or it is over."""
+        acceptor = self._sessions.get(session)
+        if acceptor is None or acceptor.principal is None:
+            return None
+        return acceptor.principal.share(self._addresses[session])
+
+    @property
+    def asks(self) -> bool:
+        """Whether an answer of the host is among the effects that were not drained: sessions ask for few at a time."""
+        return self._asks
 
     def followers(self) -> list[int]:
         """Sessions that have something to send, after a commit."""
@@ -327,18 +344,19 @@ class Hub:
                     self._effects.append(Deliver(session, frame))
                 case Accept():
                     assert acceptor.principal is not None
-                    self._pipeline.take(session, acceptor.principal, acceptor.partner, effect, now)
+                    address = self._addresses[session]
+                    self._pipeline.take(session, acceptor.principal, acceptor.partner, effect, now, address)
                 case Closed():
                     self._effects.append(Hangup(session, effect))
                     self._forget(session)
                 case Compare():
-                    self._effects.append(PinIndex(session))
+                    self._ask(PinIndex(session))
                 case ReadReceipt(number):
-                    self._effects.append(MakeReceipt(session, number))
+                    self._ask(MakeReceipt(session, number))
                 case PinDigests(content):
-                    self._effects.append(PinAudit(session, content))
+                    self._ask(PinAudit(session, content))
                 case CheckRecords(number, records, mend):
-                    self._effects.append(MakeCheck(session, number, records, mend))
+                    self._ask(MakeCheck(session, number, records, mend))
                 case PresenceSeen(entries):
                     self._presence.opened(session, entries)
                 case Holds(cursor):
@@ -350,9 +368,14 @@ class Hub:
                         self._presence.follow(session)
         self._pipeline.next_batch()
 
+    def _ask(self, asked: PinIndex | MakeReceipt | PinAudit | MakeCheck) -> None:
+        self._asks = True
+        self._effects.append(asked)
+
     def _forget(self, session: int) -> None:
         self._presence.left(session)
         self._following.pop(session, None)
         del self._sessions[session]
+        del self._addresses[session]
         self._welcome.discard(session)
         self._pipeline.leave(session)

@@ -4,16 +4,20 @@ Rules:
 
 1. An update weighs twice its bytes, as it is there again on its way to a worker and to the disk, and
    `TAKEN_UPDATE_BYTES` at least.
-2. Fair queueing by weight: the session is next whose next piece would be done first if all that wait were served at
+2. Fair queueing by weight: the principal is next whose next piece would be done first if all that wait were served at
    once and alike. Who did not wait before is `_CREDIT` ahead of who did, so that a device with an edit now and then
-   waits for no session that pushes much, however many of these there are.
+   waits for none that pushes much, however many of these there are. All sessions of one user, or of one device at one
+   address, have one share of that, which goes round among them.
 3. Time goes on with all that is done, so nobody waits for ever for those who come anew.
-4. A session's updates keep their order. A large push goes in pieces, which are answered together.
+4. A session's updates keep their order. A large push goes in pieces, which are answered together: one update, or
+   several that come to `piece_updates` times `TAKEN_UPDATE_BYTES` at most. For that each counts its bytes once, and
+   `TAKEN_UPDATE_BYTES` at least.
 5. A batch is short, as who comes now waits for what is under way. A piece of a large push fills it, and waits for the
-   next one where something else is in it; pushes of a few updates join in greater number.
+   next one where something else is in it; pushes of a few updates join in greater number. Here updates are counted,
+   whatever they weigh; but nothing joins once the batch weighs `INTEGRATION_BYTES_MAX` by the first rule.
 6. In the quick lane, small pushes of a session that wait one behind the other go together, as a piece of a large push
-   does, up to the weight of `_TOGETHER` small updates: one acknowledgement answers them, which is most of what they
-   cost. They count for the turns that follow, and who comes anew is ahead of them all the same.
+   does, up to the weight, by the first rule, of `_TOGETHER` small updates: one acknowledgement answers them, which is
+   most of what they cost. They count for the turns that follow, and who comes anew is ahead of them all the same.
 """
 
 import heapq
@@ -21,9 +25,10 @@ from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Self
+from weakref import WeakValueDictionary
 
 from crdt_sync import limits
-from crdt_sync.principal import Principal
+from crdt_sync.principal import Principal, Share
 from crdt_sync.protocol.hub.effects import IntegrationItem
 from crdt_sync.protocol.messages import PushEntry, Verdict, VerdictCode
 from crdt_sync.protocol.quotas import Charge
@@ -91,6 +96,16 @@ class Push:
     charges: dict[int, Charge] = field(default_factory=dict)  # by position: what counts against quotas
 
 
+@dataclass(slots=True, eq=False, weakref_slot=True)
+class Turns:
+    """Those of all sessions of one share in one lane."""
+
+    waiting: "dict[Sender, None]" = field(default_factory=dict)  # of whom something waits, the next one first
+    begun: int = 0  # the time of the lane at which the next piece would begin
+    served: int = 0  # and the one at which all that was taken from them would be done
+    place: int = 0  # the one in the lane that counts
+
+
 @dataclass(slots=True, eq=False)
 class Sender:
     """A session that has pushed."""
@@ -99,23 +114,30 @@ class Sender:
     principal: Principal
     origin: bytes  # its replica
     lane: "Lane"
+    share: Share
     slow_until: int = 0  # it goes by the slow lane
     waiting: deque[Waiting] = field(default_factory=deque)  # changed by its lane alone
     pushes: deque[Push] = field(default_factory=deque)  # in order; answered from the left
-    served: int = 0  # the time of its lane at which all that was taken from it would be done
-    place: int = 0  # the one in its lane that counts
     strikes: int = 0
     gone: bool = False  # its session is over
+    turns: Turns = field(init=False)  # in its lane
     name: str = field(init=False)  # of whom workers count what each costs
     verdicts: Counter[VerdictCode] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
-        self.name = str(self.session)
+        user, address, device = self.share
+        self.name = f"{user}/{address}/{device.hex()}"
+        self.turns = self.lane.turns(self.share)
 
-    def waits_for(self) -> dict[str, tuple[int, int]]:
-        """Record to the first update of it that waits: number and position of its push."""
+    def waits_for(self, before: tuple[int, int]) -> dict[str, tuple[int, int]]:
+        """Record to the first update of it that waits: number and position of its push, of those that begin before.
+
+        What waits is in the order in which it was pushed, so that of much only that part is looked at.
+        """
         found: dict[str, tuple[int, int]] = {}
         for push in self.waiting:
+            if push.begins() > before:
+                break
             for position, entry in push.entries:
                 found.setdefault(entry.record, (push.number, position))
         return found
@@ -130,7 +152,8 @@ class Lane:
         self.waiting_weight = 0
         self.integrating: deque[Batch] = deque()
         self.discard = 0  # that many of the batches being integrated build on a failed commit
-        self._order: list[tuple[int, int, Sender]] = []  # when the next piece would be done, and the place
+        self._order: list[tuple[int, int, Turns]] = []  # when the next piece would be done, and the place
+        self._turns: WeakValueDictionary[Share, Turns] = WeakValueDictionary()  # while senders of theirs are here
         self._places = 0
         self._time = 0  # weight that was done of each that waited
 
@@ -139,12 +162,22 @@ class Lane:
         """The records that are being integrated."""
         return {item.record for batch in self.integrating for item in batch.items}
 
+    def turns(self, share: Share) -> Turns:
+        """Those of that share here. They last as long as a sender keeps them."""
+        turns = self._turns.get(share)
+        if turns is None:
+            turns = self._turns[share] = Turns()
+        return turns
+
     def add(self, sender: Sender, push: Waiting) -> None:
         """It waits here, after what its session pushed before."""
         self._count(push, 1)
         sender.waiting.append(push)
         if len(sender.waiting) == 1:
-            self._queue(sender)
+            alone = not sender.turns.waiting
+            sender.turns.waiting[sender] = None
+            if alone:
+                self._queue(sender.turns)
 
     def put_back(self, sender: Sender, pushes: Sequence[Waiting]) -> None:
         """These wait here again, in the order in which the session pushed: of the batch before, others may already."""
@@ -153,12 +186,13 @@ class Lane:
         waiting = list(heapq.merge(pushes, sender.waiting, key=Waiting.begins))
         sender.waiting.clear()
         sender.waiting.extend(waiting)
-        self._queue(sender)
+        sender.turns.waiting[sender] = None
+        self._queue(sender.turns)
 
     def take_over(self, sender: Sender) -> None:
         """What waits of that session waits here from now on."""
         waiting = sender.lane.remove(sender)
-        sender.lane, sender.served = self, 0
+        sender.lane, sender.turns = self, self.turns(sender.share)
         for push in waiting:
             self.add(sender, push)
 
@@ -166,6 +200,7 @@ class Lane:
         """Nothing of that session waits any more. Returns what did."""
         waiting = list(sender.waiting)
         sender.waiting.clear()
+        sender.turns.waiting.pop(sender, None)
         for push in waiting:
             self._count(push, -1)
         return waiting
@@ -178,18 +213,20 @@ class Lane:
     def next_batch(self, busy: set[str]) -> list[tuple[Sender, Waiting]]:
         """Take what the next batch is of. What has a record that is `busy` in the other lane waits."""
         pieces: list[tuple[Sender, Waiting]] = []
-        held_up: list[tuple[int, int, Sender]] = []
+        held_up: list[tuple[int, int, Turns]] = []
         most = batch_updates()
         updates = weight = 0
         while self._order and updates < most and weight < limits.INTEGRATION_BYTES_MAX:
             entry = heapq.heappop(self._order)
-            done, place, sender = entry
-            if sender.lane is not self or sender.place != place or not sender.waiting:
+            _, place, turns = entry
+            if turns.place != place or not turns.waiting:
                 continue
-            piece = _first_piece(sender.waiting[0])
-            if busy and any(waiting.record in busy for _, waiting in piece.entries):
+            found = _first_free(turns.waiting, busy)
+            if found is None:
                 held_up.append(entry)
                 continue
+            sender, piece = found
+            done = turns.begun + piece.weight
             count = len(piece.entries)
             if updates and updates + count > (most if count <= _LITTLE else piece_updates()):
                 held_up.append(entry)
@@ -206,8 +243,11 @@ class Lane:
                 piece = following
                 done += piece.weight
             weight += together
+            del turns.waiting[sender]
             if sender.waiting:
-                self._queue(sender)
+                turns.waiting[sender] = None  # after the others
+            if turns.waiting:
+                self._queue(turns)
         for entry in held_up:
             heapq.heappush(self._order, entry)
         return pieces
@@ -218,7 +258,7 @@ class Lane:
             rest = push.entries[len(piece.entries) :]
             sender.waiting.appendleft(Waiting(push.number, rest, push.weight - piece.weight))
         self._count(piece, -1)
-        sender.served = done
+        sender.turns.served = done
         self._time = max(done - piece.weight, self._time + piece.weight // (len(self._order) + 1))
 
     @staticmethod
@@ -228,11 +268,12 @@ class Lane:
             return False
         return not busy or not any(waiting.record in busy for _, waiting in push.entries)
 
-    def _queue(self, sender: Sender) -> None:
+    def _queue(self, turns: Turns) -> None:
         self._places += 1
-        sender.place = self._places
-        begun = max(sender.served, self._time - _CREDIT)
-        heapq.heappush(self._order, (begun + _first_piece(sender.waiting[0]).weight, sender.place, sender))
+        turns.place = self._places
+        turns.begun = max(turns.served, self._time - _CREDIT)
+        first = _first_piece(next(iter(turns.waiting)).waiting[0])
+        heapq.heappush(self._order, (turns.begun + first.weight, turns.place, turns))
 
     def _count(self, push: Waiting, sign: int) -> None:
         self.waiting += sign * len(push.entries)
@@ -256,6 +297,15 @@ def weight_of(entries: Iterable[PushEntry]) -> int:
         size = 2 * len(update)
         weight += size if size > least else least
     return weight
+
+
+def _first_free(senders: Iterable[Sender], busy: set[str]) -> tuple[Sender, Waiting] | None:
+    """The first of them, with its first piece, that has no record that is `busy`."""
+    for sender in senders:
+        piece = _first_piece(sender.waiting[0])
+        if not busy or not any(waiting.record in busy for _, waiting in piece.entries):
+            return sender, piece
+    return None
 
 
 def _first_piece(push: Waiting) -> Waiting:

@@ -110,11 +110,13 @@ class Pipeline:
     def _lanes(self) -> tuple[Lane, Lane]:
         return self._quick, self._slow
 
-    def take(self, session: int, principal: Principal, origin: bytes, accept: Accept, now: int) -> None:
-        """A push came, of that principal and replica."""
+    def take(
+        self, session: int, principal: Principal, origin: bytes, accept: Accept, now: int, address: str = ""
+    ) -> None:
+        """A push came, of that principal and replica, from that address."""
         sender = self._senders.get(session)
         if sender is None:
-            sender = self._senders[session] = Sender(session, principal, origin, self._quick)
+            sender = self._senders[session] = Sender(session, principal, origin, self._quick, principal.share(address))
         number, entries = accept
         count, weight = len(entries), weight_of(entries)
         self.taken += count
@@ -126,22 +128,20 @@ class Pipeline:
             if not allowed:
                 self._answer({session: None}, now)
                 return
-        if not sender.waiting:
-            lane = self._slow if sender.slow_until > now else self._quick
-            if lane is not sender.lane:
-                lane.take_over(sender)
+        lane = self._lane_of(sender, now)
+        if lane is not sender.lane:
+            lane.take_over(sender)
         sender.lane.add(
             sender, Waiting(number, allowed, weight) if len(allowed) == count else Waiting.of(number, allowed)
         )
 
-    def crowded(self, session: int, size: int) -> bool:
+    def crowded(self, session: int, size: int, now: int) -> bool:
         """Whether a frame of `size` bytes is not to be taken from the session before others were answered.
 
         The second half of what may be held is for those of whom nothing is; beyond it they say what is short.
         """
         waiting = self._slow.waiting_weight
-        waits = waiting and size > limits.TAKEN_FRAME_BYTES and self.waits_for_slow(session)
-        if waits or (waiting and self.postponed_too_much(session)):
+        if waiting and (self.waits_for_slow(session, size, now) or self.postponed_too_much(session)):
             return True
         held = self.held_bytes - waiting
         if held < limits.TAKEN_BYTES_MAX // 2:
@@ -149,6 +149,12 @@ class Pipeline:
         if self.has_pushed(session):
             return True
         return held >= limits.TAKEN_BYTES_MAX * (2 if size <= limits.TAKEN_FRAME_BYTES else 1)
+
+    def _lane_of(self, sender: Sender, now: int) -> Lane:
+        """By which its next push goes: what waits of a session, waits in one."""
+        if sender.waiting:
+            return sender.lane
+        return self._slow if sender.slow_until > now else self._quick
 
     def has_pushed(self, session: int) -> bool:
         """Whether pushes of the session are not answered."""
@@ -162,12 +168,14 @@ class Pipeline:
             return False
         return self._slow.waiting_weight >= limits.TAKEN_BYTES_MAX // 4
 
-    def waits_for_slow(self, session: int) -> bool:
-        """Whether it goes by the slow lane, and there is no room in that: short frames are taken all the same."""
-        sender = self._senders.get(session)
-        if sender is None or sender.lane is not self._slow:
+    def waits_for_slow(self, session: int, size: int, now: int) -> bool:
+        """Whether a frame of `size` bytes would go by the slow lane, and there is no room in that: short ones are taken
+        all the same.
+        """
+        if size <= limits.TAKEN_FRAME_BYTES or self._slow.waiting_weight < limits.TAKEN_BYTES_MAX // 2:
             return False
-        return self._slow.waiting_weight >= limits.TAKEN_BYTES_MAX // 2
+        sender = self._senders.get(session)
+        return sender is not None and self._lane_of(sender, now) is self._slow
 
     def leave(self, session: int) -> None:
         """The session is over: what was taken of it becomes durable, and nobody is told."""
@@ -304,7 +312,7 @@ class Pipeline:
                     continue
                 if judged is POSTPONED or (
                     judged.code is VerdictCode.GAP
-                    and (part.session in put_off or self._waits_before(part, item.record, waits))
+                    and (part.session in put_off or self._waits_before(part, item.record, batch, waits))
                 ):  # what it lacks was postponed: it waits behind that
                     put_off.add(part.session)
                     left = postponed.setdefault(part.session, {}).setdefault(part.number, [])
@@ -349,13 +357,16 @@ class Pipeline:
             self._decide(part, verdict, None)
             touched[part.session] = None
 
-    def _waits_before(self, part: Part, record: str, waits: dict[int, dict[str, tuple[int, int]]]) -> bool:
+    def _waits_before(
+        self, part: Part, record: str, batch: Batch, waits: dict[int, dict[str, tuple[int, int]]]
+    ) -> bool:
         """Whether an update of that record waits, or is with the slow worker again, which the session pushed before."""
         if part.session not in waits:
             sender = self._senders.get(part.session)
             found = waits[part.session] = {}
             if sender is not None and sender.lane is self._slow:
-                found.update(sender.waits_for())
+                last = max(each[1:] for parts in batch.parts for each in parts if each.session == part.session)
+                found.update(sender.waits_for(last))
                 again = (zip(batch.items, batch.parts, strict=True) for batch in self._slow.integrating)
                 for item, parts in chain.from_iterable(again):
                     places = [each[1:] for each in parts if each.session == part.session]

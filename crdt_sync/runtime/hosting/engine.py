@@ -258,7 +258,7 @@ class Engine:
         """A device has connected; returns its session's number. `authorise` is for this session alone, and until it is
         let in, what it causes is done in turns with all others of that `address`.
         """
-        session = self.hub.connect(self._now(), authorise)
+        session = self.hub.connect(self._now(), authorise, address)
         self._filling.seat(session, link, self.queue.stranger(address))
         self._links[session] = link
         self._arm(session)
@@ -275,11 +275,16 @@ class Engine:
         self.taken(session)
 
     def take(self, session: int, frame: bytes) -> None:
-        """The same, for one of several frames that came together. Call `taken` after the last of them."""
+        """The same, for one of several frames that came together. Call `taken` after the last of them.
+
+        What it asks for is begun at once, so that it counts before the next of them is taken.
+        """
         try:
             self.hub.receive(session, frame, self._now())
         except StoreError as error:
             self._unreadable(session, error)
+        if self.hub.asks:
+            self._pump()
 
     def taken(self, session: int) -> None:
         """Frames were taken from the session: answer them."""
@@ -291,7 +296,7 @@ class Engine:
         seat = self._filling.seats.get(session)
         if seat is None:
             return True
-        return not self.stopping and seat.asked < _ASKED_MAX and not self.hub.congested(session, size)
+        return not self.stopping and seat.asked < _ASKED_MAX and not self.hub.congested(session, size, self._now())
 
     async def readable(self, session: int, size: int) -> None:
         """Return when such a frame may be taken from the link, or when its session is over."""
@@ -321,9 +326,9 @@ class Engine:
         seat = self._filling.seats.get(session)
         return seat is not None and (seat.asked >= _ASKED_MAX or self.hub.held_by_itself(session))
 
-    def waits_for_slow(self, session: int) -> bool:
+    def waits_for_slow(self, session: int, size: int) -> bool:
         """See `held.Rules`."""
-        return self.hub.waits_for_slow(session)
+        return self.hub.waits_for_slow(session, size, self._now())
 
     def has_pushed(self, session: int) -> bool:
         """See `held.Rules`."""
@@ -404,7 +409,8 @@ class Engine:
                 self._links.pop(session).finished(verdicts)
             case Arrived() | Stored():
                 if isinstance(effect, Arrived) and (seat := self._filling.seats.get(effect.session)) is not None:
-                    seat.flow = Flow()
+                    share = self.hub.share(effect.session)
+                    seat.flow = Flow() if share is None else self.queue.member(share)
                 if self._visits is not None:
                     self._visits.heard(effect)
 

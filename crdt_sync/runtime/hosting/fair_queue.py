@@ -7,7 +7,8 @@ Rules:
    of those who did. A device that sends a frame a second is served before those that flood, however many they are.
 2. Between two passes the loop looks at its sockets and timers.
 3. Each step runs once, those of one flow in the order in which they were asked for.
-4. Whoever has not been let in yet is of one flow with all other strangers of its address.
+4. Whoever has not been let in yet is of one flow with all other strangers of its address. Of those who were, all
+   sessions of one user, or of one device at one address, are of one flow.
 """
 
 import asyncio
@@ -16,8 +17,10 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from weakref import WeakValueDictionary
 
 from crdt_sync import limits
+from crdt_sync.principal import Share
 
 Clock = Callable[[], float]
 """Seconds that pass while a step runs, from any beginning."""
@@ -27,9 +30,9 @@ _CREDIT_S = 0.005  # so that it need not wait for all who have used as little
 _STEP_S_MIN = 20e-6  # what a step counts at least: waking and reading for it
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class Flow:
-    """What one session has used and what it waits for."""
+    """What the sessions of one principal have used and what they wait for."""
 
     used_s: float = 0.0
     contention: int = 0  # the one in which that was used
@@ -50,15 +53,25 @@ class FairQueue:
         self._contention = 0
         self._least_s = 0.0  # what those that were served had used at most, before that
         self._strangers: OrderedDict[str, Flow] = OrderedDict()  # by address
+        self._members: WeakValueDictionary[Share, Flow] = WeakValueDictionary()  # while sessions of theirs are here
 
     def stranger(self, address: str) -> Flow:
         """The flow of all from there that were not let in yet."""
         flow = self._strangers.get(address)
         if flow is None:
+            if len(self._strangers) >= limits.STRANGERS_MAX:
+                idle = next((each for each, known in self._strangers.items() if not known.steps), None)
+                if idle is not None:  # else they are as many as strangers wait, who are counted
+                    del self._strangers[idle]
             flow = self._strangers[address] = Flow()
-            if len(self._strangers) > limits.STRANGERS_MAX:
-                self._strangers.popitem(last=False)
         self._strangers.move_to_end(address)
+        return flow
+
+    def member(self, share: Share) -> Flow:
+        """The flow of all sessions of that share. It lasts as long as one of them keeps it."""
+        flow = self._members.get(share)
+        if flow is None:
+            flow = self._members[share] = Flow()
         return flow
 
     def ran(self, step: Callable[[], None], counted_s: float = _STEP_S_MIN) -> bool:

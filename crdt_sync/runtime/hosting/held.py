@@ -5,10 +5,12 @@ Rules:
 1. Who has nothing under way comes before who has, and otherwise who came first.
 2. A few are read on at a time: what each then takes decides whether there is room for the next.
 3. Who is held back by what it asked for itself takes nobody's turn: it queues once that was answered.
-4. Who waits for room in the slow lane takes no turn of others either: those have a queue of their own.
+4. Who waits for room in the slow lane takes no turn of others either: those have a queue of their own, until they go
+   by that lane no more. A few of them are looked at each time, in turns.
 """
 
 import asyncio
+from itertools import islice
 from typing import NamedTuple, Protocol
 
 _AT_ONCE = 4
@@ -23,8 +25,8 @@ class Rules(Protocol):
     def held_by_itself(self, session: int) -> bool:
         """Whether none may, however much room there is: too much of its own is under way."""
 
-    def waits_for_slow(self, session: int) -> bool:
-        """Whether none may because of what waits for the slow worker, of whomever."""
+    def waits_for_slow(self, session: int, size: int) -> bool:
+        """Whether that may not because of what waits for the slow worker, of whomever."""
 
     def has_pushed(self, session: int) -> bool:
         """Whether pushes of it are under way."""
@@ -44,6 +46,7 @@ class HeldSessions:
         self._first: dict[int, None] = {}  # in the order of their turns
         self._then: dict[int, None] = {}
         self._slow: dict[int, None] = {}
+        self._looked_at: dict[int, None] = {}  # those, in the order in which that was
 
     def __contains__(self, session: int) -> bool:
         return session in self._held
@@ -72,6 +75,8 @@ class HeldSessions:
         """Read on from those whose turn it is, if there is room."""
         if not self._held:
             return
+        if self._slow:
+            self._look_at_slow()
         rules, left = self._rules, _AT_ONCE
         for queue in (self._first, self._then, self._slow):
             while queue and left:
@@ -81,11 +86,22 @@ class HeldSessions:
                     left -= 1
                 elif rules.held_by_itself(session):
                     del queue[session]
-                elif queue is not self._slow and rules.waits_for_slow(session):
+                    self._looked_at.pop(session, None)
+                elif queue is not self._slow and rules.waits_for_slow(session, self._held[session].size):
                     del queue[session]
-                    self._slow[session] = None
+                    self._slow[session] = self._looked_at[session] = None
                 else:
                     break
+
+    def _look_at_slow(self) -> None:
+        """Who goes by the slow lane no more has its turn with all others."""
+        for session in list(islice(self._looked_at, _AT_ONCE)):
+            del self._looked_at[session]
+            if self._rules.waits_for_slow(session, self._held[session].size):
+                self._looked_at[session] = None
+            else:
+                del self._slow[session]
+                self._queue(session)
 
     def _queue(self, session: int) -> None:
         if self._rules.held_by_itself(session):
@@ -99,6 +115,7 @@ class HeldSessions:
         self._first.pop(session, None)
         self._then.pop(session, None)
         self._slow.pop(session, None)
+        self._looked_at.pop(session, None)
         held = self._held.pop(session, None)
         if held is not None and not held.reading.done():
             held.reading.set_result(None)

@@ -60,6 +60,7 @@ class ParsedInTurns(Arrivals):
     _room_in_hand = 0  # for the one that was received last
     _left = False  # nothing will be received any more
     _lost = False  # nothing will come any more
+    _ended = False  # and all of it was parsed, or given up
     _lost_by: Exception | None = None
     _pongs = 0  # bytes of them since there was nothing to be sent
 
@@ -78,9 +79,11 @@ class ParsedInTurns(Arrivals):
         self._parse()
 
     def eof_received(self) -> None:
-        """See `asyncio.Protocol`."""
-        self._parse_rest()
-        super().eof_received()
+        """See `asyncio.Protocol`. The end of the connection follows, before which the rest is parsed in turns."""
+        while self._unparsed and not self._waiting and self.queue.ran(self._parse_slice):
+            pass
+        if not self._unparsed:
+            super().eof_received()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See `asyncio.Protocol`. What had come is received all the same: parsed in turns, as it may be a thousand
@@ -101,6 +104,10 @@ class ParsedInTurns(Arrivals):
         self._end()
 
     def _end(self) -> None:
+        if self._ended:
+            return
+        self._ended = True
+        self._unparsed.clear()
         exc, self._lost_by = self._lost_by, None
         self.recv_messages.pause = self.recv_messages.resume = _nothing  # they refer to this
         super().connection_lost(exc)
@@ -110,6 +117,10 @@ class ParsedInTurns(Arrivals):
             self.room.abandon(self)
         self._crowded = False
         self._room_of_message = 0
+        self.ended()
+
+    def ended(self) -> None:
+        """Nothing is left to do of what came. May be overridden."""
 
     def resume_writing(self) -> None:
         """See `asyncio.Protocol`."""
@@ -146,7 +157,7 @@ class ParsedInTurns(Arrivals):
                 self._fragments += 1
                 if event.fin:
                     self._came_whole()
-            elif self._is_unheard:
+            elif self.is_unheard:
                 self._pings += 1
                 if self._pings > _STRANGERS_PINGS_MAX:
                     self._cut_off()
@@ -164,6 +175,8 @@ class ParsedInTurns(Arrivals):
         self._left = True
         self._crowded = False
         self.room.leave(self)
+        if self._lost:
+            self._end()
 
     def room_given(self, size: int) -> None:
         """See `User`."""
@@ -179,6 +192,8 @@ class ParsedInTurns(Arrivals):
     def drop(self) -> None:
         """See `Arrivals`."""
         self._cut_off()
+        if self._lost:
+            self._end()
 
     def _parse(self) -> None:
         if self._lost:
@@ -190,7 +205,7 @@ class ParsedInTurns(Arrivals):
         self._read_or_pause()
 
     @property
-    def _is_unheard(self) -> bool:
+    def is_unheard(self) -> bool:
         """Whether no hello was taken yet: then no message may be large."""
         most = self.protocol.max_message_size
         return most is not None and most <= HELLO_BYTES_MAX
@@ -264,7 +279,7 @@ class ParsedInTurns(Arrivals):
         size = came + (awaited if awaited > _CONTROL_BYTES_MAX else 0)
         if size <= max(SMALL_FRAME_BYTES, self._room_of_message) or self.transport.is_closing():
             return
-        if self._is_unheard:
+        if self.is_unheard:
             self._cut_off()  # for its fragments: the library refuses what is that large in itself
             return
         needed = min(size, came + len(self.protocol.reader.buffer) + _PART_BYTES)
@@ -289,10 +304,6 @@ class ParsedInTurns(Arrivals):
     def _tell_held(self) -> None:
         if self.held is not None:
             self.held(self._crowded)
-
-    def _parse_rest(self) -> None:
-        while self._unparsed:
-            self._parse_slice()
 
     def _hold(self) -> None:
         self._full = True

@@ -216,7 +216,7 @@ class _Known(ParsedInTurns, ServerConnection):
 
     def cut_off(self) -> None:
         """See `Guest`."""
-        self.transport.abort()
+        self.drop()
 
     def read_on(self, size: int) -> None:
         """See `Arrivals`."""
@@ -240,7 +240,12 @@ class _Known(ParsedInTurns, ServerConnection):
         self.places.come(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """See `asyncio.Protocol`."""
+        """See `asyncio.Protocol`. It counts until what came was parsed, or else whoever comes and goes has no bound."""
+        if self.is_unheard and not self.strangers.linger(self.transport, self.drop):
+            self._unparsed.clear()  # it gave way
+        super().connection_lost(exc)
+
+    def ended(self) -> None:
+        """See `ParsedInTurns`."""
         self.places.leave(self)
         self.strangers.leave(self.transport)
-        super().connection_lost(exc)

@@ -3,11 +3,13 @@
 Rules:
 
 1. There are `STRANGERS_MAX` at most. One more, and one of the address goes of which the most are here: whoever opens
-   many connections makes room for others by his own.
+   many connections makes room for others by his own. Of two addresses with as many it is not the newcomer's.
 2. Of that address the oldest goes. Others of it have no claim to the place of one that came less than `STRANGER_S_MIN`
    ago: else whoever comes quickly enough would take that of each who has a slow link, before it can say hello. The
    newcomer is sent away then.
-3. What they cause is done in turns, in one flow for each address; see `fair_queue`.
+3. Who is lost while something of what it said waits for its turn counts until that was done. Where it gives way, that
+   is given up.
+4. What they cause is done in turns, in one flow for each address; see `fair_queue`.
 """
 
 import asyncio
@@ -37,6 +39,7 @@ class Strangers:
         self._queue = queue
         self._addresses: dict[Connection, str] = {}
         self._here: dict[str, dict[Connection, float]] = {}  # by address, with when they came, the oldest first
+        self._lingering: dict[Connection, Callable[[], object]] = {}  # those that are lost, and what gives up the rest
 
     def __len__(self) -> int:
         return len(self._addresses)
@@ -49,17 +52,28 @@ class Strangers:
         self._addresses[connection] = address
         if len(self._addresses) <= limits.STRANGERS_MAX:
             return True
-        fullest = max(self._here.values(), key=len)
+        fullest = max(self._here.values(), key=lambda each: (len(each), each is not beside))
         oldest, since = next(iter(fullest.items()))
-        if len(beside) == len(fullest) and now - since < limits.STRANGER_S_MIN:
+        if fullest is beside and now - since < limits.STRANGER_S_MIN:
             self.leave(connection)
             return False
+        give_up = self._lingering.get(oldest, oldest.abort)
         self.leave(oldest)
-        oldest.abort()
+        give_up()
         return oldest is not connection
+
+    def linger(self, connection: Connection, give_up: Callable[[], object]) -> bool:
+        """It is lost, and counts until `leave` all the same; `give_up` is called where it gives way before. False: it
+        counts no more.
+        """
+        if connection not in self._addresses:
+            return False
+        self._lingering[connection] = give_up
+        return True
 
     def leave(self, connection: Connection) -> None:
         """It was let in, or is gone. May be called again."""
+        self._lingering.pop(connection, None)
         address = self._addresses.pop(connection, None)
         if address is not None:
             beside = self._here[address]

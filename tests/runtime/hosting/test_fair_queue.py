@@ -1,6 +1,7 @@
 """FairQueue: whoever asks for much waits, whoever asks for little does not, and nothing is left out or done twice."""
 
 import asyncio
+import gc
 from collections.abc import Callable
 
 import pytest
@@ -163,6 +164,21 @@ def test_strangers_of_one_address_share_one_turn():
     asyncio.run(ask())
 
 
+def test_all_sessions_of_a_share_have_one_flow_as_long_as_any_is_here():
+    async def ask() -> None:
+        queue = Work().queue
+        device, beside = ("", "192.0.2.1", b"d" * 16), ("", "192.0.2.1", b"e" * 16)
+        first = queue.member(device)
+        first.used_s = 1.0
+        assert queue.member(device) is first
+        assert queue.member(beside) is not first
+        del first
+        gc.collect()
+        assert queue.member(device).used_s == 0.0
+
+    asyncio.run(ask())
+
+
 def test_a_step_counts_as_what_it_is_said_to_begin():
     async def ask() -> None:
         work = Work()
@@ -188,6 +204,24 @@ def test_flows_of_addresses_are_forgotten_the_oldest_first(monkeypatch: pytest.M
         queue.stranger("c")
         assert queue.stranger("a") is first
         assert queue.stranger("b") is not second
+
+    asyncio.run(ask())
+
+
+def test_no_flow_is_forgotten_while_something_waits_in_it(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(limits, "STRANGERS_MAX", 2)
+
+    async def ask() -> None:
+        work = Work()
+        queue = work.queue
+        queue.take(Flow(), work.step("first", 1.0))
+        waits, idle = queue.stranger("a"), queue.stranger("b")
+        queue.take(waits, work.step("waits"))
+        queue.stranger("c")
+        assert queue.stranger("a") is waits
+        assert queue.stranger("b") is not idle
+        while "waits" not in work.done:
+            await asyncio.sleep(0)
 
     asyncio.run(ask())
 

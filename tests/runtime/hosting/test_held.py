@@ -6,9 +6,11 @@ from functools import partial
 
 from crdt_sync.runtime.hosting.held import HeldSessions
 
+SHORT = 10
+
 
 class Host:
-    """Rules as the test says them; every frame takes one of the `room`."""
+    """Rules as the test says them. A frame is read where there is `room` for it, and takes none."""
 
     def __init__(self) -> None:
         self.room = 0
@@ -21,27 +23,28 @@ class Host:
 
     def may_read(self, session: int, size: int) -> bool:
         self.looked_at += 1
-        return session not in self.by_itself | self.slow and self.room >= size
+        slow = self.waits_for_slow(session, size)
+        return session not in self.by_itself and not slow and self.room >= size
 
     def held_by_itself(self, session: int) -> bool:
         return session in self.by_itself
 
-    def waits_for_slow(self, session: int) -> bool:
-        return session in self.slow
+    def waits_for_slow(self, session: int, size: int) -> bool:
+        return size > SHORT and session in self.slow
 
     def has_pushed(self, session: int) -> bool:
         return session in self.pushed
 
-    def hold(self, *sessions: int) -> None:
+    def hold(self, *sessions: int, size: int = SHORT + 1) -> None:
         for session in sessions:
-            self.held.hold(session, 1).add_done_callback(partial(self._note, session))
+            self.held.hold(session, size).add_done_callback(partial(self._note, session))
 
     def _note(self, session: int, _: object) -> None:
         self.freed.append(session)
 
     async def release(self, room: int) -> list[int]:
         """Who is read on now that there is so much room."""
-        self.room, self.freed = room, []
+        self.room, self.freed = room * (SHORT + 1), []
         self.held.release()
         await asyncio.sleep(0)
         return self.freed
@@ -87,6 +90,31 @@ def test_who_waits_for_the_slow_worker_takes_nobodys_turn_and_has_its_own_once_t
         assert await host.release(1) == [5]
         host.slow = set()
         assert await host.release(1) == [1, 2, 4]
+
+    on_a_loop(scenario)
+
+
+def test_a_short_frame_waits_for_common_room_alone_and_not_behind_a_large_one_of_the_slow_lane() -> None:
+    async def scenario(host: Host) -> None:
+        host.slow = {1, 2}
+        host.hold(1)
+        host.hold(2, size=SHORT)
+        assert await host.release(0) == []
+        assert await host.release(1) == [2]
+
+    on_a_loop(scenario)
+
+
+def test_who_goes_by_the_slow_lane_no_more_waits_behind_nobody_who_does() -> None:
+    async def scenario(host: Host) -> None:
+        host.slow = set(range(20))
+        host.hold(*range(20))
+        assert await host.release(1) == []
+        host.slow -= {13, 17}
+        freed = [session for _ in range(5) for session in await host.release(1)]
+        assert freed == [13, 17]
+        host.slow.clear()
+        assert await host.release(1) == [0, 1, 2, 3], "the others in the order in which they came"
 
     on_a_loop(scenario)
 

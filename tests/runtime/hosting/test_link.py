@@ -8,8 +8,9 @@ from itertools import count
 
 from crdt_sync.limits import HELLO_BYTES_MAX, SILENCE_US_MAX
 from crdt_sync.protocol import codec
-from crdt_sync.protocol.messages import Ping, Pong, Want, WantEntry, Welcome
+from crdt_sync.protocol.messages import Ping, Pong, ReceiptRequest, Want, WantEntry, Welcome
 from crdt_sync.protocol.principal import everybody
+from crdt_sync.runtime.hosting.answers import Asked
 from crdt_sync.runtime.hosting.engine import Engine
 from crdt_sync.runtime.hosting.link import BUFFER_BYTES, DeviceLink
 from crdt_sync.runtime.outside import OUTSIDE
@@ -246,6 +247,29 @@ def test_small_frames_that_came_together_are_taken_in_one_turn_some_at_a_time_an
         return turns
 
     assert asyncio.run(talk())[1:] == [8, 8, 4]
+
+
+def test_of_frames_that_came_together_no_more_ask_for_something_than_may_be_under_way() -> None:
+    async def talk() -> None:
+        engine = Engine(MemoryStore(), everybody, lambda: 1_000_000)
+        most = 0
+        begin = engine._answer
+
+        def answer(asked: Asked) -> None:
+            nonlocal most
+            begin(asked)
+            most = max(most, engine._filling.seats[asked.session].asked)
+
+        engine._answer = answer  # type: ignore[method-assign]
+        channel = Flooded(0)
+        channel.frames += [codec.encode(ReceiptRequest(number)) for number in range(20)]
+        for _ in range(7):  # the first frame that finds less than all under way takes the next ones along
+            channel.frames.insert(8, codec.encode(Ping(1)))
+        await DeviceLink(channel, engine, more=channel.more).read()
+        assert most == 8
+        await engine.stop(0, 0)
+
+    asyncio.run(talk())
 
 
 def test_of_frames_that_came_together_none_is_taken_for_which_there_is_no_room() -> None:

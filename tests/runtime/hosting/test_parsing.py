@@ -184,6 +184,53 @@ def test_what_had_come_before_the_end_is_parsed_in_turns():
     parsed(cut, step_s=0.003)
 
 
+def test_what_had_come_before_the_end_of_the_stream_is_parsed_in_turns():
+    async def cut(connection: ParsedInTurns, wire: Wire) -> None:
+        connection.data_received(framed(*([b"x"] * 2_000)))
+        before = len(connection._unparsed[0])
+        connection.eof_received()
+        assert before == len(connection._unparsed[0]) > 8_000
+        connection.connection_lost(None)
+        for _ in range(2_000):
+            assert await received(connection) == b"x"
+        with pytest.raises(ConnectionClosed):
+            await received(connection)
+
+    parsed(cut, step_s=0.003)
+
+
+@pytest.mark.parametrize("dropped", [False, True])
+def test_what_waits_of_a_lost_connection_is_given_up_once_nobody_receives_it(dropped: bool):
+    async def cut(connection: ParsedInTurns, wire: Wire) -> None:
+        ends: list[int] = []
+        connection.ended = lambda: ends.append(len(connection._unparsed))  # type: ignore[method-assign]
+        connection.data_received(framed(*([b"x"] * 2_000)))
+        connection.connection_lost(None)
+        assert connection._unparsed
+        assert ends == []
+        connection.drop() if dropped else connection.leave_room()
+        assert ends == [0]
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert ends == [0]
+
+    parsed(cut, step_s=0.003)
+
+
+def test_a_lost_connection_has_ended_once_all_that_came_was_parsed():
+    async def cut(connection: ParsedInTurns, wire: Wire) -> None:
+        ends: list[int] = []
+        connection.ended = lambda: ends.append(len(connection._unparsed))  # type: ignore[method-assign]
+        connection.data_received(framed(*([b"x"] * 2_000)))
+        connection.connection_lost(None)
+        while connection._unparsed:
+            assert ends == []
+            await asyncio.sleep(0)
+        assert ends == [0]
+
+    parsed(cut, step_s=0.003)
+
+
 @pytest.mark.parametrize("dropped", [False, True])
 def test_what_had_come_is_not_parsed_where_nobody_receives_it(dropped: bool):
     async def cut(connection: ParsedInTurns, wire: Wire) -> None:

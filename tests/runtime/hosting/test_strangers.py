@@ -79,6 +79,33 @@ def test_others_of_its_address_take_no_place_of_one_that_had_no_time_for_a_hello
     assert all(each.here for each in beside)
 
 
+def test_of_two_addresses_with_as_many_the_newcomers_is_not_the_one_to_give_way() -> None:
+    strangers = met()
+    there = [Connection("192.0.2.1") for _ in range(PLACES // 2)]
+    here = [Connection("192.0.2.2") for _ in range(PLACES // 2 - 1)]
+    other = Connection("192.0.2.3")
+    assert all(map(strangers.come, (*here, *there, other)))
+    assert strangers.come(Connection("192.0.2.2"))
+    assert [each.here for each in there] == [False] + [True] * (PLACES // 2 - 1)
+    assert all(each.here for each in (*here, other))
+
+
+def test_who_is_lost_counts_until_what_it_said_was_done_and_gives_that_up_where_it_gives_way() -> None:
+    strangers = met()
+    given_up: list[Connection] = []
+    lost = [Connection("192.0.2.1") for _ in range(PLACES)]
+    for each in lost:
+        assert strangers.come(each)
+        assert strangers.linger(each, lambda each=each: given_up.append(each))  # type: ignore[misc]
+    assert len(strangers) == PLACES
+    assert strangers.come(Connection("192.0.2.2"))
+    assert given_up == lost[:1]
+    assert not strangers.linger(lost[0], lambda: None)
+    for each in lost:
+        strangers.leave(each)
+    assert len(strangers) == 1
+
+
 def test_who_was_let_in_keeps_its_place_and_counts_no_more() -> None:
     loop = Loop()
     strangers = met(loop)
