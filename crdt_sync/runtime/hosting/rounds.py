@@ -13,7 +13,8 @@ _AT_ONCE = 64  # followers of one turn: a millisecond or two, most of it for the
 class Rounds:
     """`followers` names the sessions that have something to hear, `fill` tells one of them the next piece.
 
-    After a round there is none for `rest_us` for each follower of it; `at_once` are told in one step.
+    After a round there is none for `rest_us` for each follower of it. `at_once` are told in one step: first `alike`
+    tells as many of them as it can together, and returns the others.
     """
 
     def __init__(
@@ -24,6 +25,7 @@ class Rounds:
         fill: Callable[[int], None],
         rest_us: int | None = None,
         at_once: int = _AT_ONCE,
+        alike: Callable[[Iterable[int]], Iterable[int]] = lambda sessions: sessions,
     ) -> None:
         self._loop = loop
         self._queue = queue
@@ -31,15 +33,17 @@ class Rounds:
         self._fill = fill
         self._rest_us = _REST_US if rest_us is None else rest_us
         self._at_once = at_once
+        self._alike = alike
         self._flow = Flow()
         self._left: deque[int] = deque()  # of the round under way
+        self._others: deque[int] = deque()  # of this step, who are told one by one
         self._again = False  # something is new since that began
         self._timer: asyncio.TimerHandle | None = None
         self._rests_until = 0.0  # loop time before which no round begins
 
     def begin(self) -> None:
         """Something is new: tell it now, or after the rest that the last round has earned the others."""
-        if self._left:
+        if self._left or self._others:
             self._again = True
         elif self._timer is None:
             rest_s = self._rests_until - self._loop.time()
@@ -51,6 +55,7 @@ class Rounds:
     def stop(self) -> None:
         """Begin no other round."""
         self._left.clear()
+        self._others.clear()
         self._again = False
         if self._timer is not None:
             self._timer.cancel()
@@ -63,10 +68,13 @@ class Rounds:
 
     def _tell(self) -> None:
         try:
-            for _ in range(min(self._at_once, len(self._left))):
-                self._fill(self._left.popleft())
+            if not self._others:
+                step = [self._left.popleft() for _ in range(min(self._at_once, len(self._left)))]
+                self._others.extend(self._alike(step))
+            while self._others:
+                self._fill(self._others.popleft())
         finally:  # whoever cannot be told keeps nobody else from hearing, now or later
-            if self._left:
+            if self._left or self._others:
                 self._loop.call_soon(self._queue.take, self._flow, self._tell)
             elif self._again:
                 self._again = False
