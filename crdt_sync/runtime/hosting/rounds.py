@@ -6,15 +6,18 @@ from collections.abc import Callable, Iterable
 
 from crdt_sync.runtime.hosting.fair_queue import FairQueue, Flow
 
-_REST_US = 50  # after each frame to a follower, twice what it took: pushes go on meanwhile, and what is new is joined
+_REST_US = 25  # after each frame to a follower, twice what it took: pushes go on meanwhile, and what is new is joined
+_MUCH = 3  # times that something was new since the last round began: then as much more is to come
+_LONGER = 4  # times as long a rest after it, for larger frames and fewer
+_LONGER_US_MAX = 20_000  # up to there: nobody sees that
 _AT_ONCE = 64  # followers of one turn: a millisecond or two, most of it for the system to send
 
 
 class Rounds:
     """`followers` names the sessions that have something to hear, `fill` tells one of them the next piece.
 
-    After a round there is none for `rest_us` for each follower of it. `at_once` are told in one step: first `alike`
-    tells as many of them as it can together, and returns the others.
+    After a round there is none for `rest_us` for each follower of it, longer where much comes. `at_once` are told in
+    one step: first `alike` tells as many of them as it can together, and returns the others.
     """
 
     def __init__(
@@ -37,12 +40,14 @@ class Rounds:
         self._flow = Flow()
         self._left: deque[int] = deque()  # of the round under way
         self._others: deque[int] = deque()  # of this step, who are told one by one
-        self._again = False  # something is new since that began
+        self._news = 0  # times that something was new since the last one began
+        self._again = False  # something is new since the one under way began
         self._timer: asyncio.TimerHandle | None = None
         self._rests_until = 0.0  # loop time before which no round begins
 
     def begin(self) -> None:
         """Something is new: tell it now, or after the rest that the last round has earned the others."""
+        self._news += 1
         if self._left or self._others:
             self._again = True
         elif self._timer is None:
@@ -62,8 +67,12 @@ class Rounds:
 
     def _begin(self) -> None:
         self._timer = None
+        news, self._news = self._news, 0
         self._left.extend(self._followers())
-        self._rests_until = self._loop.time() + len(self._left) * self._rest_us / 1e6
+        rest_us = len(self._left) * self._rest_us
+        if news >= _MUCH:
+            rest_us = max(rest_us, min(_LONGER * rest_us, _LONGER_US_MAX))
+        self._rests_until = self._loop.time() + rest_us / 1e6
         self._tell()
 
     def _tell(self) -> None:

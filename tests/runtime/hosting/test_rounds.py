@@ -1,7 +1,8 @@
 """Followers are told at once what is new after a rest, and together what came while all were told the last."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import cast
 
 import pytest
 
@@ -190,3 +191,48 @@ def test_one_that_does_not_take_what_it_is_told_is_told_no_more_and_keeps_nobody
         await engine.stop(0, 0)
 
     asyncio.run(follow())
+
+
+class Timers:
+    """As much of a loop as rounds need: its time is set, and its timers are looked at."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.due: list[tuple[float, Callable[[], None]]] = []
+
+    def time(self) -> float:
+        return self.now
+
+    def call_soon(self, callback: Callable[..., object], *arguments: object) -> None:
+        pass
+
+    def call_at(self, when: float, callback: Callable[[], None]) -> None:
+        self.due.append((when, callback))
+
+    def call_later(self, delay: float, callback: Callable[[], None]) -> None:
+        self.call_at(self.now + delay, callback)
+
+
+@pytest.mark.parametrize(
+    ("followers", "news", "rest_us"),
+    [(2, 1, 50), (2, 2, 50), (2, 3, 200), (40, 3, 4000), (400, 3, 20_000), (1000, 2, 25_000), (1000, 9, 25_000)],
+)
+def test_the_rest_is_longer_where_much_comes_up_to_a_bound(followers: int, news: int, rest_us: int) -> None:
+    timers = Timers()
+    loop = cast("asyncio.AbstractEventLoop", timers)
+    at_once: list[int] = []
+    telling = Rounds(
+        loop, FairQueue(loop, lambda: 0.0), lambda: range(followers), at_once.append, at_once=followers, rest_us=25
+    )
+    telling.begin()
+    for _ in range(news):
+        telling.begin()
+    assert len(at_once) == followers
+    (_, begin), *_ = timers.due
+    timers.due.clear()
+    timers.now = 1.0
+    begin()
+    assert len(at_once) == 2 * followers
+    telling.begin()
+    ((when, _),) = timers.due
+    assert when == pytest.approx(1.0 + rest_us / 1e6)
