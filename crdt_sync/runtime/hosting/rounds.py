@@ -8,7 +8,7 @@ from crdt_sync.runtime.hosting.fair_queue import FairQueue, Flow
 
 _REST_US = 25  # after each frame to a follower, twice what it took: pushes go on meanwhile, and what is new is joined
 _MUCH = 3  # times that something was new since the last round began: then as much more is to come
-_LONGER = 4  # times as long a rest after it, for larger frames and fewer
+_LONGER = 4  # times as long a rest then, from the end of the round on, for larger frames and fewer
 _LONGER_US_MAX = 20_000  # up to there: nobody sees that
 _AT_ONCE = 64  # followers of one turn: a millisecond or two, most of it for the system to send
 
@@ -43,6 +43,7 @@ class Rounds:
         self._news = 0  # times that something was new since the last one began
         self._again = False  # something is new since the one under way began
         self._timer: asyncio.TimerHandle | None = None
+        self._then_us = 0  # that the rest is to last when the round under way has ended
         self._rests_until = 0.0  # loop time before which no round begins
 
     def begin(self) -> None:
@@ -70,9 +71,8 @@ class Rounds:
         news, self._news = self._news, 0
         self._left.extend(self._followers())
         rest_us = len(self._left) * self._rest_us
-        if news >= _MUCH:
-            rest_us = max(rest_us, min(_LONGER * rest_us, _LONGER_US_MAX))
         self._rests_until = self._loop.time() + rest_us / 1e6
+        self._then_us = min(_LONGER * rest_us, _LONGER_US_MAX) if news >= _MUCH else 0
         self._tell()
 
     def _tell(self) -> None:
@@ -85,6 +85,13 @@ class Rounds:
         finally:  # whoever cannot be told keeps nobody else from hearing, now or later
             if self._left or self._others:
                 self._loop.call_soon(self._queue.take, self._flow, self._tell)
-            elif self._again:
-                self._again = False
-                self._timer = self._loop.call_at(self._rests_until, self._begin)  # which has failures of its own
+            else:
+                self._end()
+
+    def _end(self) -> None:
+        if self._then_us:
+            self._rests_until = max(self._rests_until, self._loop.time() + self._then_us / 1e6)
+            self._then_us = 0
+        if self._again:
+            self._again = False
+            self._timer = self._loop.call_at(self._rests_until, self._begin)  # which has failures of its own

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import cast
 
 import pytest
@@ -199,12 +200,13 @@ class Timers:
     def __init__(self) -> None:
         self.now = 0.0
         self.due: list[tuple[float, Callable[[], None]]] = []
+        self.soon: list[Callable[[], object]] = []
 
     def time(self) -> float:
         return self.now
 
     def call_soon(self, callback: Callable[..., object], *arguments: object) -> None:
-        pass
+        self.soon.append(partial(callback, *arguments))
 
     def call_at(self, when: float, callback: Callable[[], None]) -> None:
         self.due.append((when, callback))
@@ -236,3 +238,30 @@ def test_the_rest_is_longer_where_much_comes_up_to_a_bound(followers: int, news:
     telling.begin()
     ((when, _),) = timers.due
     assert when == pytest.approx(1.0 + rest_us / 1e6)
+
+
+def test_where_much_comes_the_longer_rest_begins_when_all_were_told() -> None:
+    async def tell() -> None:
+        loop = asyncio.get_running_loop()
+        timers = Timers()
+        steps = timers.soon
+        queue = FairQueue(loop, lambda: 0.0)
+        told: list[int] = []
+        telling = Rounds(
+            cast("asyncio.AbstractEventLoop", timers), queue, lambda: range(20), told.append, at_once=10, rest_us=25
+        )
+        telling.begin()
+        for _ in range(3):
+            telling.begin()
+        steps.pop()()
+        (_, begin) = timers.due.pop()
+        timers.now = 1.0
+        begin()
+        timers.now = 2.0
+        steps.pop()()
+        assert len(told) == 40
+        telling.begin()
+        ((when, _),) = timers.due
+        assert when == pytest.approx(2.0 + 4 * 20 * 25 / 1e6)
+
+    asyncio.run(tell())
