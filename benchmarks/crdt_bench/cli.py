@@ -94,7 +94,7 @@ _EXPERIMENTS: dict[str, tuple[str, Experiment]] = {
         _FAN_OUT,
     ),
     "following": (
-        "1,000 devices follow and one edits 20 times a second: how long until all have each edit.",
+        "1,000 devices follow and one edits 20 and 50 times a second: how long until all have each edit.",
         _FOLLOWING,
     ),
     "hot-record": ("One record that is edited without end, by one device and by ten; then it is fetched.", _HOT_RECORD),

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import uvloop
-from websockets.asyncio.server import ServerConnection, serve
+from websockets.asyncio.server import ServerConnection, broadcast, serve
 from websockets.exceptions import ConnectionClosed
 
 from crdt_bench.child import Child, hear, say
@@ -42,6 +42,26 @@ async def _forwarder() -> None:
         await asyncio.get_running_loop().run_in_executor(None, hear)
 
 
+def broadcaster() -> None:
+    """Child: a bare websockets server that sends every frame to all other connections: the floor of following."""
+    uvloop.run(_broadcaster())
+
+
+async def _broadcaster() -> None:
+    connections: set[ServerConnection] = set()
+
+    async def handle(websocket: ServerConnection) -> None:
+        connections.add(websocket)
+        with contextlib.suppress(ConnectionClosed):
+            async for frame in websocket:
+                broadcast(connections - {websocket}, frame)
+        connections.discard(websocket)
+
+    async with serve(handle, "127.0.0.1", 0, compression=None, ping_interval=None, max_size=FRAME_BYTES_MAX) as server:
+        say(next(iter(server.sockets)).getsockname()[1])
+        await asyncio.get_running_loop().run_in_executor(None, hear)
+
+
 def relay(data: str, port: int, sessions_max: int | None, observed: bool = False) -> None:
     """Child: the relay as `crdt-relay serve` runs it, on a port of this machine; 0 takes a free one.
 
@@ -66,6 +86,12 @@ def _stop_with_parent() -> None:
 def start_forwarder() -> tuple[Child, int]:
     """The floor's process and its port."""
     child = Child("crdt_bench.servers:forwarder")
+    return child, int(child.hear())
+
+
+def start_broadcaster() -> tuple[Child, int]:
+    """The process of the floor of following, and its port."""
+    child = Child("crdt_bench.servers:broadcaster")
     return child, int(child.hear())
 
 

@@ -31,7 +31,7 @@ from crdt_sync.errors import ProtocolViolation, UpdateRefused
 from crdt_sync.protocol.auditing import AuditRun
 from crdt_sync.protocol.compared import Compared
 from crdt_sync.protocol.effects import Accept, CheckRecords, Compare, Greeted, Holds, PinDigests, ReadReceipt, Send
-from crdt_sync.protocol.live_pages import LivePages, live_updates
+from crdt_sync.protocol.live_pages import LivePage, LivePages, live_updates
 from crdt_sync.protocol.messages import (
     DONE,
     MODE_CHANGES,
@@ -183,6 +183,33 @@ class Acceptor(Session):
                 room -= self._serve_log(now, most)
         self._release_checked()
         return self._lacking
+
+    def lacks(self, followed: int) -> bool:
+        """Whether `fill` may have something to send, where followers may read up to `followed`."""
+        return self.cursor < followed if self.state is State.LIVE and not self._answers else self.wants_room
+
+    def tell(self, page: LivePage, now: int) -> bool:
+        """Count `page` as sent, where it is what `fill` would send next, and all of it; the host sends its frame.
+
+        False where it is not, or where something else is to be sent as well: then `fill` sends what there is. The page
+        follows the cursor, and nothing that may be followed follows the page.
+        """
+        if (
+            self.state is not State.LIVE
+            or self._answers
+            or self._checked
+            or self._passed_over
+            or self._taking.own
+            or LINEAGE not in self.features
+            or not (self._agreed and self.follow)
+            or self._sent - self._confirmed >= limits.UNCONFIRMED_BYTES_MAX
+            or not self._pace.carries(page.update_bytes)
+        ):
+            return False
+        self.cursor = self._told = page.cursor
+        self._sent += page.update_bytes
+        self._pace.sent(page.update_bytes, now)
+        return True
 
     # --- answers of the host ---------------------------------------------------------------------------------
 

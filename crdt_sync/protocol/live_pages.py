@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from functools import cached_property
 
 from crdt_sync import limits
+from crdt_sync.errors import StoreError
 from crdt_sync.protocol import codec
 from crdt_sync.protocol.messages import Updates, UpdatesEntry
 from crdt_sync.protocol.source import AcceptorSource, LogUpdate
@@ -28,6 +29,10 @@ class LivePage:
         """Whether it is what would be read for that many bytes, where followers may read up to `followed`."""
         small_enough = self.update_bytes <= bytes_max or len(self.updates) == 1  # one goes whatever its size
         return small_enough and (self.cursor >= followed or self.bytes_max >= bytes_max)
+
+    def is_newest(self, followed: int) -> bool:
+        """Whether nothing that may be followed lies behind it, and it is small."""
+        return self.cursor >= followed and self.update_bytes <= limits.SHARED_BYTES_MAX
 
     @cached_property
     def frame(self) -> bytes:
@@ -60,6 +65,16 @@ class LivePages:
         if kept is None or kept.bytes_max < bytes_max:  # a slow link makes no page small for the others
             self._keep(cursor, page)
         return page
+
+    def newest(self, cursor: int) -> LivePage | None:
+        """All that may be followed after `cursor`, where that is a page that many may be sent at once."""
+        if cursor >= self._source.followed():
+            return None
+        try:
+            page = self.after(cursor, limits.SHARED_BYTES_MAX)
+        except StoreError:
+            return None  # whoever reads it for itself learns why
+        return page if page is not None and page.is_newest(self._followed) else None
 
     def _keep(self, cursor: int, page: LivePage) -> None:
         self._drop(cursor)

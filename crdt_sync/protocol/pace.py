@@ -28,13 +28,18 @@ class Pace:
         """How large a frame should become."""
         return min(limits.FRAME_BYTES_TARGET, self.window // _FRAMES_PER_WINDOW)
 
+    def carries(self, size: int) -> bool:
+        """Whether a frame may be that large."""
+        return size * _FRAMES_PER_WINDOW <= self.window and size <= limits.FRAME_BYTES_TARGET
+
     def sent(self, size: int, now: int) -> None:
         """So much was sent."""
         self._sent += size
-        if len(self._marks) < _MARKS_MAX:
-            self._marks.append((self._sent, now))
+        marks = self._marks
+        if len(marks) < _MARKS_MAX:
+            marks.append((self._sent, now))
         else:
-            self._marks[-1] = (self._sent, self._marks[-1][1])
+            marks[-1] = (self._sent, marks[-1][1])
 
     def answered(self, size: int, now: int) -> None:
         """So much more was answered, in the order in which it was sent."""

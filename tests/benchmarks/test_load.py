@@ -14,10 +14,19 @@ from tests.benchmarks.test_experiments import measured
 
 def test_every_update_reaches_every_follower() -> None:
     found = measured(following.run(following.SMALL))
-    what = "100 edits a second to 3 followers"
-    p50, p99, most = (found[f"{what}: due to delivered, {share}"] for share in ("p50", "p99", "most"))
-    assert len(p50.samples) == following.SMALL.rounds
-    assert all(0 < low <= high <= top for low, high, top in zip(p50.samples, p99.samples, most.samples, strict=True))
+    floor = "floor: a bare server, 100 edits a second to 2 followers"
+    for what in ("100 edits a second to 3 followers", "200 edits a second to 3 followers", floor):
+        p50, p99, most = (found[f"{what}: due to delivered, {share}"].samples for share in ("p50", "p99", "most"))
+        assert len(p50) == following.SMALL.rounds
+        assert all(0 < low <= high <= top for low, high, top in zip(p50, p99, most, strict=True))
+    ours, theirs = (
+        found[f"{what}: due to delivered, p99"].samples for what in ("100 edits a second to 2 followers", floor)
+    )
+    over = found["100 edits a second to 2 followers: p99 over that of the floor"].samples
+    assert over == pytest.approx([one / other for one, other in zip(ours, theirs, strict=True)])
+    an_edit = found["200 edits a second to 3 followers: processor time of the server, an edit"].samples
+    taken = found["200 edits a second to 3 followers: processors that the relay takes"].samples
+    assert taken == pytest.approx([milliseconds / 1000 * 200 for milliseconds in an_edit])
 
 
 def test_a_follower_that_gets_several_updates_at_once_has_a_delay_for_each(monkeypatch: pytest.MonkeyPatch) -> None:

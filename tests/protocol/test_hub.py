@@ -5,10 +5,24 @@ import pytest
 from crdt_sync import limits
 from crdt_sync.protocol import codec
 from crdt_sync.protocol.hub import Commit, Deliver, Forget, Hangup, Hub, Integrate, Integrated
-from crdt_sync.protocol.messages import Ack, Bye, Hello, Message, Push, PushEntry, Updates, Verdict, VerdictCode
+from crdt_sync.protocol.messages import (
+    Ack,
+    Bye,
+    Hello,
+    Message,
+    Push,
+    PushEntry,
+    Terms,
+    Updates,
+    Verdict,
+    VerdictCode,
+    Want,
+    WantEntry,
+)
 from crdt_sync.protocol.principal import Principal, everybody
+from crdt_sync.protocol.versions import FEATURES
 from crdt_sync.verdicts import refused
-from tests.protocol.scripted import ScriptedLog
+from tests.protocol.scripted import RELAY, ScriptedLog
 
 A, B = "customers/a", "customers/b"
 VECTOR = b"\x01\x05\x07"
@@ -35,6 +49,15 @@ class Bench:
         if follow:
             self.hub.fill(session, 1 << 20, 0)
             self.drain()
+        return session
+
+    def join_agreeing(self) -> int:
+        """A session of version 2 that follows, and that can do all that we can."""
+        session = self.hub.connect(0)
+        self.hub.receive(session, codec.encode(Hello((2,), bytes([session]) * 16, "", 1, None, True, 0, "test")), 0)
+        self.hub.receive(session, codec.encode(Terms(RELAY, True, RELAY, tuple(FEATURES)), 2), 0)
+        self.hub.fill(session, 1 << 20, 0)
+        self.hub.drain()
         return session
 
     def hear(self, session: int, *messages: Message) -> None:
@@ -332,3 +355,34 @@ def test_a_principal_that_may_only_read_is_served_and_its_pushes_are_forbidden()
     bench.drain()
     assert [entry.record for each in bench.sent[reader] if isinstance(each, Updates) for entry in each.entries] == [A]
     assert bench.hub.verdicts == {VerdictCode.FORBIDDEN: 2, VerdictCode.ACCEPTED: 1}
+
+
+def test_those_who_lack_the_newest_page_alone_are_told_together_and_the_others_are_named() -> None:
+    bench = Bench()
+    pusher, old = bench.join(), bench.join(follow=True)
+    alike, too, reads = bench.join_agreeing(), bench.join_agreeing(), bench.join_agreeing()
+    bench.push(pusher, 1, A)
+    bench.integrated(NEW)
+    bench.committed()
+    bench.hub.receive(reads, codec.encode(Want(0, (WantEntry(A, b"\x00"),)), 2), 0)
+    told, others = bench.hub.tell_alike([alike, old, 99, too, reads], 0)
+    assert others == [old, reads]
+    assert [session for session, _ in told] == [alike, too]
+    assert told[0][1] is told[1][1]
+    message = codec.decode(told[0][1], version=2)
+    assert isinstance(message, Updates)
+    assert (message.cursor, [entry.update for entry in message.entries]) == (1, [b"u%d" % pusher])
+    assert bench.hub.followers() == [old, reads]
+    assert bench.hub.drain() == []
+
+
+def test_whoever_is_to_hear_what_others_have_open_is_not_told_together_with_others() -> None:
+    bench = Bench()
+    follower = bench.join_agreeing()
+    bench.log.commit(A, b"new")
+    bench.hub.begin_presence()
+    assert bench.hub.tell_alike([follower], 0) == ([], [follower])
+    bench.hub.fill(follower, 1 << 20, 0)
+    bench.log.commit(A, b"newer")
+    told, others = bench.hub.tell_alike([follower], 0)
+    assert (len(told), others) == (1, [])

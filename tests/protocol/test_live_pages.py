@@ -4,11 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crdt_sync import limits
+from crdt_sync.errors import StoreFailed
 from crdt_sync.protocol import codec
 from crdt_sync.protocol.acceptor import Acceptor
 from crdt_sync.protocol.effects import Send
 from crdt_sync.protocol.live_pages import LivePages
-from crdt_sync.protocol.messages import Push, PushEntry, Terms, Updates
+from crdt_sync.protocol.messages import Have, Push, PushEntry, Terms, Updates
 from crdt_sync.protocol.principal import everybody
 from crdt_sync.protocol.versions import FEATURES
 from crdt_sync.verdicts import Verdict, VerdictCode
@@ -128,3 +130,93 @@ def test_a_larger_page_in_the_place_of_a_smaller_one_counts_once():
         page = pages.after(0, count * ROOM)
         assert len(page.updates) == count
     assert pages.after(0, 3 * ROOM) is page
+
+
+def test_a_page_is_told_as_fill_would_have_told_it():
+    source = ScriptedLog()
+    one, other = followers(2, source)
+    source.commit(US, b"a")
+    source.commit(US, b"bc")
+    page = one._live.newest(0)
+    assert one.tell(page, 0)
+    (frame,) = filled(other)
+    assert page.frame is frame
+    for session in (one, other):
+        session.receive(codec.encode(Have(2, 3)), 0)
+        assert not session.closed
+        assert not session.wants_room
+        assert session.cursor == 2
+
+
+def test_bytes_that_were_told_and_not_confirmed_are_bounded(monkeypatch):
+    monkeypatch.setattr(limits, "UNCONFIRMED_BYTES_MAX", 2)
+    source = ScriptedLog()
+    (one,) = followers(1, source)
+    for cursor, told_ in ((0, True), (1, True), (2, False)):
+        source.commit(US, b"a")
+        page = one._live.newest(cursor)
+        assert one.tell(page, 0) is told_
+    one.receive(codec.encode(Have(1, 1)), 0)
+    assert one.tell(page, 0)
+
+
+@pytest.mark.parametrize("size", [limits.WINDOW_BYTES_FIRST // 4, limits.WINDOW_BYTES_FIRST // 4 + 1])
+def test_a_page_is_no_larger_than_a_frame_of_the_session_may_be(size):
+    source = ScriptedLog()
+    (one,) = followers(1, source)
+    source.commit(US, bytes(size))
+    assert one.tell(one._live.newest(0), 0) is (size <= one._pace.frame)
+
+
+def test_what_is_large_or_cannot_be_read_is_no_page_for_many(monkeypatch):
+    source = ScriptedLog()
+    pages = LivePages(source)
+    assert pages.newest(0) is None
+    for size in (limits.SHARED_BYTES_MAX // 2, limits.SHARED_BYTES_MAX // 2):
+        source.commit(US, bytes(size))
+    assert pages.newest(0).cursor == 2
+    source.commit(US, b"a")
+    assert pages.newest(0) is None
+    assert pages.newest(1).cursor == 3
+
+    def unreadable(*_):
+        raise StoreFailed("no", "no")
+
+    source.commit(US, b"a")
+    monkeypatch.setattr(source, "log", unreadable)
+    assert pages.newest(3) is None
+
+
+@given(
+    st.lists(st.sampled_from(["commit", "own", "together", "fill", "confirm"]), max_size=30),
+    st.booleans(),
+)
+def test_whoever_is_told_together_or_alone_hears_each_update_once_and_its_own_never(steps, plain):
+    source = ScriptedLog()
+    (one,) = followers(1, source, tuple(FEATURES) if plain else ())
+    came, frames, own, pushes = [], [], set(), 0
+    for step in [*steps, "fill"]:
+        if step in {"commit", "own"}:
+            seq = source.head() + 1
+            source.commit(US, b"%d" % seq)
+            if step == "own":
+                pushes += 1
+                one.receive(codec.encode(Push(pushes, (PushEntry(US, b"x"),))), 0)
+                one.accepted(pushes, (Verdict(VerdictCode.ACCEPTED, seq),), (seq,), 0)
+                one.acknowledge(0)
+                own.add(seq)
+        elif step == "together":
+            page = one._live.newest(one.cursor)
+            if page is not None and one.tell(page, 0):
+                frames.append(page.frame)
+        elif step == "fill":
+            frames += filled(one)
+        else:
+            one.receive(codec.encode(Have(0, one._sent)), 0)
+        frames += [effect.frame for effect in one.drain() if isinstance(effect, Send)]
+        assert not one.closed
+    for frame in frames:
+        message = codec.decode(frame, version=2)
+        if isinstance(message, Updates):
+            came += [int(entry.update) for entry in message.entries]
+    assert came == [seq for seq in range(1, source.head() + 1) if seq not in own]

@@ -53,6 +53,52 @@ async def _followed(
         say([percentile(delays, share) for share in _SHARES])
 
 
+def broadcast(port: int, followers: int, rate: float, updates: int, rounds: int, frame_bytes: int) -> None:
+    """Child: the same over a bare server that sends each frame to all others, and knows nothing of what it sends."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    uvloop.run(_broadcast(port, followers, rate, updates, rounds, frame_bytes))
+
+
+async def _broadcast(port: int, followers: int, rate: float, updates: int, rounds: int, frame_bytes: int) -> None:
+    writer = await Connection.open(port)
+    listening = [Listening(await Connection.open(port)) for _ in range(followers)]
+    loop = asyncio.get_running_loop()
+    frames = [client_frame(bytes(frame_bytes))] * updates
+    say("ready")
+    for _ in range(rounds):
+        if await loop.run_in_executor(None, hear) is None:
+            return
+        arriving = [listener.next(updates) for listener in listening]
+        due = await _pace(writer, frames, rate)
+        delays = [
+            moment - at for moments in await asyncio.gather(*arriving) for moment, at in zip(moments, due, strict=True)
+        ]
+        say([percentile(delays, share) for share in _SHARES])
+    await loop.run_in_executor(None, hear)
+
+
+class Listening:
+    """Notes when each frame came."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._moments: list[float] = []
+        self._all: asyncio.Future[list[float]] | None = None
+        self._expected = 0
+        connection.listen(self._came)
+
+    def next(self, count: int) -> asyncio.Future[list[float]]:
+        """When each of the next frames comes, once they have."""
+        self._moments, self._expected = [], count
+        self._all = asyncio.get_running_loop().create_future()
+        return self._all
+
+    def _came(self, _: bytes) -> None:
+        self._moments.append(time.perf_counter())
+        if self._all is not None and len(self._moments) == self._expected:
+            self._all.set_result(self._moments)
+
+
 async def _pace(writer: Connection, frames: Sequence[bytes], rate: float) -> list[float]:
     """Send the frames at an even pace, whatever the relay does meanwhile; when each was due."""
     started = time.perf_counter()

@@ -8,7 +8,7 @@ The hub keeps the sessions; the way of their pushes is the pipeline's.
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from crdt_sync import limits
 from crdt_sync.principal import Share
@@ -39,7 +39,7 @@ from crdt_sync.protocol.hub.effects import (
 )
 from crdt_sync.protocol.hub.pipeline import Answer, Pipeline
 from crdt_sync.protocol.hub.presence import OpenRecords
-from crdt_sync.protocol.live_pages import LivePages
+from crdt_sync.protocol.live_pages import LivePage, LivePages
 from crdt_sync.protocol.messages import CheckedEntry, Hello, VerdictCode
 from crdt_sync.protocol.principal import Principal
 from crdt_sync.protocol.quotas import Quotas
@@ -210,7 +210,29 @@ class Hub:
 
     def followers(self) -> list[int]:
         """Sessions that have something to send, after a commit."""
-        return [session for session, acceptor in self._following.items() if acceptor.wants_room]
+        followed = self._source.followed()
+        return [session for session, acceptor in self._following.items() if acceptor.lacks(followed)]
+
+    def tell_alike(self, sessions: Iterable[int], now: int) -> tuple[list[tuple[int, bytes]], list[int]]:
+        """What those are to be sent who lack only the newest page, which is then counted as sent, and the others.
+
+        The others may have something to send as well: see `fill`. The links of all have room for a frame.
+        """
+        pages: dict[int, LivePage | None] = {}
+        told: list[tuple[int, bytes]] = []
+        others: list[int] = []
+        due = self._presence.due
+        for session in sessions:
+            acceptor = self._following.get(session)
+            if acceptor is None:
+                continue
+            cursor = acceptor.cursor
+            page = pages[cursor] if cursor in pages else pages.setdefault(cursor, self._live.newest(cursor))
+            if page is not None and session not in due and acceptor.tell(page, now):
+                told.append((session, page.frame))
+            else:
+                others.append(session)
+        return told, others
 
     @property
     def presence_changed(self) -> bool:

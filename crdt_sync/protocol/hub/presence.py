@@ -24,8 +24,8 @@ class OpenRecords:
         self._open: Counter[PresenceEntry] = Counter()  # what anybody has open, and how many sessions do
         self._first: Entries = ()  # of that, when the round began
         self._to_most: Entries = ()  # what is told to whoever has none of it open
-        self._round = 0
-        self._heard: dict[int, int] = {}  # who follows -> the round of which it was told
+        self._following: dict[int, None] = {}
+        self.due: set[int] = set()  # who follows and was not told yet in this round
         self._told: dict[int, Entries] = {}  # by session, last
         self.changed = False  # since the round began: there is something to tell
 
@@ -45,32 +45,32 @@ class OpenRecords:
 
     def follow(self, session: int) -> None:
         """The session is to be told, from the next round on."""
-        self._heard[session] = self._round
+        self._following[session] = None
         self.changed = self.changed or bool(self._open)
 
     def left(self, session: int) -> None:
         """The session is over."""
         self.opened(session, ())
         self._sessions.pop(session, None)
-        self._heard.pop(session, None)
+        self._following.pop(session, None)
+        self.due.discard(session)
         self._told.pop(session, None)
 
     def begin_round(self) -> list[int]:
         """From now on, tell what is open now. Returns who is to be told."""
         self.changed = False
-        self._round += 1
         self._first = tuple(heapq.nsmallest(2 * PRESENCE_ENTRIES_MAX, self._open))  # a session has half of that
         self._to_most = self._first[:PRESENCE_ENTRIES_MAX]
-        return list(self._heard)
+        self.due = set(self._following)
+        return list(self._following)
 
     def is_due(self, session: int) -> bool:
         """Whether there may be anything new to tell the session."""
-        return self._heard.get(session, self._round) != self._round
+        return session in self.due
 
     def tell(self, session: int) -> Entries | None:
         """What everybody but the session has open, the first entries in order; None: it knows. It is told by that."""
-        if session in self._heard:
-            self._heard[session] = self._round
+        self.due.discard(session)
         mine = self._sessions.get(session, ())
         entries = self._to_most
         if mine:

@@ -187,7 +187,8 @@ class Engine:
             self._now,
         )
         self._presence_timer: asyncio.TimerHandle | None = None
-        self._rounds = Rounds(self.loop, self.queue, self._followers, self.fill)
+        alike = self._filling.tell_alike
+        self._rounds = Rounds(self.loop, self.queue, self._followers, self.fill, alike=alike)
         self._showing = Rounds(
             self.loop, self.queue, self.hub.begin_presence, self.fill, _PRESENCE_REST_US, _PRESENCE_AT_ONCE
         )

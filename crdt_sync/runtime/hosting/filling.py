@@ -5,7 +5,7 @@ has nothing to take is told little at a time, so that who takes it at once waits
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -30,6 +30,9 @@ class Link(Protocol):
 
     def send(self, frame: bytes) -> None:
         """Send now, or buffer: control frames are bounded by what the device itself sends."""
+
+    def tell(self, frame: bytes) -> bool:
+        """Send where there is room; returns whether there still is."""
 
     def has_room(self) -> bool:
         """Whether the device reads fast enough for more."""
@@ -130,6 +133,28 @@ class Filling:
         self._keep(session, seat)
         if more:
             self._fill_in_turn(session)
+
+    def tell_alike(self, sessions: Iterable[int]) -> list[int]:
+        """Tell all of them who lack nothing but what was committed last; returns the others, for `fill`.
+
+        One that cannot take it at once keeps it, and no other is told of that before it has taken it.
+        """
+        if self.untaken.full:
+            return list(sessions)
+        seats = self.seats
+        ready: list[int] = []
+        busy: list[int] = []
+        for session in sessions:
+            seat = seats.get(session)
+            if seat is not None:
+                plain = not seat.filling and not seat.keeps and seat.link.has_room()
+                (ready if plain else busy).append(session)
+        told, others = self._hub.tell_alike(ready, self._now())
+        for session, frame in told:
+            seat = seats[session]
+            if not seat.link.tell(frame):
+                self._keep(session, seat)
+        return busy + others
 
     def _fill_in_turn(self, session: int) -> None:
         seat = self.seats.get(session)

@@ -56,7 +56,7 @@ class DeviceLink:
         self._metrics = engine.metrics
         self._send_timeout_s = send_timeout_s
         self._waiting: asyncio.Task[None] | None = None
-        self._buffered = 0  # bytes, whether they were sent since or not
+        self._told_bytes = 0  # of all frames, whether they were sent since or not
         self._unsent_max = BUFFER_BYTES  # with more bytes than that unsent, nothing is read
         self._closing: asyncio.Task[None] | None = None
         self._visitor = engine.admission.visitor(channel.peer)
@@ -64,16 +64,24 @@ class DeviceLink:
 
     def send(self, frame: bytes) -> None:
         """See `Link.send`."""
-        self._metrics.frames_sent += 1
-        self._metrics.bytes_sent += len(frame)
-        channel = self._channel
-        had_room, before = channel.has_room, channel.unsent_bytes
+        self._send(frame, had_room=self._channel.has_room)
+
+    def tell(self, frame: bytes) -> bool:
+        """See `Link.tell`."""
+        return self._send(frame, had_room=True)
+
+    def _send(self, frame: bytes, *, had_room: bool) -> bool:
+        channel, metrics, size = self._channel, self._metrics, len(frame)
+        metrics.frames_sent += 1
+        metrics.bytes_sent += size
+        self._told_bytes += size
         channel.send(frame)
-        self._buffered += channel.unsent_bytes - before
         if had_room:
             self._unsent_max = channel.unsent_bytes + BUFFER_BYTES
-        if not channel.has_room:
-            self.call_when_room()
+        if channel.has_room:
+            return True
+        self.call_when_room()
+        return False
 
     def has_room(self) -> bool:
         """See `Link.has_room`."""
@@ -183,7 +191,7 @@ class DeviceLink:
 
     async def _wait_for_room(self) -> None:
         channel = self._channel
-        taken = self._buffered - channel.unsent_bytes
+        taken = self._told_bytes - channel.unsent_bytes
         try:
             while not channel.has_room:
                 try:
@@ -191,7 +199,7 @@ class DeviceLink:
                         await channel.room()
                     continue  # it reads, and what came in between fills the room again
                 except TimeoutError:
-                    before, taken = taken, self._buffered - channel.unsent_bytes
+                    before, taken = taken, self._told_bytes - channel.unsent_bytes
                 if taken < before + LINK_BYTES_PER_S_MIN * self._send_timeout_s:
                     unsent = channel.unsent_bytes
                     _log.warning(

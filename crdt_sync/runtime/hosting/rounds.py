@@ -6,14 +6,18 @@ from collections.abc import Callable, Iterable
 
 from crdt_sync.runtime.hosting.fair_queue import FairQueue, Flow
 
-_REST_US = 50  # after each frame to a follower, twice what it took: pushes go on meanwhile, and what is new is joined
+_REST_US = 25  # after each frame to a follower, twice what it took: pushes go on meanwhile, and what is new is joined
+_MUCH = 3  # times that something was new since the last round began: then as much more is to come
+_LONGER = 4  # times as long a rest then, from the end of the round on, for larger frames and fewer
+_LONGER_US_MAX = 20_000  # up to there: nobody sees that
 _AT_ONCE = 64  # followers of one turn: a millisecond or two, most of it for the system to send
 
 
 class Rounds:
     """`followers` names the sessions that have something to hear, `fill` tells one of them the next piece.
 
-    After a round there is none for `rest_us` for each follower of it; `at_once` are told in one step.
+    After a round there is none for `rest_us` for each follower of it, longer where much comes. `at_once` are told in
+    one step: first `alike` tells as many of them as it can together, and returns the others.
     """
 
     def __init__(
@@ -24,6 +28,7 @@ class Rounds:
         fill: Callable[[int], None],
         rest_us: int | None = None,
         at_once: int = _AT_ONCE,
+        alike: Callable[[Iterable[int]], Iterable[int]] = lambda sessions: sessions,
     ) -> None:
         self._loop = loop
         self._queue = queue
@@ -31,15 +36,20 @@ class Rounds:
         self._fill = fill
         self._rest_us = _REST_US if rest_us is None else rest_us
         self._at_once = at_once
+        self._alike = alike
         self._flow = Flow()
         self._left: deque[int] = deque()  # of the round under way
-        self._again = False  # something is new since that began
+        self._others: deque[int] = deque()  # of this step, who are told one by one
+        self._news = 0  # times that something was new since the last one began
+        self._again = False  # something is new since the one under way began
         self._timer: asyncio.TimerHandle | None = None
+        self._then_us = 0  # that the rest is to last when the round under way has ended
         self._rests_until = 0.0  # loop time before which no round begins
 
     def begin(self) -> None:
         """Something is new: tell it now, or after the rest that the last round has earned the others."""
-        if self._left:
+        self._news += 1
+        if self._left or self._others:
             self._again = True
         elif self._timer is None:
             rest_s = self._rests_until - self._loop.time()
@@ -51,23 +61,37 @@ class Rounds:
     def stop(self) -> None:
         """Begin no other round."""
         self._left.clear()
+        self._others.clear()
         self._again = False
         if self._timer is not None:
             self._timer.cancel()
 
     def _begin(self) -> None:
         self._timer = None
+        news, self._news = self._news, 0
         self._left.extend(self._followers())
-        self._rests_until = self._loop.time() + len(self._left) * self._rest_us / 1e6
+        rest_us = len(self._left) * self._rest_us
+        self._rests_until = self._loop.time() + rest_us / 1e6
+        self._then_us = min(_LONGER * rest_us, _LONGER_US_MAX) if news >= _MUCH else 0
         self._tell()
 
     def _tell(self) -> None:
         try:
-            for _ in range(min(self._at_once, len(self._left))):
-                self._fill(self._left.popleft())
+            if not self._others:
+                step = [self._left.popleft() for _ in range(min(self._at_once, len(self._left)))]
+                self._others.extend(self._alike(step))
+            while self._others:
+                self._fill(self._others.popleft())
         finally:  # whoever cannot be told keeps nobody else from hearing, now or later
-            if self._left:
+            if self._left or self._others:
                 self._loop.call_soon(self._queue.take, self._flow, self._tell)
-            elif self._again:
-                self._again = False
-                self._timer = self._loop.call_at(self._rests_until, self._begin)  # which has failures of its own
+            else:
+                self._end()
+
+    def _end(self) -> None:
+        if self._then_us:
+            self._rests_until = max(self._rests_until, self._loop.time() + self._then_us / 1e6)
+            self._then_us = 0
+        if self._again:
+            self._again = False
+            self._timer = self._loop.call_at(self._rests_until, self._begin)  # which has failures of its own

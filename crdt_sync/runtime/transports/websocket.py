@@ -4,11 +4,15 @@ import asyncio
 
 from websockets.asyncio.server import broadcast
 from websockets.exceptions import ConnectionClosed
-from websockets.protocol import State
+from websockets.frames import Opcode
+from websockets.protocol import Side, State
 
 from crdt_sync.runtime.transports import channel
 from crdt_sync.runtime.transports.arrivals import Arrivals
 from crdt_sync.runtime.transports.channel import ChannelClosed, RulesBroken
+
+_WHOLE = 0x80 | Opcode.BINARY  # the first byte of a message of one frame
+_LENGTH_IN_TWO_BYTES, _LENGTH_IN_EIGHT_BYTES = 126, 127  # in place of a length
 
 
 class WebsocketChannel:
@@ -16,6 +20,8 @@ class WebsocketChannel:
 
     def __init__(self, websocket: Arrivals, buffer_bytes: int | None = None) -> None:
         self._websocket = websocket
+        self._transport, protocol = websocket.transport, websocket.protocol
+        self._writes_frames = protocol.side is Side.SERVER and not protocol.extensions
         if buffer_bytes is not None:
             websocket.transport.set_write_buffer_limits(high=buffer_bytes)
 
@@ -31,12 +37,26 @@ class WebsocketChannel:
 
     def send(self, frame: bytes) -> None:
         """See `Channel`."""
-        broadcast((self._websocket,), frame)
+        websocket, transport = self._websocket, self._transport
+        protocol = websocket.protocol
+        if (
+            self._writes_frames
+            and protocol.state is State.OPEN
+            and websocket.send_in_progress is None
+            and not protocol.writes
+            and not transport.is_closing()
+        ):
+            try:
+                transport.write(_last.wire(frame))
+            except Exception:  # as the library has it: whoever receives hears that the link is gone
+                return
+        else:
+            broadcast((websocket,), frame)
 
     @property
     def unsent_bytes(self) -> int:
         """See `Channel`."""
-        return self._websocket.transport.get_write_buffer_size()
+        return self._transport.get_write_buffer_size()
 
     @property
     def has_room(self) -> bool:
@@ -84,3 +104,29 @@ class WebsocketChannel:
     def abort(self) -> None:
         """See `Channel`."""
         self._websocket.transport.abort()
+
+
+class Wires:
+    """The frame of a websocket around a message, as a server sends it: the last is kept, for all who are sent it."""
+
+    def __init__(self) -> None:
+        self._last: tuple[bytes | None, bytes] = (None, b"")
+
+    def wire(self, message: bytes) -> bytes:
+        """The bytes to be sent. Threads may ask at once."""
+        last, wire = self._last
+        if message is last:
+            return wire
+        size = len(message)
+        if size < _LENGTH_IN_TWO_BYTES:
+            head = bytes((_WHOLE, size))
+        elif size < 1 << 16:
+            head = bytes((_WHOLE, _LENGTH_IN_TWO_BYTES)) + size.to_bytes(2, "big")
+        else:
+            return bytes((_WHOLE, _LENGTH_IN_EIGHT_BYTES)) + size.to_bytes(8, "big") + message
+        wire = head + message
+        self._last = message, wire
+        return wire
+
+
+_last = Wires()

@@ -16,6 +16,10 @@ class QuietLink:
     def send(self, frame: bytes) -> None:
         pass
 
+    def tell(self, frame: bytes) -> bool:
+        self.send(frame)
+        return self.has_room()
+
     def hangup(self, closed: object) -> None:
         self.closed = closed.message  # type: ignore[attr-defined]
 

@@ -1,12 +1,16 @@
 """Followers are told at once what is new after a rest, and together what came while all were told the last."""
 
 import asyncio
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import cast
 
 import pytest
 
 from crdt_sync.protocol import codec
-from crdt_sync.protocol.messages import Updates
+from crdt_sync.protocol.messages import Terms, Updates
 from crdt_sync.protocol.principal import everybody
+from crdt_sync.protocol.versions import FEATURES
 from crdt_sync.runtime.hosting import rounds
 from crdt_sync.runtime.hosting.engine import Engine
 from crdt_sync.runtime.hosting.fair_queue import FairQueue
@@ -27,7 +31,7 @@ class Told(QuietLink):
         self.came = asyncio.Event()
 
     def send(self, frame: bytes) -> None:
-        message = codec.decode(frame)
+        message = codec.decode(frame, version=2)
         if isinstance(message, Updates):
             self.frames.append([entry.update for entry in message.entries])
             self.came.set()
@@ -110,5 +114,154 @@ def test_so_many_are_told_in_a_step_as_was_said() -> None:
             if len(told) != steps[-1]:
                 steps.append(len(told))
         assert steps == [8, 16, 20]
+
+    asyncio.run(tell())
+
+
+def test_those_who_cannot_be_told_together_are_told_alone_in_the_same_step_or_after_one_that_fails() -> None:
+    async def tell() -> None:
+        loop = asyncio.get_running_loop()
+        told: list[object] = []
+        loop.set_exception_handler(lambda _, context: told.append(str(context["exception"])))
+
+        def alike(sessions: Iterable[int]) -> list[int]:
+            together = list(sessions)
+            told.append(("together", together))
+            return [session for session in together if session % 2]
+
+        def fill(session: int) -> None:
+            if session == 3:
+                raise ValueError("no")
+            told.append(session)
+
+        telling = Rounds(loop, FairQueue(loop, lambda: 0.0), lambda: range(1, 8), fill, at_once=5, alike=alike)
+        with pytest.raises(ValueError, match="no"):
+            telling.begin()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert told == [("together", [1, 2, 3, 4, 5]), 1, 5, ("together", [6, 7]), 7]
+
+    asyncio.run(tell())
+
+
+class Slow(Told):
+    """A link that has no room once it was sent as many frames of updates as it takes."""
+
+    def __init__(self, takes: int) -> None:
+        super().__init__()
+        self.takes = takes
+        self.asked = 0
+
+    def has_room(self) -> bool:
+        return len(self.frames) < self.takes
+
+    def call_when_room(self) -> None:
+        self.asked += 1
+
+    @property
+    def unsent(self) -> int:  # type: ignore[override]
+        return 0 if self.has_room() else 100_000
+
+
+def test_one_that_does_not_take_what_it_is_told_is_told_no_more_and_keeps_nobody_else_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(rounds, "_REST_US", 0)
+
+    async def follow() -> None:
+        store = MemoryStore()
+        engine = Engine(store, everybody, lambda: 1_000_000)
+        slow, quick = Slow(1), Told()
+        sessions = [engine.connect(link) for link in (slow, quick)]
+        for session in sessions:
+            engine.receive(session, codec.encode(hello(versions=(2,))))
+            engine.receive(session, codec.encode(Terms(b"r" * 16, False, b"d" * 16, tuple(FEATURES)), 2))
+        for update in (b"first", b"second", b"third"):
+            store.commit([Batch(changes=(Change(US, (update,), b"r" * 16, "", 1, b"\x01\x01\x01"),))])
+            engine.written_beside([US])
+            for _ in range(10):
+                await asyncio.sleep(0)
+        assert quick.frames == [[b"first"], [b"second"], [b"third"]]
+        assert slow.frames == [[b"first"]]
+        assert slow.asked
+        assert engine.untaken.held == 100_000
+        slow.takes = 9
+        engine.fill(sessions[0])
+        assert slow.frames == [[b"first"], [b"second", b"third"]]
+        assert engine.untaken.held == 0
+        await engine.stop(0, 0)
+
+    asyncio.run(follow())
+
+
+class Timers:
+    """As much of a loop as rounds need: its time is set, and its timers are looked at."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.due: list[tuple[float, Callable[[], None]]] = []
+        self.soon: list[Callable[[], object]] = []
+
+    def time(self) -> float:
+        return self.now
+
+    def call_soon(self, callback: Callable[..., object], *arguments: object) -> None:
+        self.soon.append(partial(callback, *arguments))
+
+    def call_at(self, when: float, callback: Callable[[], None]) -> None:
+        self.due.append((when, callback))
+
+    def call_later(self, delay: float, callback: Callable[[], None]) -> None:
+        self.call_at(self.now + delay, callback)
+
+
+@pytest.mark.parametrize(
+    ("followers", "news", "rest_us"),
+    [(2, 1, 50), (2, 2, 50), (2, 3, 200), (40, 3, 4000), (400, 3, 20_000), (1000, 2, 25_000), (1000, 9, 25_000)],
+)
+def test_the_rest_is_longer_where_much_comes_up_to_a_bound(followers: int, news: int, rest_us: int) -> None:
+    timers = Timers()
+    loop = cast("asyncio.AbstractEventLoop", timers)
+    at_once: list[int] = []
+    telling = Rounds(
+        loop, FairQueue(loop, lambda: 0.0), lambda: range(followers), at_once.append, at_once=followers, rest_us=25
+    )
+    telling.begin()
+    for _ in range(news):
+        telling.begin()
+    assert len(at_once) == followers
+    (_, begin), *_ = timers.due
+    timers.due.clear()
+    timers.now = 1.0
+    begin()
+    assert len(at_once) == 2 * followers
+    telling.begin()
+    ((when, _),) = timers.due
+    assert when == pytest.approx(1.0 + rest_us / 1e6)
+
+
+def test_where_much_comes_the_longer_rest_begins_when_all_were_told() -> None:
+    async def tell() -> None:
+        loop = asyncio.get_running_loop()
+        timers = Timers()
+        steps = timers.soon
+        queue = FairQueue(loop, lambda: 0.0)
+        told: list[int] = []
+        telling = Rounds(
+            cast("asyncio.AbstractEventLoop", timers), queue, lambda: range(20), told.append, at_once=10, rest_us=25
+        )
+        telling.begin()
+        for _ in range(3):
+            telling.begin()
+        steps.pop()()
+        (_, begin) = timers.due.pop()
+        timers.now = 1.0
+        begin()
+        timers.now = 2.0
+        steps.pop()()
+        assert len(told) == 40
+        telling.begin()
+        ((when, _),) = timers.due
+        assert when == pytest.approx(2.0 + 4 * 20 * 25 / 1e6)
 
     asyncio.run(tell())
