@@ -17,6 +17,7 @@ from crdt_sync.clock import HybridClock
 from crdt_sync.protocol import codec
 from crdt_sync.protocol.messages import Ack, Ping, Pong, Push, PushEntry
 from crdt_sync.records import bundled_schema
+from crdt_sync.verdicts import VerdictCode
 
 _COLLECTION = "customers"
 _INTERVAL_S = 1.0
@@ -26,7 +27,9 @@ _LAST_S = 5.0  # for the last acknowledgements
 
 
 def devices(port: int, count: int, seed: int) -> None:
-    """Child: begins at the parent's first message and answers the second with times of pushes, refusals and ends."""
+    """Child: begins at the parent's first message and answers the second with times of pushes, refusals and ends, and
+    the updates of each record that were acknowledged.
+    """
     uvloop.run(_devices(port, count, seed))
 
 
@@ -48,6 +51,7 @@ async def _devices(port: int, count: int, seed: int) -> None:
             "pushes": [push for device in all_of_them for push in device.pushes()],
             "refused": sum(device.refused for device in all_of_them),
             "thrown_out": sum(device.thrown_out for device in all_of_them),
+            "acknowledged": [(device.record, [each.hex() for each in device.acknowledged]) for device in all_of_them],
         }
     )
 
@@ -67,7 +71,13 @@ class _Honest:
         self._connection: Connection | None = None
         self._number = 0
         self.refused = self.thrown_out = 0
+        self.acknowledged: list[bytes] = []  # updates
         self.ending = False
+
+    @property
+    def record(self) -> str:
+        """The record that it edits."""
+        return self._edited.record
 
     def pushes(self) -> list[tuple[float, float | None]]:
         """When each push was due, and how long it took."""
@@ -119,6 +129,8 @@ class _Honest:
             case Ack(verdicts=verdicts):
                 now = time.monotonic() - self._begun
                 for verdict in verdicts:
-                    due, _ = self._pending.popleft()
+                    due, update = self._pending.popleft()
                     self._times.append((due, now - due))
                     self.refused += verdict.seq == 0
+                    if verdict.code is VerdictCode.ACCEPTED:
+                        self.acknowledged.append(update)

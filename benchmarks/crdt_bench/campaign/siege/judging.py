@@ -49,8 +49,8 @@ class Felt:
 class Siege:
     """The times of a siege, in seconds since the honest devices began, and what was seen. Memory in bytes.
 
-    The attack lasted from `begun` to `ended`; from `recovered` to `over` all should have been as before. `attacker`
-    counts what it did.
+    The attack lasted from `begun` to `ended`; from `recovered` to `over` all should have been as before. `in_store` is
+    what was wrong with the relay's store afterwards. `attacker` counts what it did.
     """
 
     begun: float
@@ -61,7 +61,7 @@ class Siege:
     memory_before: int
     memory_most: int
     ready_after: bool
-    intact: bool
+    in_store: Sequence[str]
     attacker: Mapping[str, int]
 
     @property
@@ -104,9 +104,7 @@ class Siege:
             found.append(f"memory {self.memory_before / MIB:.0f} MiB before, {self.memory_most / MIB:.0f} at most")
         if not self.ready_after:
             found.append(f"not ready {self.recovered - self.ended:.0f} s after its end")
-        if not self.intact:
-            found.append("verify of the store finds damage")
-        return found
+        return [*found, *self.in_store]
 
     def figures(self) -> str:
         """One line for people, with the verdict."""
