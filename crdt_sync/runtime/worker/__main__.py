@@ -8,7 +8,7 @@ from crdt_sync import limits
 from crdt_sync.records import yrs
 from crdt_sync.records.gate.integrate import Integrator
 from crdt_sync.runtime.heap import Heap
-from crdt_sync.runtime.worker.confine import confine, seal
+from crdt_sync.runtime.worker.confine import confine, keep_only, seal
 from crdt_sync.runtime.worker.progress import progress_of
 from crdt_sync.runtime.worker.service import Service, run
 
@@ -18,6 +18,7 @@ _SLOW_NICENESS = 15  # a fortieth of what another process gets
 def main() -> None:
     """Serve requests from standard input until it ends."""
     assert yrs.Doc is not None  # imported here, or the first update would be charged for it
+    keep_only(int(sys.argv[1]) if sys.argv[1].isdecimal() else None)
     slow = "slow" in sys.argv[2:]
     if slow and hasattr(os, "nice"):
         os.nice(_SLOW_NICENESS)

@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import os
 import signal
 import sys
 
@@ -32,6 +33,22 @@ def confine(memory_bytes_max: int = limits.WORKER_MEMORY_BYTES_MAX) -> list[str]
         library.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
         library.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     return []
+
+
+def keep_only(descriptor: int | None) -> None:
+    """Close all files but the standard streams and that one.
+
+    LMDB leaves a descriptor of its data file inheritable, and event loops that start processes by themselves, as
+    uvloop does, pass on whatever is: a worker could map the store, and write to it.
+    """
+    if not hasattr(os, "sysconf"):  # Windows passes on nothing that it was not told to
+        return
+    end = os.sysconf("SC_OPEN_MAX")
+    first = 3
+    if descriptor is not None:
+        os.closerange(first, descriptor)
+        first = descriptor + 1
+    os.closerange(first, end)
 
 
 def seal() -> list[str]:

@@ -9,11 +9,13 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from crdt_sync import limits
 from crdt_sync.runtime.worker import process
 from crdt_sync.runtime.worker.process import WorkerProcess
 from crdt_sync.runtime.worker.progress import LOADING, Mark, Shared, progress_of
+from crdt_sync.storage.lmdb import LmdbStore
 
 
 def with_worker(scenario: Callable[[WorkerProcess], Awaitable[None]]) -> None:
@@ -47,6 +49,21 @@ def test_a_worker_inherits_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
         assert b"correct-horse" not in Path(f"/proc/{worker.pid}/environ").read_bytes()
 
     with_worker(scenario)
+
+
+def test_a_worker_has_no_file_of_its_parent_open(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        worker = await WorkerProcess.start()
+        try:
+            opened = [os.readlink(each) for each in Path(f"/proc/{worker.pid}/fd").iterdir()]
+        finally:
+            await worker.close()
+        own = ("pipe:", "socket:", "/dev/null", f"/proc/{worker.pid}/", "/memfd:crdt-worker-progress")
+        assert [each for each in opened if not each.startswith(own)] == []
+
+    with LmdbStore.open(tmp_path / "store", create=True), (tmp_path / "inherited").open("w") as file:
+        os.set_inheritable(file.fileno(), True)
+        uvloop.run(scenario())  # which starts processes by itself, and closes nothing
 
 
 def test_ctrl_c_does_not_reach_a_worker() -> None:
