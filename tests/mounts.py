@@ -21,7 +21,12 @@ def mounted(path: Path, options: str) -> Iterator[Path]:
 
 def read_only(path: Path) -> None:
     """Nothing can be written to it from here on."""
-    _mount("-o", "remount,ro", str(path))
+    remounted(path, "ro")
+
+
+def remounted(path: Path, options: str) -> None:
+    """Have other options from here on."""
+    _mount("-o", f"remount,{options}", str(path))
 
 
 def _mount(*arguments: str) -> None:

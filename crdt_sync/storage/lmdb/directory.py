@@ -15,6 +15,7 @@ from crdt_sync.storage.lmdb.failures import translate
 from crdt_sync.storage.lmdb.identity import mark_copied
 
 _PAGE_BYTES = mmap.PAGESIZE  # what LMDB makes its pages of
+_HEADERS_BYTES = 2 * _PAGE_BYTES
 _UNFINISHED_BYTES_MAX = 8 * _PAGE_BYTES  # two headers and the first tables
 _UNFINISHED_NAME = DATA_NAME + ".unfinished"
 _SECTOR_BYTES = 512  # what a disk writes whole or not at all; LMDB's header of a file is shorter
@@ -22,8 +23,11 @@ _MAGIC = (0xBEEFC0DE).to_bytes(4, sys.byteorder)
 
 
 def exists(path: Path) -> bool:
-    """Whether `path` holds the data file of a store."""
-    return (path / DATA_NAME).exists()
+    """Whether `path` holds the data file of a store. One without both of its headers never was: the disk was full."""
+    try:
+        return (path / DATA_NAME).stat().st_size >= _HEADERS_BYTES
+    except FileNotFoundError:
+        return False
 
 
 def prepare(path: Path, create: bool) -> None:
@@ -50,7 +54,7 @@ def _make(path: Path) -> None:
 
 
 def discard_unfinished(path: Path) -> None:
-    """Put aside a data file of which the power left only a part while its first pages were written.
+    """Put aside a data file of which the power or a full disk left only a part while its first pages were written.
 
     LMDB takes it for that of another program. It was never synced, so nothing was acknowledged; it is kept beside
     the new one all the same. The caller holds the store's lock.

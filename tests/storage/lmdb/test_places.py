@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
-from crdt_sync.errors import StoreForbidden
+from crdt_sync.errors import StoreForbidden, StoreMissing
 from crdt_sync.storage.lmdb import LmdbStore
-from tests.mounts import mounted
+from tests.mounts import mounted, remounted
 
 OPEN = """
 import pathlib, sys
@@ -32,6 +32,17 @@ def test_a_new_store_on_a_full_disk_is_refused_and_ends_nothing(tmp_path, kib):
     with mounted(tmp_path / "small", f"size={kib}k") as disk:
         for _ in range(2):  # what the first try left is no hindrance
             assert opened(OPEN, disk / "store") == (0, b"full\n")
+
+
+@pytest.mark.parametrize("kib", [4, 8, 16, 24])
+def test_once_there_is_room_it_is_made_as_if_nothing_had_been_there(tmp_path, kib):
+    with mounted(tmp_path / "small", f"size={kib}k") as disk:
+        assert opened(OPEN, disk / "store") == (0, b"full\n")
+        remounted(disk, "size=4m")
+        with pytest.raises(StoreMissing):  # as the relay asks, before it makes one
+            LmdbStore.open(disk / "store")
+        LmdbStore.open(disk / "store", create=True).close()
+        LmdbStore.open(disk / "store").close()
 
 
 def test_a_store_whose_table_of_readers_has_no_room_says_so(tmp_path):
