@@ -40,7 +40,11 @@ from crdt_sync.cli.output import PIPE_CLOSED, Output, check_streams, not_written
 from crdt_sync.errors import CrdtSyncError, OutputNotWritten, UsageError
 from crdt_sync.starting import INTERRUPTED
 
-_MOUNTED = {"simulate": "crdt_bench.simulator.command:run", "campaign": "crdt_bench.campaign.command:run"}
+_MOUNTED = {
+    "compare": "crdt_bench.comparing:run",
+    "simulate": "crdt_bench.simulator.command:run",
+    "campaign": "crdt_bench.campaign.command:run",
+}
 
 Experiment = tuple[Callable[[Any], list[Outcome]], Any, Any]  # what runs it, and its sizes: for measuring, and tiny
 
