@@ -188,7 +188,7 @@ class Engine:
         )
         self._presence_timer: asyncio.TimerHandle | None = None
         alike = self._filling.tell_alike
-        self._rounds = Rounds(self.loop, self.queue, self._followers, self.fill, alike=alike)
+        self._rounds = Rounds(self.loop, self.queue, self._followers, self.fill, alike=alike, newest=self._newest)
         self._showing = Rounds(
             self.loop, self.queue, self.hub.begin_presence, self.fill, _PRESENCE_REST_US, _PRESENCE_AT_ONCE
         )
@@ -475,6 +475,12 @@ class Engine:
         except StoreError as unreadable:
             self.health.commit_failed(unreadable)
             return ()
+
+    def _newest(self) -> int:
+        try:
+            return self.source.followed()
+        except StoreError:
+            return 0  # health has heard why from who was to be told
 
     def _answer(self, asked: Asked) -> None:
         """Begin what a session asked for; with too much of it under way, nothing more is read from there."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from crdt_sync.runtime.hosting.fair_queue import FairQueue, Flow
 
 _REST_US = 25  # after each frame to a follower, twice what it took: pushes go on meanwhile, and what is new is joined
-_MUCH = 3  # times that something was new since the last round began: then as much more is to come
+_MUCH = 16  # updates of one round: whoever makes so many makes more
 _LONGER = 4  # times as long a rest then, from the end of the round on, for larger frames and fewer
 _LONGER_US_MAX = 20_000  # up to there: nobody sees that
 _AT_ONCE = 64  # followers of one turn: a millisecond or two, most of it for the system to send
@@ -16,8 +16,9 @@ _AT_ONCE = 64  # followers of one turn: a millisecond or two, most of it for the
 class Rounds:
     """`followers` names the sessions that have something to hear, `fill` tells one of them the next piece.
 
-    After a round there is none for `rest_us` for each follower of it, longer where much comes. `at_once` are told in
-    one step: first `alike` tells as many of them as it can together, and returns the others.
+    After a round there is none for `rest_us` for each follower of it, longer where much comes, as the numbers
+    tell that `newest` gives. `at_once` are told in one step: first `alike` tells as many of them as it can together, and
+    returns the others.
     """
 
     def __init__(
@@ -29,6 +30,7 @@ class Rounds:
         rest_us: int | None = None,
         at_once: int = _AT_ONCE,
         alike: Callable[[Iterable[int]], Iterable[int]] = lambda sessions: sessions,
+        newest: Callable[[], int] = lambda: 0,
     ) -> None:
         self._loop = loop
         self._queue = queue
@@ -37,10 +39,11 @@ class Rounds:
         self._rest_us = _REST_US if rest_us is None else rest_us
         self._at_once = at_once
         self._alike = alike
+        self._find_newest = newest
         self._flow = Flow()
         self._left: deque[int] = deque()  # of the round under way
         self._others: deque[int] = deque()  # of this step, who are told one by one
-        self._news = 0  # times that something was new since the last one began
+        self._newest = 0  # when the last one began
         self._again = False  # something is new since the one under way began
         self._timer: asyncio.TimerHandle | None = None
         self._then_us = 0  # that the rest is to last when the round under way has ended
@@ -48,7 +51,6 @@ class Rounds:
 
     def begin(self) -> None:
         """Something is new: tell it now, or after the rest that the last round has earned the others."""
-        self._news += 1
         if self._left or self._others:
             self._again = True
         elif self._timer is None:
@@ -68,11 +70,11 @@ class Rounds:
 
     def _begin(self) -> None:
         self._timer = None
-        news, self._news = self._news, 0
+        before, self._newest = self._newest, self._find_newest()
         self._left.extend(self._followers())
         rest_us = len(self._left) * self._rest_us
         self._rests_until = self._loop.time() + rest_us / 1e6
-        self._then_us = min(_LONGER * rest_us, _LONGER_US_MAX) if news >= _MUCH else 0
+        self._then_us = min(_LONGER * rest_us, _LONGER_US_MAX) if self._newest - before >= _MUCH else 0
         self._tell()
 
     def _tell(self) -> None:
