@@ -9,14 +9,25 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
 
+from crdt_bench.simulator.mutants import Mutant
+
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = ("hostile", "guided", "orders", "differential")
-TESTS = ("tests/records", "tests/campaign/test_hostile.py", "tests/runtime/worker")
+TESTS = (
+    "tests/records",
+    "tests/campaign/test_hostile.py",
+    "tests/protocol",
+    "tests/storage/lmdb",
+    "tests/storage/ports",
+    "tests/runtime/hosting",
+    "tests/runtime/worker",
+)
 
 
 def check(seconds: float) -> int:
@@ -49,12 +60,23 @@ def check(seconds: float) -> int:
 def skip_what_changes_compiled_modules() -> None:
     """Skip tests from where they plant something in a compiled module: its functions call each other all the same."""
     original: Callable[..., None] = pytest.MonkeyPatch.setattr
+    planted: Callable[[Mutant], AbstractContextManager[None]] = Mutant.planted
 
     def setattr_unless_compiled(patch: pytest.MonkeyPatch, target: object, *given: object, **options: object) -> None:
-        name = getattr(target, "__module__", None) or getattr(target, "__name__", "")
-        file = getattr(sys.modules.get(str(name)), "__file__", None)
-        if file is not None and not file.endswith(".py"):
-            pytest.skip("changes what is compiled")
+        _skip_if_compiled(target)
         original(patch, target, *given, **options)
 
+    def planted_unless_compiled(mutant: Mutant) -> AbstractContextManager[None]:
+        for where, _, _ in mutant.patches:
+            _skip_if_compiled(where)
+        return planted(mutant)
+
     pytest.MonkeyPatch.setattr = setattr_unless_compiled  # type: ignore[assignment, method-assign]
+    Mutant.planted = planted_unless_compiled  # type: ignore[assignment, method-assign]
+
+
+def _skip_if_compiled(target: object) -> None:
+    name = getattr(target, "__module__", None) or getattr(target, "__name__", "")
+    file = getattr(sys.modules.get(str(name)), "__file__", None)
+    if file is not None and not file.endswith(".py"):
+        pytest.skip("changes what is compiled")

@@ -18,8 +18,9 @@ Rules:
 
 import heapq
 from collections import Counter, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple, Self
 
 from crdt_sync import limits
@@ -40,6 +41,9 @@ class Part(NamedTuple):
     number: int
     position: int
 
+
+new_part: Callable[[tuple[int, int, int]], Part] = partial(tuple.__new__, Part)
+"""The same as the constructor, of its fields, without a call of Python's: there is one for each update."""
 
 Entries = tuple[tuple[int, PushEntry], ...]
 """Updates, each with its position in its push."""
