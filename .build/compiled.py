@@ -1,4 +1,4 @@
-"""Build hook: with `CRDT_SYNC_COMPILE=1` in the environment, a wheel brings the hottest modules of `records/` compiled.
+"""Build hook: with `CRDT_SYNC_COMPILE=1` in the environment, a wheel brings the hottest modules compiled.
 
 mypyc makes C of them, so it takes a C compiler and a minute; their sources are in the wheel as well, for tracebacks.
 Without the variable the wheel is pure Python. With `unoptimised` in the place of 1 the compiler hurries: half the work,
@@ -20,6 +20,9 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 VARIABLE = "CRDT_SYNC_COMPILE"
 UNOPTIMISED = "unoptimised"
 _RECORDS = "crdt_sync/records"
+_PROTOCOL = "crdt_sync/protocol"
+_STORAGE = "crdt_sync/storage"
+_RUNTIME = "crdt_sync/runtime"
 MODULES = (
     f"{_RECORDS}/roots.py",
     f"{_RECORDS}/document.py",
@@ -41,16 +44,22 @@ MODULES = (
         )
     ),
     *(f"{_RECORDS}/gate/{name}.py" for name in ("contradictions", "integrate", "walks", "well_placed")),
+    *(f"{_PROTOCOL}/{name}.py" for name in ("live_pages", "quotas", "taking")),
+    *(f"{_PROTOCOL}/hub/{name}.py" for name in ("hub", "lanes", "pipeline", "presence")),
+    f"{_STORAGE}/keys.py",
+    *(f"{_STORAGE}/lmdb/{name}.py" for name in ("codec", "commit", "packing", "reads", "recent")),
+    *(f"{_RUNTIME}/hosting/{name}.py" for name in ("fair_queue", "following", "tails", "uncommitted")),
+    *(f"{_RUNTIME}/worker/{name}.py" for name in ("pipe", "plan")),
 )
 _OPTIONS = (  # of mypy: the project's own are for checking, and nothing that is installed may change what comes out
     "--config-file=",
     "--no-site-packages",
     "--ignore-missing-imports",
 )
-_GROUP = "crdt_sync_records"  # of the one library that the modules' own are doors to
+_GROUP = "crdt_sync_compiled"  # of the one library that the modules' own are doors to
 
 
-class CompiledRecords(BuildHookInterface):  # type: ignore[type-arg]  # the type of settings that there are none of
+class CompiledModules(BuildHookInterface):  # type: ignore[type-arg]  # the type of settings that there are none of
     """See the module."""
 
     def dependencies(self) -> list[str]:
@@ -109,4 +118,4 @@ def _compile(folder: Path) -> dict[str, str]:
 
 def get_build_hook() -> type[BuildHookInterface]:  # type: ignore[type-arg]
     """What hatchling asks for."""
-    return CompiledRecords
+    return CompiledModules

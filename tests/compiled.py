@@ -11,10 +11,13 @@ import sys
 import sysconfig
 import zipfile
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+
+from crdt_bench.simulator.mutants import Mutant
 
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = ("hostile", "guided", "orders", "differential")
@@ -23,9 +26,23 @@ OF_WHAT_IS_COMPILED = (
     "tests/records/updates",
     "tests/records/test_document.py",
     "tests/records/test_hostile_updates.py",
+    "tests/protocol/test_hub.py",
+    "tests/protocol/test_lanes.py",
+    "tests/storage/ports",
+    "tests/runtime/hosting/test_fair_queue.py",
+    "tests/runtime/hosting/test_link.py",
     "tests/runtime/worker/test_long_notes.py",
+    "tests/runtime/worker/test_plan.py",
 )
-TESTS = ("tests/records", "tests/campaign/test_hostile.py", "tests/runtime/worker")
+TESTS = (
+    "tests/records",
+    "tests/campaign/test_hostile.py",
+    "tests/protocol",
+    "tests/storage/lmdb",
+    "tests/storage/ports",
+    "tests/runtime/hosting",
+    "tests/runtime/worker",
+)
 _PYTEST = ("-m", "pytest", "-p", "no:cacheprovider")
 
 
@@ -84,12 +101,23 @@ def _check(how: str, commands: Callable[[str], tuple[tuple[str, ...], ...]]) -> 
 def skip_what_changes_compiled_modules() -> None:
     """Skip tests from where they plant something in a compiled module: its functions call each other all the same."""
     original: Callable[..., None] = pytest.MonkeyPatch.setattr
+    planted: Callable[[Mutant], AbstractContextManager[None]] = Mutant.planted
 
     def setattr_unless_compiled(patch: pytest.MonkeyPatch, target: object, *given: object, **options: object) -> None:
-        name = getattr(target, "__module__", None) or getattr(target, "__name__", "")
-        file = getattr(sys.modules.get(str(name)), "__file__", None)
-        if file is not None and not file.endswith(".py"):
-            pytest.skip("changes what is compiled")
+        _skip_if_compiled(target)
         original(patch, target, *given, **options)
 
+    def planted_unless_compiled(mutant: Mutant) -> AbstractContextManager[None]:
+        for where, _, _ in mutant.patches:
+            _skip_if_compiled(where)
+        return planted(mutant)
+
     pytest.MonkeyPatch.setattr = setattr_unless_compiled  # type: ignore[assignment, method-assign]
+    Mutant.planted = planted_unless_compiled  # type: ignore[assignment, method-assign]
+
+
+def _skip_if_compiled(target: object) -> None:
+    name = getattr(target, "__module__", None) or getattr(target, "__name__", "")
+    file = getattr(sys.modules.get(str(name)), "__file__", None)
+    if file is not None and not file.endswith(".py"):
+        pytest.skip("changes what is compiled")

@@ -45,8 +45,19 @@ def test_what_inherits_from_a_compiled_class_is_compiled_too(hook):
     assert heirs <= set(hook.MODULES)
 
 
+def test_what_reads_the_frames_of_strangers_is_not_compiled(hook):
+    """It says which field of a frame is wrong; compiled, it would raise `TypeError` before it can."""
+    readers = {"checks", "codec", "entries", "messages", "strict_cbor"}
+    assert not {f"crdt_sync/protocol/{name}.py" for name in readers} & set(hook.MODULES)
+
+
+def test_nothing_compiled_is_a_cached_property(hook):
+    """Compiled, it is computed each time that it is asked for."""
+    assert [path for path in hook.MODULES if "cached_property" in _source(path)] == []
+
+
 def test_building_needs_a_compiler_only_where_it_was_asked_for(hook, monkeypatch, tmp_path):
-    made = hook.CompiledRecords(str(tmp_path), {}, None, None, str(tmp_path), "wheel")
+    made = hook.CompiledModules(str(tmp_path), {}, None, None, str(tmp_path), "wheel")
     for value, asked in ((None, False), ("", False), ("0", False), ("1", True), (hook.UNOPTIMISED, True)):
         if value is None:
             monkeypatch.delenv(hook.VARIABLE, raising=False)

@@ -5,7 +5,6 @@ as it is kept; a new one may have more in it, so pages are kept until followers 
 """
 
 from collections.abc import Sequence
-from functools import cached_property
 
 from crdt_sync import limits
 from crdt_sync.errors import StoreError
@@ -24,6 +23,7 @@ class LivePage:
         self.bytes_max = bytes_max  # what it was read for
         self.cursor = updates[-1].seq
         self.update_bytes = sum(len(entry.update) for entry in updates)
+        self._frame = b""  # no frame is empty
 
     def serves(self, bytes_max: int, followed: int) -> bool:
         """Whether it is what would be read for that many bytes, where followers may read up to `followed`."""
@@ -34,10 +34,12 @@ class LivePage:
         """Whether nothing that may be followed lies behind it, and it is small."""
         return self.cursor >= followed and self.update_bytes <= limits.SHARED_BYTES_MAX
 
-    @cached_property
+    @property
     def frame(self) -> bytes:
-        """The frame for a partner that lacks all of it; every version of the protocol has the same."""
-        return codec.encode(live_updates(self.updates, self.cursor, self.cursor))
+        """The frame for a partner that lacks all of it, encoded once; every version of the protocol has the same."""
+        if not self._frame:
+            self._frame = codec.encode(live_updates(self.updates, self.cursor, self.cursor))
+        return self._frame
 
 
 class LivePages:

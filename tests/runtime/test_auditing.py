@@ -285,7 +285,7 @@ def test_two_devices_audit_and_heal_each_other(tmp_path: Path) -> None:
         asyncio.run(scenario(ann, bob))
 
 
-def test_a_deep_audit_holds_up_no_edit_of_others(pair) -> None:
+def test_a_deep_audit_holds_up_no_edit_of_others(pair, monkeypatch) -> None:
     """The relay computes contents in small pieces: between two of them, pushes are integrated and acknowledged."""
     schema = bundled_schema("customers")
     with Replica.create(pair.folder / "bob", "bob", [schema]), pair.ann.batch():
@@ -306,7 +306,7 @@ def test_a_deep_audit_holds_up_no_edit_of_others(pair) -> None:
         order.append("commit")
         return committed(*arguments)
 
-    engine.hub.committed = told
+    monkeypatch.setattr(engine.hub, "committed", told)
     with Replica.open(pair.folder / "bob") as bob, keep_syncing(bob, pair.address) as syncing:
         syncing.wait_caught_up(60)
         order.clear()

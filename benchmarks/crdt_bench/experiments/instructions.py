@@ -192,7 +192,7 @@ def _editing(stack: ExitStack, operations: int) -> Steps:
 
 PATHS = {
     "the gate judges an update": HotPath(_judging, 97),
-    "a host takes a push, stores and acknowledges it": HotPath(_pushing, 421),
+    "a host takes a push, stores and acknowledges it": HotPath(_pushing, 416),
     "a device stores an edit": HotPath(_editing, 905),
 }
 

@@ -9,6 +9,7 @@ The hub keeps the sessions; the way of their pushes is the pipeline's.
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import partial
 
 from crdt_sync import limits
 from crdt_sync.principal import Share
@@ -45,6 +46,8 @@ from crdt_sync.protocol.principal import Principal
 from crdt_sync.protocol.quotas import Quotas
 from crdt_sync.protocol.reconcile import View
 from crdt_sync.protocol.source import AcceptorSource
+
+_new_delivery: Callable[[tuple[int, bytes]], Deliver] = partial(tuple.__new__, Deliver)
 
 
 class Hub:
@@ -363,7 +366,7 @@ class Hub:
         for effect in acceptor.drain():
             match effect:
                 case Send(frame):
-                    self._effects.append(Deliver(session, frame))
+                    self._effects.append(_new_delivery((session, frame)))
                 case Accept():
                     assert acceptor.principal is not None
                     address = self._addresses[session]

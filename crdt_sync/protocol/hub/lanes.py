@@ -22,8 +22,9 @@ Rules:
 
 import heapq
 from collections import Counter, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple, Self
 from weakref import WeakValueDictionary
 
@@ -45,6 +46,9 @@ class Part(NamedTuple):
     number: int
     position: int
 
+
+new_part: Callable[[tuple[int, int, int]], Part] = partial(tuple.__new__, Part)
+"""The same as the constructor, of its fields, without a call of Python's: there is one for each update."""
 
 Entries = tuple[tuple[int, PushEntry], ...]
 """Updates, each with its position in its push."""

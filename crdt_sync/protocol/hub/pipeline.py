@@ -26,6 +26,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from itertools import chain
 from typing import NamedTuple, Protocol
 
@@ -42,11 +43,12 @@ from crdt_sync.protocol.hub.effects import (
     IntegrationItem,
     StoredUpdates,
 )
-from crdt_sync.protocol.hub.lanes import Batch, Entries, Lane, Part, Push, Sender, Waiting, weight_of
+from crdt_sync.protocol.hub.lanes import Batch, Entries, Lane, Part, Push, Sender, Waiting, new_part, weight_of
 from crdt_sync.protocol.messages import PushEntry, Verdict, VerdictCode
 from crdt_sync.protocol.quotas import Quotas
 from crdt_sync.verdicts import POSTPONED
 
+_new_verdict: Callable[[tuple[VerdictCode, int, bytes, str, bool]], Verdict] = partial(tuple.__new__, Verdict)
 _INTEGRATIONS_MAX = 2  # one that the worker is at, and one that waits for it
 _NOBODY = bytes(16)  # the origin of what no session sent
 _RETRY = Verdict(VerdictCode.RETRY, reason="it could not be stored now; it will be sent again")
@@ -214,7 +216,7 @@ class Pipeline:
                     group = grouped[record] = ([], [], [], [])
                 updates, parts, names, principals = group
                 updates.append(update)
-                parts.append(Part(session, number, position))
+                parts.append(new_part((session, number, position)))
                 names.append(name)
                 principals.append(principal)
         if not grouped:
@@ -260,9 +262,10 @@ class Pipeline:
         if batch is None:
             return  # given up when an earlier commit failed; what was said to be sent again is known then
         touched: dict[int, None] = {}
+        accepted = VerdictCode.ACCEPTED
         for parts, numbers in zip(batch.stored, seqs, strict=True):
             for part, seq in zip(parts, numbers, strict=False):  # nobody sent a renewal
-                self._decide(part, Verdict(VerdictCode.ACCEPTED, seq), seq or None)
+                self._decide(part, _new_verdict((accepted, seq, b"", "", False)), seq or None)
                 touched[part.session] = None
         for part, verdict in batch.riders:
             self._decide(part, verdict, None)

@@ -17,8 +17,8 @@ class Rounds:
     """`followers` names the sessions that have something to hear, `fill` tells one of them the next piece.
 
     After a round there is none for `rest_us` for each follower of it, longer where much comes, as the numbers
-    tell that `newest` gives. `at_once` are told in one step: first `alike` tells as many of them as it can together, and
-    returns the others.
+    tell that `newest` gives. `at_once` are told in one step: first `alike` tells as many of them as it can together,
+    and returns the others.
     """
 
     def __init__(

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
 
+import pytest
+
 from crdt_sync.limits import HELLO_BYTES_MAX, SILENCE_US_MAX
 from crdt_sync.protocol import codec
 from crdt_sync.protocol.messages import Ping, Pong, ReceiptRequest, Want, WantEntry, Welcome
@@ -225,7 +227,9 @@ class Flooded(Kept):
         return self.frames.pop(0) if self.frames else None
 
 
-def test_small_frames_that_came_together_are_taken_in_one_turn_some_at_a_time_and_in_order() -> None:
+def test_small_frames_that_came_together_are_taken_in_one_turn_some_at_a_time_and_in_order(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     async def talk() -> list[int]:
         quick = replace(OUTSIDE, clock=lambda: 0.0)  # no pass of the loop is ever over
         engine = Engine(MemoryStore(), everybody, lambda: 1_000_000, outside=quick)
@@ -239,7 +243,7 @@ def test_small_frames_that_came_together_are_taken_in_one_turn_some_at_a_time_an
             turns.append(len(channel.sent) - before)
             return done
 
-        engine.queue.ran = counted  # type: ignore[method-assign]
+        monkeypatch.setattr(engine.queue, "ran", counted)
         await DeviceLink(channel, engine, more=channel.more).read()
         pongs = [message for message in map(codec.decode, channel.sent) if isinstance(message, Pong)]
         assert pongs == [Pong(number) for number in range(20)]
