@@ -31,7 +31,7 @@ def test_every_call_of_an_edit_and_of_a_group_commit_may_fail(fault):
 def test_many_calls_of_an_import_and_of_a_sync_may_fail(operation, library):
     tally = Tally("n-th call", "calls", 0)
     for error in range(2):
-        every(Fault(operation, library, error, after=error == 1), 13, tally)
+        every(Fault(operation, library, error, after=error == 1), 29, tally)
     assert tally.findings == []
     assert tally.ran >= 6
 

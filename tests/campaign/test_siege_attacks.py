@@ -13,6 +13,7 @@ from crdt_sync.protocol.messages import VerdictCode
 from tests.relay.devices import Device, eventually, running, update
 
 _FEW = 12  # connections
+_ATTACK_S = 0.4  # many rounds of each attack
 
 
 def small(attack: Attack) -> Attack:
@@ -32,7 +33,7 @@ def test_an_honest_device_is_served_beside_an_attack(attack: Attack, tmp_path: P
             honest = await Device.join(relay.url, follow=False)
             port = int(str(relay.metrics_url).rpartition(":")[2]) if attack.metrics else relay.port
             attacker = _Attacker(port, 1)
-            attacking = asyncio.create_task(_attack(small(attack), attacker, 1.0))
+            attacking = asyncio.create_task(_attack(small(attack), attacker, _ATTACK_S))
             for number in range(5):
                 await asyncio.sleep(0)
                 assert await honest.store((f"customers/{number}", update(number))) == [VerdictCode.ACCEPTED]

@@ -8,13 +8,13 @@ into the document, which shows that the cases are dangerous.
 import json
 import os
 import resource
-import signal
 import sys
 
 from crdt_sync.records import Document, Integrator, reading_of
 
 MEMORY_BYTES_MAX = 600 * 1024 * 1024
-SECONDS_MAX = 2
+HONEST = b"\x01\x01\x07\x00\x08\x01\x03c.x\x01\x77\x01a\x00"
+SECONDS_MAX = 2  # of a processor: a machine that others need ends nobody
 
 
 def outcome(base: bytes, update: bytes, guarded: bool) -> str:
@@ -51,7 +51,7 @@ def confined(base: bytes, update: bytes, guarded: bool) -> str:
         os.close(reading)
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES_MAX, MEMORY_BYTES_MAX))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        signal.alarm(SECONDS_MAX)
+        resource.setrlimit(resource.RLIMIT_CPU, (SECONDS_MAX, SECONDS_MAX))
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
         try:
             told = outcome(base, update, guarded)
@@ -72,6 +72,7 @@ def main() -> None:
     """Judge every case of standard input."""
     job = json.load(sys.stdin)
     cases = [(bytes.fromhex(case["base"]), bytes.fromhex(case["update"])) for case in job["cases"]]
+    outcome(b"", HONEST, job["gate"])  # what is imported when it is needed, here: each process would do it again
     json.dump([confined(base, update, job["gate"]) for base, update in cases], sys.stdout)
 
 
