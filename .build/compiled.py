@@ -1,8 +1,11 @@
 """Build hook: with `CRDT_SYNC_COMPILE=1` in the environment, a wheel brings the hottest modules of `records/` compiled.
 
 mypyc makes C of them, so it takes a C compiler and a minute; their sources are in the wheel as well, for tracebacks.
-Without the variable the wheel is pure Python. Messages and what checks them are left as they are: a compiled
-constructor raises `TypeError` for a field of another type before its own check can say which field it is.
+Without the variable the wheel is pure Python. With `unoptimised` in the place of 1 the compiler hurries: half the work,
+for tests, since what mypyc makes of a module is the same.
+
+Messages and what checks them are left as they are: a compiled constructor raises `TypeError` for a field of another
+type before its own check can say which field it is.
 """
 
 import contextlib
@@ -15,6 +18,7 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 VARIABLE = "CRDT_SYNC_COMPILE"
+UNOPTIMISED = "unoptimised"
 _RECORDS = "crdt_sync/records"
 MODULES = (
     f"{_RECORDS}/roots.py",
@@ -75,16 +79,28 @@ def _wanted() -> bool:
     return os.environ.get(VARIABLE, "0") not in ("", "0")
 
 
+def _levels() -> tuple[str, str]:
+    """How far the C compiler optimises, and how much it tells a debugger."""
+    return ("0", "0") if os.environ[VARIABLE] == UNOPTIMISED else ("3", "1")
+
+
 def _compile(folder: Path) -> dict[str, str]:
     """Where each library was written, to where it stands in the wheel."""
     from mypyc.build import mypycify  # noqa: PLC0415 - installed where it is wanted
     from setuptools import Distribution  # noqa: PLC0415
 
+    optimised, told = _levels()
     extensions = mypycify(
-        [*_OPTIONS, *MODULES], opt_level="3", group_name=_GROUP, target_dir=str(folder / "c"), log_trace=False
+        [*_OPTIONS, *MODULES],
+        opt_level=optimised,
+        debug_level=told,
+        group_name=_GROUP,
+        target_dir=str(folder / "c"),
+        log_trace=False,
     )
     command: Any = Distribution({"name": "crdt-sync", "ext_modules": extensions}).get_command_obj("build_ext")
     command.build_lib, command.build_temp = str(folder / "lib"), str(folder / "objects")
+    command.parallel = os.cpu_count()
     with contextlib.redirect_stdout(sys.stderr):
         command.ensure_finalized()
         command.run()
