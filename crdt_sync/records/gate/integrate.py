@@ -30,6 +30,8 @@ from crdt_sync.limits import (
     REASON_LENGTH_MAX,
     RECORD_BYTES_MAX,
     ROOTS_MAX,
+    TAIL_LONGEST,
+    TAIL_SHARE,
     TAIL_UPDATES_MAX,
     WALKED_STEPS_MAX,
     WALKED_STEPS_PER_KIB,
@@ -494,9 +496,14 @@ class _Loaded:
         self._mended = False
         self._good += steps
         self._good_bytes += sum(map(len, steps))
-        tail_max = TAIL_UPDATES_MAX + len(self._good[0]) // KIB  # writing a large one takes as much longer
-        if len(self._good) > tail_max or self._good_bytes > RECORD_BYTES_MAX:
+        count = len(self._good)
+        if (count > TAIL_UPDATES_MAX and self._tail_is_long(count)) or self._good_bytes > RECORD_BYTES_MAX:
             self.whole()
+
+    def _tail_is_long(self, count: int) -> bool:
+        """Whether the record is worth being made one update again: as a host decides on a snapshot."""
+        first = len(self._good[0])
+        return count > TAIL_LONGEST * TAIL_UPDATES_MAX or (self._good_bytes - first) * TAIL_SHARE >= first
 
     def _rebuild(self) -> None:
         self.document = Document.load_whole(self._good)

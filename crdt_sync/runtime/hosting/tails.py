@@ -15,8 +15,6 @@ from crdt_sync import limits
 from crdt_sync.protocol.hub import StoredUpdates
 
 _COUNTED_BYTES = 16 * limits.KIB  # of an update, as which it counts once more
-_SHARE = 8  # of a snapshot
-_LONGEST = 8  # times the limit: 256 small updates are loaded in some 2 ms
 _RECORDS_MAX = 32_768  # about 5 MB; beyond it everything is read again
 
 
@@ -28,7 +26,7 @@ def length(updates: int, size: int) -> int:
 def _share(snapshot: int) -> int:
     """What follows a snapshot of that size before the next: no record grows by it beyond what is done quickly."""
     room = limits.QUICK_ITEM_BYTES_MAX - snapshot
-    return min(snapshot // _SHARE, room // 2) if room > 0 else snapshot // _SHARE
+    return min(snapshot // limits.TAIL_SHARE, room // 2) if room > 0 else snapshot // limits.TAIL_SHARE
 
 
 @dataclass(slots=True)
@@ -52,7 +50,7 @@ class Tails:
                 self._known.clear()
             tail = self._known[record] = _Tail(self._read(record))
         limit = limits.TAIL_UPDATES_MAX
-        return tail.length >= limit and (tail.lacking <= 0 or tail.length >= _LONGEST * limit)
+        return tail.length >= limit and (tail.lacking <= 0 or tail.length >= limits.TAIL_LONGEST * limit)
 
     def grow(self, changes: Iterable[StoredUpdates]) -> None:
         """These are on their way to the disk."""

@@ -260,6 +260,18 @@ def test_a_record_is_rebuilt_right_after_its_good_bytes_were_joined(office):
     assert gate.document(RECORD).digest() == person.document.digest()
 
 
+@pytest.mark.parametrize(("length", "often"), [(10, True), (40_000, False)])
+def test_a_large_record_is_not_made_one_update_again_for_a_few_small_ones(office, monkeypatch, length, often):
+    person, gate, whole, made = office.person(1), integrator(), integrate._Loaded.whole, []
+    assert judge(gate, person.edit(lambda editor: editor.text("notes").insert(0, "a" * length))).new
+    monkeypatch.setattr(integrate._Loaded, "whole", lambda loaded: made.append(loaded) or whole(loaded))
+    for number in range(2 * TAIL_UPDATES_MAX):
+        update = person.edit(lambda editor, n=number: editor.update({"company": str(n)}))
+        assert gate.integrate(RECORD, None, [update], None, checked=True, snapshot=False).changed
+    assert bool(made) is often
+    assert gate.document(RECORD).digest() == person.document.digest()
+
+
 def test_a_record_is_rebuilt_from_its_last_snapshot_and_what_came_after_it(office):
     person = office.person(1)
     gate = integrator()
