@@ -16,15 +16,9 @@ _AT_ONCE = 64  # followers of one turn: a millisecond or two, most of it for the
 class Rounds:
     """`followers` names the sessions that have something to hear, `fill` tells one of them the next piece.
 
-<<<<<<< HEAD
-    After a round there is none for `rest_us` for each follower of it, longer where much comes, as the numbers
-    tell that `newest` gives. `at_once` are told in one step: first `alike` tells as many of them as it can together,
-    and returns the others.
-=======
     After a round there is none for `rest_us` for each follower of it, longer where much comes, as the numbers tell
     that `newest` gives. `at_once` are told in one step: first `alike` tells as many of them as it can together, and
     returns the others.
->>>>>>> fanout
     """
 
     def __init__(
