@@ -64,8 +64,6 @@ class Encrypting(asyncio.Protocol):
             self._shaking = asyncio.get_running_loop().create_task(self._shake())
 
     async def _shake(self) -> None:
-        if self._transport not in self._waiting:
-            return  # it ended meanwhile
         try:
             secured = await asyncio.get_running_loop().start_tls(
                 self._transport,
