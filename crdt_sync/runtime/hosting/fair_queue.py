@@ -27,7 +27,7 @@ Clock = Callable[[], float]
 
 _PASS_S = 0.002  # a device that waits its turn waits for one pass at most, beside the longest step
 _CREDIT_S = 0.005  # so that it need not wait for all who have used as little
-STEP_S_MIN = 20e-6  # what a step counts at least: waking and reading for it
+_STEP_S_MIN = 20e-6  # what a step counts at least: waking and reading for it
 
 
 @dataclass(slots=True, eq=False, weakref_slot=True)
@@ -74,7 +74,7 @@ class FairQueue:
             flow = self._members[share] = Flow()
         return flow
 
-    def ran(self, step: Callable[[], None], counted_s: float = STEP_S_MIN) -> bool:
+    def ran(self, step: Callable[[], None], counted_s: float = _STEP_S_MIN) -> bool:
         """Run `step` now if nobody needs to wait; else False. It counts as `counted_s` at least."""
         if self._waiting or self._spent_s >= _PASS_S:
             return False
@@ -84,7 +84,7 @@ class FairQueue:
         self._run(step, counted_s)
         return True
 
-    def take(self, flow: Flow, step: Callable[[], None], counted_s: float = STEP_S_MIN) -> None:
+    def take(self, flow: Flow, step: Callable[[], None], counted_s: float = _STEP_S_MIN) -> None:
         """Run `step` now, or when its turn comes; then the loop's handler of exceptions hears what it raises.
 
         Where it begins what is done later, `counted_s` says how long that takes.
@@ -94,7 +94,7 @@ class FairQueue:
             if not flow.queued:
                 self._queue(flow)
 
-    async def wait(self, flow: Flow, step: Callable[[], None], counted_s: float = STEP_S_MIN) -> None:
+    async def wait(self, flow: Flow, step: Callable[[], None], counted_s: float = _STEP_S_MIN) -> None:
         """`take`, and return once `step` has run. What it raises, this raises."""
         done: asyncio.Future[None] = self._loop.create_future()
 

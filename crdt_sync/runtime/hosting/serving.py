@@ -20,7 +20,6 @@ from crdt_sync.errors import InvalidSettings
 from crdt_sync.limits import COMING_BYTES_MAX, HANDSHAKE_BYTES_MAX, HANDSHAKE_TIMEOUT_US, HELLO_BYTES_MAX
 from crdt_sync.protocol import SUBPROTOCOL
 from crdt_sync.protocol.acceptor import Authorise
-from crdt_sync.runtime.hosting.encrypting import Encrypting
 from crdt_sync.runtime.hosting.engine import Engine
 from crdt_sync.runtime.hosting.front import Front
 from crdt_sync.runtime.hosting.link import BUFFER_BYTES, SEND_TIMEOUT_S, DeviceLink
@@ -137,14 +136,11 @@ class Port:
                 websocket.authorise = introduce(websocket, response)
             return response
 
-        def connect(protocol: ServerProtocol, *args: Any, **settings: Any) -> InPieces | Encrypting:
+        def connect(protocol: ServerProtocol, *args: Any, **settings: Any) -> InPieces:
             # The library has begun its parser, which refers to itself.
             unused = protocol.parser.close
             websocket = partial(Known, protocol, *args, **settings)
-            front = Front(websocket, door.take if http_too else None, unknown, newcomers, unused)
-            if certificate is None:
-                return InPieces(front)
-            return Encrypting(partial(InPieces, front), certificate, unknown, newcomers, unused)
+            return InPieces(Front(websocket, door.take if http_too else None, unknown, newcomers, unused))
 
         origins: list[Origin | None] | None = None if browsers else [None]
         try:
@@ -157,6 +153,8 @@ class Port:
                 process_request=turn_away,
                 process_response=answer,
                 subprotocols=[Subprotocol(SUBPROTOCOL)],
+                ssl=certificate,
+                ssl_handshake_timeout=HANDSHAKE_TIMEOUT_US / 1e6 if certificate else None,
                 compression=None,
                 max_size=HELLO_BYTES_MAX,  # until somebody is let in
                 max_queue=_QUEUED_FRAMES,

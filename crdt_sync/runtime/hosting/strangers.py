@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from crdt_sync import limits
-from crdt_sync.runtime.hosting.fair_queue import STEP_S_MIN, FairQueue, Flow
+from crdt_sync.runtime.hosting.fair_queue import FairQueue, Flow
 from crdt_sync.runtime.network import network_of
 
 
@@ -85,9 +85,9 @@ class Strangers:
         """The flow of what it causes."""
         return self._queue.stranger(address_of(connection))
 
-    def take(self, connection: Connection, step: Callable[[], None], counted_s: float = 0.0) -> None:
-        """Run `step` now, or when its turn comes. It begins what takes about so many seconds, if any."""
-        self._queue.take(self.flow(connection), step, max(counted_s, STEP_S_MIN))
+    def take(self, connection: Connection, step: Callable[[], None]) -> None:
+        """Run `step` now, or when its turn comes."""
+        self._queue.take(self.flow(connection), step)
 
     async def turn(self, connection: Connection, counted_s: float) -> None:
         """Return when it is its turn for what takes about so many seconds, unless it is a stranger no more."""
