@@ -55,6 +55,15 @@ def token(store: Path) -> str:
     return (_read(store / TOKEN_FILE) or "").strip()
 
 
+def token_for(store: Path, url: str) -> str:
+    """The token that is kept for the relay at this very address, empty where none is.
+
+    Raises `InvalidSettings`, `StoreForbidden`.
+    """
+    kept = load(store)
+    return kept.token if kept is not None and kept.url == url else _set_aside_for(store, url)
+
+
 def save_token(store: Path, token: str) -> None:
     """Keep the space's token, for its owner only. Raises `UsageError`, `StoreForbidden`."""
     if len(token) < _TOKEN_LENGTH_MIN:
