@@ -8,18 +8,18 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from crdt_relay.control import NotRunning, ask
+from crdt_relay.settings import TOKENS_MAX
 from crdt_sync.errors import (
     StoreCorrupt,
     StoreExists,
     StoreFailed,
-    StoreForbidden,
     StoreInUse,
     StoreMissing,
     UnknownRecord,
@@ -37,7 +37,7 @@ from crdt_sync.storage.lmdb.environment import READERS_NAME
 from crdt_sync.storage.lmdb.failures import translate
 from crdt_sync.storage.lmdb.lock import StoreLock
 from crdt_sync.storage.lmdb.mended_identity import mend_identity
-from crdt_sync.storage.lmdb.shared import SharedStore
+from crdt_sync.storage.lmdb.shared import opened_to_read
 from crdt_sync.storage.port import Identity, Records, Store
 from crdt_sync.storage.values import Batch, Change, Remains
 
@@ -52,7 +52,7 @@ def status(data: Path) -> dict[str, Any]:
     try:
         return ask(data, "status")
     except NotRunning:
-        with _opened(data) as store:
+        with _to_read(data) as store:
             return {
                 "running": False,
                 "data": str(data),
@@ -140,7 +140,7 @@ def verify(data: Path) -> dict[str, Any]:
     Raises `StoreInUse` while the relay runs, `StoreError`, `WorkerUnavailable`.
     """
     try:
-        store = _to_verify(data)
+        store = _to_read(data)
     except StoreInUse as error:
         raise StoreInUse(
             error.message, "Stop the relay first, or make a backup, which needs no stop, and verify that with --data."
@@ -177,7 +177,7 @@ def backup(data: Path, target: Path) -> dict[str, Any]:
     try:
         done = ask(data, "backup", to=str(target))
     except NotRunning:
-        with _opened(data) as store:
+        with _to_read(data) as store:
             store.copy(target)
             done = {"records": store.count(), "bytes": (target / _DATA_FILE).stat().st_size}
     return {"backup": str(target), **done}
@@ -190,10 +190,13 @@ def restore(source: Path, data: Path, replace: bool) -> dict[str, Any]:
     is there already is kept in a directory in it with `replace`, and refused without. The backup is checked before
     anything is moved. Root's files get the owner of `data`. Raises `StoreExists`, `StoreInUse`, `StoreError`.
     """
-    if not (source / _DATA_FILE).is_file():
-        raise StoreMissing(f"there is no backup in {source}", "Name the directory that 'crdt-relay backup' made.")
-    made = not data.exists()
     try:
+        if not (source / _DATA_FILE).is_file():
+            raise StoreMissing(f"there is no backup in {source}", "Name the directory that 'crdt-relay backup' made.")
+    except OSError as error:
+        raise translate(error, source) from error
+    try:
+        made = not data.exists()
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = StoreLock(data)
     except OSError as error:
@@ -259,10 +262,19 @@ def write_token(file: Path, force: bool) -> None:
         raise UsageError(f"cannot write {file}: {error.strerror}", "Name a file in a directory of yours.") from error
 
 
-def rotate_token(file: Path) -> None:
-    """Put a new strong token before the one in `file`; one that was before that goes. Raises `UsageError`."""
+def rotate_token(file: Path, *, drop_old: bool = False) -> None:
+    """Put a new strong token before the one in `file`. One that was before that goes with `drop_old`, and else nothing
+    is written: devices may still hold it. Raises `UsageError`.
+    """
     try:
-        kept = file.read_text("utf-8").split()[:1]
+        held = file.read_text("utf-8").split()
+        if len(held) >= TOKENS_MAX and not drop_old:
+            raise UsageError(
+                f"{file} was rotated before, and still holds the old token: devices that have no other would be shut out",
+                "Give all devices the first line, remove the second, have the relay read it, and then rotate again; or "
+                "shut out who still has the old one: --drop-old.",
+            )
+        kept = held[:1]
         with replaced(file) as stream:
             stream.write("".join(f"{token}\n" for token in (new_token(), *kept)).encode())
     except (OSError, UnicodeDecodeError) as error:
@@ -275,10 +287,10 @@ def new_token() -> str:
     return secrets.token_urlsafe(_TOKEN_BYTES)
 
 
-def _opened(data: Path) -> LmdbStore:
+def _opened(data: Path, opens: Callable[[Path], LmdbStore] = LmdbStore.open) -> LmdbStore:
     """The store of a stopped relay. Raises `StoreError`."""
     try:
-        return LmdbStore.open(data)
+        return opens(data)
     except StoreMissing as error:
         raise StoreMissing(
             error.message, "Name the relay's directory with --data; 'crdt-relay serve' makes it at its first start."
@@ -316,11 +328,6 @@ def _put_aside(data: Path) -> Path:
     raise StoreExists(f"{name} and those after it exist already", "Wait a second, and restore again.")
 
 
-def _to_verify(data: Path) -> LmdbStore:
-    """The store to be read; on a medium that cannot be written to, without opening it for writing."""
-    try:
-        return _opened(data)
-    except StoreForbidden:
-        if not os.statvfs(data).f_flag & os.ST_RDONLY:
-            raise
-        return SharedStore.beside(data)
+def _to_read(data: Path) -> LmdbStore:
+    """The same, where it is only read: also on a medium that cannot be written to."""
+    return _opened(data, opened_to_read)
