@@ -31,6 +31,7 @@ from crdt_sync.limits import REPAIR_RECORDS
 from crdt_sync.records import EMPTY_STATE_VECTOR
 from crdt_sync.replica.rescue import is_complete, rescued
 from crdt_sync.runtime.loadable import unloadable
+from crdt_sync.storage.file_failures import FREE_SPACE, FULL
 from crdt_sync.storage.lmdb import LmdbStore, copies
 from crdt_sync.storage.lmdb.directory import claimed
 from crdt_sync.storage.lmdb.environment import READERS_NAME
@@ -259,7 +260,8 @@ def write_token(file: Path, force: bool) -> None:
     except FileExistsError:
         raise UsageError(f"{file} exists already", "Replace the token in it with --force.") from None
     except OSError as error:
-        raise UsageError(f"cannot write {file}: {error.strerror}", "Name a file in a directory of yours.") from error
+        way_out = FREE_SPACE if error.errno in FULL else "Name a file in a directory of yours."
+        raise UsageError(f"cannot write {file}: {error.strerror}", way_out) from error
 
 
 def rotate_token(file: Path, *, drop_old: bool = False) -> None:
@@ -270,7 +272,7 @@ def rotate_token(file: Path, *, drop_old: bool = False) -> None:
         held = file.read_text("utf-8").split()
         if len(held) >= TOKENS_MAX and not drop_old:
             raise UsageError(
-                f"{file} was rotated before, and still holds the old token: devices that have no other would be shut out",
+                f"{file} still holds the token before the last rotation: devices that have no other would be shut out",
                 "Give all devices the first line, remove the second, have the relay read it, and then rotate again; or "
                 "shut out who still has the old one: --drop-old.",
             )
@@ -279,7 +281,9 @@ def rotate_token(file: Path, *, drop_old: bool = False) -> None:
             stream.write("".join(f"{token}\n" for token in (new_token(), *kept)).encode())
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise UsageError(f"cannot rotate the token in {file}: {why}", f"Make one: crdt-relay token {file}") from error
+        full = isinstance(error, OSError) and error.errno in FULL
+        way_out = FREE_SPACE if full else f"Make one: crdt-relay token {file}"
+        raise UsageError(f"cannot rotate the token in {file}: {why}", way_out) from error
 
 
 def new_token() -> str:
