@@ -230,7 +230,7 @@ def _is_file(path: Path) -> bool:
     except OSError as error:
         raise InvalidSettings(
             f"it cannot be told whether there are settings in {path}: {error.strerror}",
-            "Give this user access to that folder, or name another with XDG_CONFIG_HOME, or another file with --config.",
+            "Give this user access to that folder, name another with XDG_CONFIG_HOME, or another file with --config.",
         ) from error
 
 
