@@ -9,6 +9,7 @@ from pathlib import Path
 from crdt_sync.cli.output import Output, table
 from crdt_sync.storage import LmdbStore
 from crdt_sync.storage.lmdb import SetAside
+from crdt_sync.storage.lmdb.shared import opened_to_read
 
 _READ_MAX = 120  # characters of a damaged value that are shown; --json has all bytes
 _TEXT = re.compile(rb"[\x20-\x7e\xc2-\xf4][\x20-\x7e\x80-\xf4]{3,}")  # what may be text, as `strings` finds it
@@ -16,7 +17,7 @@ _TEXT = re.compile(rb"[\x20-\x7e\xc2-\xf4][\x20-\x7e\x80-\xf4]{3,}")  # what may
 
 def tell(output: Output, path: Path, *, drop: bool) -> None:
     """List what was set aside in the store in `path`, and with `drop` drop it then. Raises `StoreError`."""
-    with LmdbStore.open(path) as store:
+    with LmdbStore.open(path) if drop else opened_to_read(path) as store:
         found = store.set_aside()
         if drop:
             store.drop_set_aside()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from crdt_sync.cli import partners
 from crdt_sync.cli.values import local_time, utc_time
-from crdt_sync.errors import ForeignRelay, ForeignSpace, StoreForbidden
+from crdt_sync.errors import ForeignRelay, ForeignSpace, StoreError
 
 _FILE = "sync-failed.json"
 
@@ -37,7 +37,7 @@ class Failure:
 
 def note(store: Path, failure: Failure) -> None:
     """Keep it in place of the one before, where it can be written: the failure itself is what is to be told."""
-    with suppress(StoreForbidden):
+    with suppress(StoreError):
         partners.write(store / _FILE, json.dumps(asdict(failure)))
 
 

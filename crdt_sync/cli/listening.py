@@ -10,8 +10,9 @@ from rich.text import Text
 
 from crdt_sync.cli import devices, listening_lock, partners
 from crdt_sync.cli.invocation import Invocation
-from crdt_sync.cli.options import ping_interval_option, token_options
+from crdt_sync.cli.options import GivenToken, given_token_options, ping_interval_option, token_options
 from crdt_sync.cli.output import table
+from crdt_sync.cli.renewed_token import OwnToken, Renewal
 from crdt_sync.cli.safe_text import one_line
 from crdt_sync.cli.staying import stay
 from crdt_sync.cli.values import local_time, utc_time
@@ -38,7 +39,7 @@ from crdt_sync.runtime.network import is_loopback, own_addresses
 @click.option("--with", "beside", multiple=True, metavar="PEER", help="Stay in sync with this device too.")
 @ping_interval_option
 @click.option("--no-relay", is_flag=True, help="Do not stay in sync with the relay.")
-@token_options
+@given_token_options
 @click.pass_obj
 def listen(
     call: Invocation,
@@ -48,7 +49,7 @@ def listen(
     beside: Sequence[str],
     ping_interval: float | None,
     no_relay: bool,
-    token: str | None,
+    given: GivenToken,
 ) -> None:
     """Let other devices of this space sync with this one, until Ctrl-C; the relay is kept in sync too."""
     listen_here(
@@ -59,7 +60,7 @@ def listen(
         beside=beside,
         ping_interval=ping_interval,
         no_relay=no_relay,
-        given=token,
+        given=given,
     )
 
 
@@ -72,23 +73,34 @@ def listen_here(
     beside: Sequence[str] = (),
     ping_interval: float | None = None,
     no_relay: bool = False,
-    given: str | None = None,
+    given: GivenToken = GivenToken(),  # noqa: B008 - it never changes
     role: str = "crdt-sync listen",
     beside_it: Sequence[Callable[[], Coroutine[object, object, None]]] = (),
 ) -> None:
-    """See `listen`; `given` is a token, other programs see `role`, and `beside_it` runs meanwhile."""
+    """See `listen`; `given` is of the token, other programs see `role`, and `beside_it` runs meanwhile."""
     call.must_exist()
     secret = (
-        partners.token(call.store) if is_loopback(host) and given is None else devices.space_token(call, given, beside)
+        partners.token(call.store)
+        if is_loopback(host) and given.text is None
+        else devices.space_token(call, given.text, beside)
     )
+    own = OwnToken(call.store, secret, given=given.text is not None, file=given.file)
     with listening_lock.listening_alone(call.store, port), call.open() as replica:
         relay = None if no_relay else partners.load(call.store)
         addresses = [relay] if relay is not None else []
         addresses += [devices.resolved(replica, peer, secret).address for peer in beside]
         if ping_interval is not None:
             addresses = [replace(address, ping_interval_s=ping_interval) for address in addresses]
-        door = _Door(host, port, secret, announce, ping_us(ping_interval))
-        watched = [Watched(address, beside_others=True, store=call.store) for address in addresses]
+        door = _Door(host, port, own, announce, ping_us(ping_interval))
+        watched = [
+            Watched(
+                address,
+                beside_others=True,
+                store=call.store,
+                renewal=Renewal(call.store, given.file if address.direct else None),
+            )
+            for address in addresses
+        ]
 
         def work(replica: Replica) -> Sequence[Coroutine[object, object, None]]:
             tls = certificate.own(call.store)
@@ -108,7 +120,7 @@ class _Door:
 
     host: str
     port: int
-    token: str
+    token: OwnToken
     announce: bool
     ping_us: int | None
     state: str = "starting"
@@ -127,7 +139,7 @@ class _Door:
             self.url = f"wss://{f'[{hosts[0]}]' if ':' in hosts[0] else hosts[0]}:{self.port}"
             if self.announce:
                 await opened.enter_async_context(
-                    discovery.announced(replica.name, replica.id, self.token, self.port, hosts)
+                    discovery.announced(replica.name, replica.id, self.token(), self.port, hosts)
                 )
             self.state = "listening"
             await asyncio.Event().wait()

@@ -1,10 +1,12 @@
 """How commands that listen share a store and a port: one at a time."""
 
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from crdt_sync.errors import InvalidSettings, StoreForbidden
+from crdt_sync.errors import InvalidSettings
+from crdt_sync.storage.file_failures import failed
 from crdt_sync.storage.lmdb.directory import exists
 
 _LISTENING_LOCK = "listening"  # holds the port; stays behind, as a lock that is removed could be held twice
@@ -15,7 +17,7 @@ _PORT_AT = 1  # Windows locks the byte at 0, and lets nobody else read it
 def listening_alone(store: Path, port: int) -> Iterator[None]:
     """While the block runs, no other process listens for this store: two would take turns at it, and at the port.
 
-    Raises `InvalidSettings` where one does, `StoreForbidden`.
+    Raises `InvalidSettings` where one does, `StoreError`.
     """
     from filelock import lock_descriptor  # noqa: PLC0415 - most commands do not listen
 
@@ -26,9 +28,7 @@ def listening_alone(store: Path, port: int) -> Iterator[None]:
     try:
         file = path.open("a+", encoding="utf-8", errors="replace")
     except OSError as error:
-        raise StoreForbidden(
-            f"{path} cannot be written: {error.strerror}", "Run as the user who owns the store, or give access."
-        ) from error
+        raise failed(error, f"{path} cannot be written") from error
     with file:
         if not lock_descriptor(file.fileno(), blocking=False):
             file.seek(_PORT_AT)
@@ -37,7 +37,7 @@ def listening_alone(store: Path, port: int) -> Iterator[None]:
                 f"another command listens for this store already, with --port {there if there.isdecimal() else '?'}",
                 "Devices can call that one; to listen elsewhere, end it and start again with --port.",
             )
-        file.truncate(0)
-        file.write(f"\n{port}\n")
-        file.flush()
+        with suppress(OSError):  # the port is a courtesy: on a full disk devices can still call
+            file.truncate(0)
+            os.write(file.fileno(), f"\n{port}\n".encode())
         yield

@@ -50,13 +50,30 @@ def _given_token(token: str | None, token_file: Path | None) -> str | None:
         return token
     if token is not None:
         raise UsageError("both a token and a file with one were given", "Keep one of them.")
+    return read_token(token_file)
+
+
+def read_token(file: Path) -> str:
+    """The token in a file that was named. Raises `UsageError` where it cannot be read."""
     try:
-        return token_file.expanduser().read_text("utf-8").strip()
+        return file.expanduser().read_text("utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text"
         raise UsageError(
-            f"the token in {token_file} cannot be read: {reason}", "Check the path and its permissions."
+            f"the token in {file} cannot be read: {reason}", "Check the path and its permissions."
         ) from None
+
+
+@dataclass(frozen=True, slots=True)
+class GivenToken:
+    """What was said of the token, and the file that it was read from: one that changes while a command stays."""
+
+    text: str | None = None
+    file: Path | None = None
+
+
+def _given(token: str | None, token_file: Path | None) -> GivenToken:
+    return GivenToken(_given_token(token, token_file), token_file)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +85,7 @@ class Way:
     ping_interval: float | None = None  # seconds
     transport: str | None = None
     new_relay: bool = False
+    token_file: Path | None = None  # where the token was read from
 
 
 AS_KEPT = Way()
@@ -81,17 +99,16 @@ relay_option = click.option(
     metavar="URL",
     help="Address of the relay, ws:// or wss://.",
 )
-token_options = gathered(
-    "token",
-    _given_token,
-    click.option(
-        "--token", envvar="CRDT_SYNC_TOKEN", show_envvar=True, metavar="TOKEN", help="What the other side asks for."
-    ),
-    click.option(
-        "--token-file", type=PATH, metavar="FILE", help="Read the token from a file: arguments can be seen by others."
-    ),
+_token_option = click.option(
+    "--token", envvar="CRDT_SYNC_TOKEN", show_envvar=True, metavar="TOKEN", help="What the other side asks for."
 )
+_token_file_option = click.option(
+    "--token-file", type=PATH, metavar="FILE", help="Read the token from a file: arguments can be seen by others."
+)
+token_options = gathered("token", _given_token, _token_option, _token_file_option)
 """The command takes `token`. Raises `UsageError` for one that cannot be read."""
+given_token_options = gathered("given", _given, _token_option, _token_file_option)
+"""The command takes `given`, a `GivenToken`. Raises `UsageError` for one that cannot be read."""
 authorities_option = click.option(
     "--ca", "authorities", type=PATH, metavar="FILE", help="Certificates to trust for wss://, a PEM file."
 )
@@ -104,10 +121,25 @@ ping_interval_option = click.option(
     show_default="20",
     help="Silence after which to ask whether the other side lives, 1 to 20: for proxies with little patience.",
 )
+
+
+def _way(
+    token: str | None,
+    token_file: Path | None,
+    authorities: Path | None,
+    ping_interval: float | None,
+    transport: str | None,
+    new_relay: bool,
+) -> Way:
+    secret = _given_token(token, token_file)
+    return Way(secret, authorities, ping_interval, transport, new_relay, token_file)
+
+
 way_options = gathered(
     "way",
-    Way,
-    token_options,
+    _way,
+    _token_option,
+    _token_file_option,
     authorities_option,
     ping_interval_option,
     click.option(

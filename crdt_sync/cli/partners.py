@@ -7,22 +7,22 @@ from contextlib import suppress
 from pathlib import Path
 
 from crdt_sync.cli.options import AS_KEPT, Way
-from crdt_sync.errors import InvalidSettings, StoreForbidden, UsageError
+from crdt_sync.errors import InvalidSettings, UsageError
 from crdt_sync.files import replaced
 from crdt_sync.limits import TOKEN_LENGTH_MAX
 from crdt_sync.replica import PartnerStatus, Replica
 from crdt_sync.runtime import Address
+from crdt_sync.storage.file_failures import failed
 
 RELAY_FILE = "relay.toml"
 WAYS_FILE = "transport.json"  # which transport passes to which address
 TOKEN_FILE = "token"
 FORMER_FILE = "token.before"  # the token that another address took the place of, and the address it is for
 _TOKEN_LENGTH_MIN = 16  # as a relay asks; a proof of a shorter one could be tried out
-_FORBIDDEN_HINT = "Run as the user who owns the store, or give this user access."
 
 
 def load(store: Path) -> Address | None:
-    """The relay that was stored, None if none was. Raises `InvalidSettings`, `StoreForbidden`."""
+    """The relay that was stored, None if none was. Raises `InvalidSettings`, `StoreError`."""
     path = store / RELAY_FILE
     text = _read(path)
     if text is None:
@@ -51,12 +51,21 @@ def load(store: Path) -> Address | None:
 
 
 def token(store: Path) -> str:
-    """The space's token, empty where none is kept. Raises `InvalidSettings`, `StoreForbidden`."""
+    """The space's token, empty where none is kept. Raises `InvalidSettings`, `StoreError`."""
     return (_read(store / TOKEN_FILE) or "").strip()
 
 
+def token_for(store: Path, url: str) -> str:
+    """The token that is kept for the relay at this very address, empty where none is.
+
+    Raises `InvalidSettings`, `StoreError`.
+    """
+    kept = load(store)
+    return kept.token if kept is not None and kept.url == url else _set_aside_for(store, url)
+
+
 def save_token(store: Path, token: str) -> None:
-    """Keep the space's token, for its owner only. Raises `UsageError`, `StoreForbidden`."""
+    """Keep the space's token, for its owner only. Raises `UsageError`, `StoreError`."""
     if len(token) < _TOKEN_LENGTH_MIN:
         raise UsageError(
             f"the token has {len(token)} characters, fewer than {_TOKEN_LENGTH_MIN}",
@@ -73,7 +82,7 @@ def new_token() -> str:
 
 
 def save(store: Path, address: Address) -> None:
-    """Store the relay. Raises `UsageError` for an address that cannot be kept, `StoreForbidden`.
+    """Store the relay. Raises `UsageError` for an address that cannot be kept, `StoreError`.
 
     Whichever write fails, no token stands beside an address that it was not kept for: between two addresses there is
     none, and the former one still finds its own, which is set aside.
@@ -213,16 +222,16 @@ def _read(path: Path) -> str | None:
     except UnicodeDecodeError:
         raise InvalidSettings(f"{path} is not text", "Write it anew with 'crdt-sync relay URL'.") from None
     except OSError as error:
-        raise StoreForbidden(f"{path} cannot be read: {error.strerror}", _FORBIDDEN_HINT) from error
+        raise failed(error, f"{path} cannot be read") from error
 
 
 def write(path: Path, text: str) -> None:
-    """Replace a file as a whole; nobody but its owner can read it at any time. Raises `StoreForbidden`."""
+    """Replace a file as a whole; nobody but its owner can read it at any time. Raises `StoreError`."""
     try:
         with replaced(path) as file:
             file.write(text.encode("utf-8"))
     except OSError as error:
-        raise StoreForbidden(f"{path} cannot be written: {error.strerror}", _FORBIDDEN_HINT) from error
+        raise failed(error, f"{path} cannot be written") from error
 
 
 def standing(replica: Replica, url: str) -> PartnerStatus | None:

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import asdict, replace
 from datetime import timedelta
+from pathlib import Path
 
 import click
 
@@ -15,6 +16,7 @@ from crdt_sync.cli.last_failure import Failure
 from crdt_sync.cli.options import Way, relay_option, way_options
 from crdt_sync.cli.output import Output
 from crdt_sync.cli.progress import spinner
+from crdt_sync.cli.renewed_token import Renewal
 from crdt_sync.cli.schemaless import tell_schemaless
 from crdt_sync.cli.staying import stay
 from crdt_sync.cli.watching import Watched
@@ -54,7 +56,8 @@ def sync(
             assert address is not None
             chosen = [devices.Device(address.url, address)]
         if watching:
-            watch(call, replica, [device.address for device in chosen], "crdt-sync sync --watch")
+            addresses = [device.address for device in chosen]
+            watch(call, replica, addresses, "crdt-sync sync --watch", token_file=way.token_file)
             return
         failures = [failure for device in chosen if (failure := _exchange(call, replica, device, chosen)) is not None]
         if failures:
@@ -79,10 +82,16 @@ def watch(
     addresses: list[Address],
     role: str,
     beside_it: Sequence[Callable[[], Coroutine[object, object, None]]] = (),
+    token_file: Path | None = None,
 ) -> None:
-    """Stay in sync until it is ended; other programs see `role`. `beside_it` runs meanwhile."""
+    """Stay in sync until it is ended; other programs see `role`. `beside_it` runs meanwhile. `token_file` is where the
+    token was read from, if it was.
+    """
     alone = len(addresses) == 1
-    lines = [Watched(address, beside_others=not alone, store=call.store) for address in addresses]
+    lines = [
+        Watched(address, beside_others=not alone, store=call.store, renewal=Renewal(call.store, token_file))
+        for address in addresses
+    ]
 
     def work(replica: Replica) -> Sequence[Coroutine[object, object, None]]:
         return [*(line.stay(replica, alone=alone) for line in lines), *(each() for each in beside_it)]

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,8 +10,9 @@ from rich.text import Text
 
 from crdt_sync.cli import last_failure
 from crdt_sync.cli.last_failure import Failure
+from crdt_sync.cli.renewed_token import Renewal
 from crdt_sync.cli.safe_text import one_line
-from crdt_sync.errors import CrdtSyncError, RemoteError
+from crdt_sync.errors import CrdtSyncError, RemoteError, Unauthorized
 from crdt_sync.replica import Replica
 from crdt_sync.runtime import Address, Progress, keep_syncing_forever
 from crdt_sync.runtime.worker.process import WorkerUnavailable
@@ -38,6 +40,7 @@ class Watched:
     met: bool = False
     beside_others: bool = False  # so that what is said of it must name it
     store: Path | None = None  # whose last failure is kept
+    renewal: Renewal | None = None  # where another token may be, once this one is refused
     _before: tuple[int, int] = (0, 0)
     _progress: Progress = field(default_factory=Progress)
     _succeeded: bool = False  # and no failure is kept since
@@ -50,6 +53,7 @@ class Watched:
     async def stay(self, replica: Replica, *, alone: bool) -> None:
         """Keep `replica` in sync with the partner.
 
+        Where it refuses the token, and another one is known by now, it goes on with that.
         Raises `StoreError`, and the `RemoteError` that trying again cannot mend where the partner is `alone`: beside
         others, it is shown and the others go on.
         """
@@ -60,13 +64,24 @@ class Watched:
             self._note(replica, error)
 
         try:
-            await keep_syncing_forever(replica, self.address, self.progressed, failed)
+            await self._sync(replica, failed)
         except (RemoteError, WorkerUnavailable) as error:
             self._note(replica, error)
             if alone or not isinstance(error, RemoteError):
                 raise
             self.state, self.problem = "given up", f"{error.message}. {error.hint}"
             await asyncio.Event().wait()
+
+    async def _sync(self, replica: Replica, failed: Callable[[CrdtSyncError, float], None]) -> None:
+        """Stay in sync, with whatever token there is. Raises what `keep_syncing_forever` does."""
+        while True:
+            try:
+                await keep_syncing_forever(replica, self.address, self.progressed, failed)
+            except Unauthorized:
+                renewed = None if self.renewal is None else self.renewal.after(self.address)
+                if renewed is None:
+                    raise
+                self.address = renewed
 
     @property
     def received(self) -> int:
@@ -89,6 +104,8 @@ class Watched:
             if self.store is not None and not self._succeeded:
                 last_failure.forget(self.store, self.url)
             self._succeeded = True
+            if self.renewal is not None:
+                self.renewal.accepted()
 
     def failed(self, error: CrdtSyncError, delay_s: float) -> None:
         """A session ended; the next attempt follows."""

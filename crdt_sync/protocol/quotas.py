@@ -97,7 +97,7 @@ class Charge(NamedTuple):
 class Quotas:
     """Counts what is stored, and says what is too much.
 
-    `is_known` tells whether a record is held; `reached` hears of a principal that met a limit, and of which, once for
+    `is_known` tells whether a record is held; `reached` hears in which session a limit was met, and which, once for
     each session and day.
     """
 
@@ -105,7 +105,7 @@ class Quotas:
         self,
         wall_clock: Callable[[], int],
         is_known: Callable[[str], bool],
-        reached: Callable[[Principal, str], None] = lambda _principal, _limit: None,
+        reached: Callable[[int, str], None] = lambda _session, _limit: None,
     ) -> None:
         self.session = UNLIMITED
         self.day = UNLIMITED
@@ -136,7 +136,7 @@ class Quotas:
             if limit:
                 limit = f"{limit} {span}"
                 if counts.tells(key, limit):
-                    self._reached(principal, limit)
+                    self._reached(session, limit)
                 return refused(VerdictCode.QUOTA, f"this device may store {limit} here, no more: {_WHAT_NOW}")
         for counts, key, allowed, _ in spans:
             counts.add(key, record, size, new=new, growth=allowed.growth is not None)

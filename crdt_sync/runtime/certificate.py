@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from crdt_sync.errors import StoreForbidden
 from crdt_sync.files import replaced
+from crdt_sync.storage.file_failures import failed
 
 Own = tuple[ssl.SSLContext, bytes]
 """A server's TLS context, and the SHA-256 of its certificate."""
@@ -26,7 +26,7 @@ _YEARS = 100  # a date would only make devices with a wrong clock fail
 def own(directory: Path) -> Own:
     """The TLS context and the SHA-256 of the certificate in `directory`, made where it is not there.
 
-    Raises `StoreForbidden`.
+    Raises `StoreError`.
     """
     path = directory / CERTIFICATE_FILE
     try:
@@ -37,9 +37,8 @@ def own(directory: Path) -> Own:
         context.load_cert_chain(path)
         return context, hashlib.sha256(ssl.PEM_cert_to_DER_cert(_certificate(path))).digest()
     except (OSError, ValueError) as error:
-        raise StoreForbidden(
-            f"the certificate {path} cannot be used: {error}", "Remove the file: a new one is made at the next start."
-        ) from error
+        again = "Remove the file: a new one is made at the next start."
+        raise failed(error, f"the certificate {path} cannot be used", again) from error
 
 
 def unchecked() -> ssl.SSLContext:

@@ -6,7 +6,7 @@ as its own edits are, and passed on to whoever it dials and whoever listens to i
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 
@@ -60,17 +60,19 @@ async def listening(
     replica: Replica,
     host: str,
     port: int,
-    token: str,
+    token: str | Callable[[], str],
     tls: certificate.Own | None,
     ping_us: int | None = None,
 ) -> AsyncIterator[Listener]:
     """Accept sessions while the block runs. `tls` is as `certificate.own` gives it; None: without encryption. `ping_us`
-    is after how long a silence a caller is asked whether it lives.
+    is after how long a silence a caller is asked whether it lives. A `token` that is a function is asked for at each
+    call, so that it may be exchanged for another one.
 
     Raises `UsageError` where everybody on the network could come in, `InvalidSettings` for an address that cannot be
     listened on.
     """
-    if not token and not is_loopback(host):
+    known = token if callable(token) else lambda: token
+    if not known() and not is_loopback(host):
         raise UsageError(
             "without a token everybody on the network could read these customers",
             "Give the space's token with --token or --token-file, or listen on 127.0.0.1.",
@@ -87,7 +89,7 @@ async def listening(
                 certificate=context,
                 browsers=False,
                 sessions_max=LISTENER_SESSIONS_MAX,
-                introduce=_Doorkeeper(replica, token, binding).introduce,
+                introduce=_Doorkeeper(replica, known, binding).introduce,
             )
             yield Listener(engine, host, opened.number, context is not None)
         finally:
@@ -132,7 +134,7 @@ async def hosting(replica: Replica, ping_us: int | None = None, outside: Outside
 class _Doorkeeper:
     """Proves this device to each newcomer, and asks for the same."""
 
-    def __init__(self, replica: Replica, token: str, binding: bytes) -> None:
+    def __init__(self, replica: Replica, token: Callable[[], str], binding: bytes) -> None:
         self._replica = replica
         self._token = token
         self._binding = binding
@@ -144,10 +146,11 @@ class _Doorkeeper:
         if nonce is None:
             return None  # and the engine lets nobody in
         exchange = proof.Exchange(nonce, secrets.token_bytes(proof.NONCE_BYTES), self._binding)
+        token = self._token()
         response.headers[proof.NONCE_HEADER] = exchange.acceptor_nonce.hex()
-        response.headers[proof.PROOF_HEADER] = exchange.acceptor(self._token)
+        response.headers[proof.PROOF_HEADER] = exchange.acceptor(token)
         response.headers[proof.REPLICA_HEADER] = self._replica.id.hex()
-        expected = exchange.dialer(self._token)
+        expected = exchange.dialer(token)
 
         def authorise(hello: Hello) -> Principal | Refusal:
             if proof.equal(hello.token, expected):

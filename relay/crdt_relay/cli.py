@@ -271,19 +271,22 @@ def restore(source: Path, config: Path | None, data: Path | None, replace: bool,
 @click.argument("file", type=PATH, required=False, help="File to write; else it is printed.")
 @click.option("--force", is_flag=True, help="Replace the token in FILE.")
 @click.option("--rotate", is_flag=True, help="Put a new one first, and keep the one that was: both are valid then.")
+@click.option("--drop-old", is_flag=True, help="With --rotate: also where devices may still have an older one.")
 @json_option
-def token(file: Path | None, force: bool, rotate: bool, as_json: bool) -> None:
+def token(file: Path | None, force: bool, rotate: bool, drop_old: bool, as_json: bool) -> None:
     """Make a strong token for devices, in a file that only you can read."""
     output = Output(as_json=as_json)
     if rotate and (force or file is None):
         raise UsageError("a token is rotated in a file, and not replaced", "crdt-relay token FILE --rotate")
+    if drop_old and not rotate:
+        raise UsageError("no old token is dropped without --rotate", "crdt-relay token FILE --rotate --drop-old")
     if file is None:
         made = maintenance.new_token()
         check_token(made)
         output.result({"token": made}, made)
         return
     if rotate:
-        maintenance.rotate_token(file)
+        maintenance.rotate_token(file, drop_old=drop_old)
         output.result(
             {"token_file": str(file), "rotated": True},
             f"A new token is in {file}, before the old one. Have the relay read it: kill -HUP PID\n"

@@ -8,18 +8,18 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from crdt_relay.control import NotRunning, ask
+from crdt_relay.settings import TOKENS_MAX
 from crdt_sync.errors import (
     StoreCorrupt,
     StoreExists,
     StoreFailed,
-    StoreForbidden,
     StoreInUse,
     StoreMissing,
     UnknownRecord,
@@ -31,13 +31,14 @@ from crdt_sync.limits import REPAIR_RECORDS
 from crdt_sync.records import EMPTY_STATE_VECTOR
 from crdt_sync.replica.rescue import is_complete, rescued
 from crdt_sync.runtime.loadable import unloadable
+from crdt_sync.storage.file_failures import FREE_SPACE, FULL
 from crdt_sync.storage.lmdb import LmdbStore, copies
 from crdt_sync.storage.lmdb.directory import claimed
 from crdt_sync.storage.lmdb.environment import READERS_NAME
 from crdt_sync.storage.lmdb.failures import translate
 from crdt_sync.storage.lmdb.lock import StoreLock
 from crdt_sync.storage.lmdb.mended_identity import mend_identity
-from crdt_sync.storage.lmdb.shared import SharedStore
+from crdt_sync.storage.lmdb.shared import opened_to_read
 from crdt_sync.storage.port import Identity, Records, Store
 from crdt_sync.storage.values import Batch, Change, Remains
 
@@ -52,7 +53,7 @@ def status(data: Path) -> dict[str, Any]:
     try:
         return ask(data, "status")
     except NotRunning:
-        with _opened(data) as store:
+        with _to_read(data) as store:
             return {
                 "running": False,
                 "data": str(data),
@@ -140,7 +141,7 @@ def verify(data: Path) -> dict[str, Any]:
     Raises `StoreInUse` while the relay runs, `StoreError`, `WorkerUnavailable`.
     """
     try:
-        store = _to_verify(data)
+        store = _to_read(data)
     except StoreInUse as error:
         raise StoreInUse(
             error.message, "Stop the relay first, or make a backup, which needs no stop, and verify that with --data."
@@ -177,7 +178,7 @@ def backup(data: Path, target: Path) -> dict[str, Any]:
     try:
         done = ask(data, "backup", to=str(target))
     except NotRunning:
-        with _opened(data) as store:
+        with _to_read(data) as store:
             store.copy(target)
             done = {"records": store.count(), "bytes": (target / _DATA_FILE).stat().st_size}
     return {"backup": str(target), **done}
@@ -190,10 +191,13 @@ def restore(source: Path, data: Path, replace: bool) -> dict[str, Any]:
     is there already is kept in a directory in it with `replace`, and refused without. The backup is checked before
     anything is moved. Root's files get the owner of `data`. Raises `StoreExists`, `StoreInUse`, `StoreError`.
     """
-    if not (source / _DATA_FILE).is_file():
-        raise StoreMissing(f"there is no backup in {source}", "Name the directory that 'crdt-relay backup' made.")
-    made = not data.exists()
     try:
+        if not (source / _DATA_FILE).is_file():
+            raise StoreMissing(f"there is no backup in {source}", "Name the directory that 'crdt-relay backup' made.")
+    except OSError as error:
+        raise translate(error, source) from error
+    try:
+        made = not data.exists()
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = StoreLock(data)
     except OSError as error:
@@ -256,18 +260,30 @@ def write_token(file: Path, force: bool) -> None:
     except FileExistsError:
         raise UsageError(f"{file} exists already", "Replace the token in it with --force.") from None
     except OSError as error:
-        raise UsageError(f"cannot write {file}: {error.strerror}", "Name a file in a directory of yours.") from error
+        way_out = FREE_SPACE if error.errno in FULL else "Name a file in a directory of yours."
+        raise UsageError(f"cannot write {file}: {error.strerror}", way_out) from error
 
 
-def rotate_token(file: Path) -> None:
-    """Put a new strong token before the one in `file`; one that was before that goes. Raises `UsageError`."""
+def rotate_token(file: Path, *, drop_old: bool = False) -> None:
+    """Put a new strong token before the one in `file`. One that was before that goes with `drop_old`, and else nothing
+    is written: devices may still hold it. Raises `UsageError`.
+    """
     try:
-        kept = file.read_text("utf-8").split()[:1]
+        held = file.read_text("utf-8").split()
+        if len(held) >= TOKENS_MAX and not drop_old:
+            raise UsageError(
+                f"{file} still holds the token before the last rotation: devices that have no other would be shut out",
+                "Give all devices the first line, remove the second, have the relay read it, and then rotate again; or "
+                "shut out who still has the old one: --drop-old.",
+            )
+        kept = held[:1]
         with replaced(file) as stream:
             stream.write("".join(f"{token}\n" for token in (new_token(), *kept)).encode())
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise UsageError(f"cannot rotate the token in {file}: {why}", f"Make one: crdt-relay token {file}") from error
+        full = isinstance(error, OSError) and error.errno in FULL
+        way_out = FREE_SPACE if full else f"Make one: crdt-relay token {file}"
+        raise UsageError(f"cannot rotate the token in {file}: {why}", way_out) from error
 
 
 def new_token() -> str:
@@ -275,10 +291,10 @@ def new_token() -> str:
     return secrets.token_urlsafe(_TOKEN_BYTES)
 
 
-def _opened(data: Path) -> LmdbStore:
+def _opened(data: Path, opens: Callable[[Path], LmdbStore] = LmdbStore.open) -> LmdbStore:
     """The store of a stopped relay. Raises `StoreError`."""
     try:
-        return LmdbStore.open(data)
+        return opens(data)
     except StoreMissing as error:
         raise StoreMissing(
             error.message, "Name the relay's directory with --data; 'crdt-relay serve' makes it at its first start."
@@ -316,11 +332,6 @@ def _put_aside(data: Path) -> Path:
     raise StoreExists(f"{name} and those after it exist already", "Wait a second, and restore again.")
 
 
-def _to_verify(data: Path) -> LmdbStore:
-    """The store to be read; on a medium that cannot be written to, without opening it for writing."""
-    try:
-        return _opened(data)
-    except StoreForbidden:
-        if not os.statvfs(data).f_flag & os.ST_RDONLY:
-            raise
-        return SharedStore.beside(data)
+def _to_read(data: Path) -> LmdbStore:
+    """The same, where it is only read: also on a medium that cannot be written to."""
+    return _opened(data, opened_to_read)

@@ -121,8 +121,9 @@ def _reload(relay: Relay, again: Callable[[], Settings]) -> None:
     for warning in settings.warnings():
         _log.warning("settings", advice=warning)
     if late:
-        _log.warning("reloaded_in_part", need_a_start=late)
-    _log.info("reloaded", tokens=len(settings.tokens))
+        hint = "these hold as they were until the relay is started again; all else was taken over"
+        _log.warning("reloaded_in_part", need_a_start=late, hint=hint)
+    _log.info("reloaded", tokens=relay.tokens)
 
 
 def _calm_collector() -> None:

@@ -152,6 +152,11 @@ class Relay:
             self._door.tokens = encoded(settings.tokens)
         return sorted(late)
 
+    @property
+    def tokens(self) -> int:
+        """How many tokens are valid; with none, anybody is let in."""
+        return len(self._door.tokens)
+
     async def stop(self) -> None:
         """Take no more, put everything taken on disk and acknowledge it, say bye, and release the store."""
         self._port.close()

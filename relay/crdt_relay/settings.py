@@ -216,11 +216,22 @@ def _settings_file(file: Path | None) -> Path | None:
     named = file or (Path(variable) if variable else None)
     if named is None:
         usual = _user_folder("XDG_CONFIG_HOME", ".config") / "crdt-relay.toml"
-        return usual if usual.is_file() else None
+        return usual if _is_file(usual) else None
     named = named.expanduser().absolute()
-    if not named.is_file():
+    if not _is_file(named):
         raise InvalidSettings(f"there is no settings file {named}", "Create it, or leave out --config.")
     return named
+
+
+def _is_file(path: Path) -> bool:
+    """Whether settings are there. Raises `InvalidSettings` where that cannot be told: none may be skipped unread."""
+    try:
+        return path.is_file()
+    except OSError as error:
+        raise InvalidSettings(
+            f"it cannot be told whether there are settings in {path}: {error.strerror}",
+            "Give this user access to that folder, name another with XDG_CONFIG_HOME, or another file with --config.",
+        ) from error
 
 
 def _from_file(path: Path) -> dict[str, Any]:

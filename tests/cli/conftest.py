@@ -176,17 +176,18 @@ class Lasting:
 
 
 class RunningRelay:
-    """A relay that asks for `TOKEN`, in this process; it may be stopped, and started again where it was."""
+    """A relay that asks for `token`, in this process; it may be stopped, and started again where it was."""
 
     def __init__(self, data: Path) -> None:
         self.data = data
+        self.token = TOKEN
         self._port = 0
         self._running: ExitStack | None = None
         self.start()
 
     def start(self) -> None:
         self._running = ExitStack()
-        self.url = self._running.enter_context(RelayThread(self.data, self._port, TOKEN)).url
+        self.url = self._running.enter_context(RelayThread(self.data, self._port, self.token)).url
         self._port = int(self.url.rpartition(":")[2])
 
     def stop(self) -> None:

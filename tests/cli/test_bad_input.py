@@ -16,6 +16,7 @@ from crdt_sync.replica import Replica, opening
 from crdt_sync.storage.lmdb import LmdbStore
 from crdt_sync.storage.lmdb.codec import STORE
 from crdt_sync.storage.lmdb.identity import FORMAT_KEY, NAME
+from tests.mounts import mounted, read_only
 
 
 def _error(result):
@@ -80,6 +81,21 @@ def test_a_store_of_somebody_else(run, store):
     finally:
         store.chmod(0o700)
     assert (result.code, _error(result)) == (3, "store_forbidden")
+
+
+def test_a_store_that_is_made_on_a_full_disk(run, tmp_path):
+    with mounted(tmp_path / "disk", "size=64k") as disk:
+        result = run("init", "anna", "--store", disk / "anna", "--relay", "ws://127.0.0.1:1", "--json")
+        assert (result.code, _error(result)) == (3, "store_full")
+        assert "space" in json.loads(result.err)["hint"]
+
+
+def test_a_store_that_is_made_on_a_medium_that_is_read_only(run, tmp_path):
+    with mounted(tmp_path / "disk", "size=1m") as disk:
+        read_only(disk)
+        result = run("init", "anna", "--store", disk / "anna", "--json")
+        assert (result.code, _error(result)) == (3, "store_forbidden")
+        assert "Mount it" in json.loads(result.err)["hint"]
 
 
 @pytest.mark.parametrize(("kind", "code"), [(StoreFull, "store_full"), (StoreFailed, "store_failed")])

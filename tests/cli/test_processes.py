@@ -132,6 +132,53 @@ def test_watching_survives_the_relay(run, tmp_path, relay_process):
         assert watcher.end(signal.SIGINT)[0] == 0
 
 
+def rotate(relay, token):
+    """The relay restarts, and asks for another token."""
+    relay.stop()
+    relay.token = token
+    relay.start()
+
+
+NEW_TOKEN = "another-token-for-the-tests"
+
+
+def test_watching_goes_on_with_the_token_that_was_stored_meanwhile(run, watching, relay, tmp_path):
+    store, watcher = watching
+    watcher.until(state="in sync")
+    assert run("token", "--store", store, "--token", NEW_TOKEN).code == 0
+    rotate(relay, NEW_TOKEN)
+    watcher.until(state="offline")
+    assert spawn("set", "customers", "name=x", "--store", store).returncode == 0
+    watcher.until(state="in sync", pushed=1)
+    assert watcher.end(signal.SIGINT)[0] == 0
+
+
+def test_watching_goes_on_with_the_token_that_is_in_its_file_now(run, tmp_path, relay):
+    store, file = tmp_path / "anna", tmp_path / "token"
+    file.write_text(TOKEN)
+    assert run("init", "anna", "--store", store, "--relay", relay.url).code == 0
+    watcher = Lasting("sync", "--watch", "--store", store, "--token-file", file)
+    try:
+        watcher.until(state="in sync")
+        file.write_text(NEW_TOKEN)
+        rotate(relay, NEW_TOKEN)
+        watcher.until(state="offline")
+        watcher.until(state="in sync")
+        assert watcher.end(signal.SIGINT)[0] == 0
+    finally:
+        watcher.kill()
+
+
+def test_watching_ends_where_the_relay_refuses_the_only_token_there_is(watching, relay):
+    _, watcher = watching
+    watcher.until(state="in sync")
+    rotate(relay, NEW_TOKEN)
+    with pytest.raises(AssertionError, match='"error": "unauthorized"'):
+        watcher.until(state="never")
+    watcher.process.wait(60)
+    assert watcher.end()[0] == 4
+
+
 def test_watching_with_a_wrong_token_ends_with_the_reason(run, tmp_path, relay):
     store = tmp_path / "bob"
     assert run("init", "bob", "--store", store, "--relay", relay.url, "--token", "not-the-right-token").code == 0

@@ -17,7 +17,7 @@ class Relay:
         self.held = {"customers/old"}
         self.told = []
         self.quotas = Quotas(
-            lambda: self.now, self.held.__contains__, lambda who, limit: self.told.append((who.device, limit))
+            lambda: self.now, self.held.__contains__, lambda session, limit: self.told.append((session, limit))
         )
         self.quotas.session, self.quotas.day = session, day
 
@@ -81,7 +81,7 @@ def test_the_operator_hears_once_of_each_limit_that_is_met():
     relay = Relay(day=Allowance(bytes=10))
     for _ in range(3):
         assert not relay.store(1, ANN, "customers/a", 11)
-    assert relay.told == [(ANN.device, "10 bytes in one day (UTC)")]
+    assert relay.told == [(1, "10 bytes in one day (UTC)")]
 
 
 def test_what_is_counted_is_bounded(monkeypatch):

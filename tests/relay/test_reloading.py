@@ -128,6 +128,23 @@ def test_wrong_settings_change_nothing_and_what_needs_a_start_is_named(tmp_path:
         asyncio.run(scenario(relay))
 
 
+def test_a_token_that_is_no_longer_set_is_valid_until_the_next_start_and_counted(tmp_path: Path) -> None:
+    config = tmp_path / "relay.toml"
+    config.write_text(f'token = "{OLD}"\n')
+
+    async def scenario(relay: Served) -> None:
+        config.write_text("")
+        late = relay.hup("reloaded_in_part")
+        assert late["need_a_start"] == ["token"]
+        assert "until the relay is started again" in late["hint"]
+        assert relay.logged("reloaded")["tokens"] == 1
+        await refused(relay.url, NEW)
+        (await Device.join(relay.url, token=OLD)).websocket.transport.abort()
+
+    with served(tmp_path / "data", "--config", config) as relay:
+        asyncio.run(scenario(relay))
+
+
 def test_a_renewed_certificate_is_shown_to_whoever_connects(tmp_path: Path) -> None:
     (tmp_path / "one").mkdir()
     (tmp_path / "two").mkdir()
@@ -165,9 +182,14 @@ def test_a_token_is_rotated_in_its_file(tmp_path: Path, capsys: pytest.CaptureFi
     first, second = file.read_text().split()
     assert second == OLD
     assert first not in capsys.readouterr().out
-    assert main(["token", str(file), "--rotate"]) == 0
+    before = file.read_bytes()
+    assert main(["token", str(file), "--rotate"]) == 2, "devices may still have the old one"
+    assert file.read_bytes() == before
+    assert "--drop-old" in capsys.readouterr().err
+    assert main(["token", str(file), "--rotate", "--drop-old"]) == 0
     assert file.read_text().split()[1] == first
     assert main(["token", "--rotate"]) == 2
+    assert main(["token", str(file), "--drop-old"]) == 2
     assert os.stat(file).st_mode & 0o077 == 0
 
 

@@ -64,3 +64,21 @@ def test_a_backup_on_a_medium_that_cannot_be_written_to_is_verified(run: Run, tm
         assert code == 0, err
         assert "2 records loaded" in out
         assert run("restore", disk, "--data", tmp_path / "restored")[0] == 0
+
+
+def test_whatever_only_reads_works_on_a_medium_that_cannot_be_written_to(
+    run: Run, tmp_path: Path, backup: Path
+) -> None:
+    copy = tmp_path / "copy"
+    with mounted(tmp_path / "disk", "size=8m") as disk:
+        (disk / "data.mdb").write_bytes((backup / "data.mdb").read_bytes())
+        read_only(disk)
+        code, out, err = run("status", "--data", disk, "--json")
+        assert code == 0, err
+        assert json.loads(out)["records"] == 2
+        assert run("verify", "--aside", "--data", disk)[0] == 0
+        code, _, err = run("backup", copy, "--data", disk)
+        assert code == 0, err
+        code, _, err = run("compact", "--data", disk, "--json")
+        assert (code, json.loads(err)["error"]) == (3, "store_forbidden")
+    assert stored_markers(copy) == stored_markers(backup)

@@ -198,3 +198,15 @@ def test_the_secret_is_never_printed(tmp_path: Path) -> None:
     with pytest.raises(InvalidSettings) as refusal:
         load({"token": TOKEN, "port": -1})
     assert TOKEN not in str(refusal.value.as_dict())
+
+
+def test_a_folder_of_settings_that_cannot_be_looked_into_is_told_and_not_passed_over(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    beyond = tmp_path / ("n" * 300)  # no user can open that, not even root
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(beyond))
+    with pytest.raises(InvalidSettings, match="whether there are settings in .*crdt-relay.toml") as caught:
+        load()
+    assert "--config" in caught.value.hint
+    with pytest.raises(InvalidSettings, match="whether there are settings"):
+        load(file=beyond / "relay.toml")

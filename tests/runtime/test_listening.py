@@ -264,6 +264,24 @@ def test_a_device_of_another_space_learns_nothing(tmp_path: Path, theirs: str, o
         asyncio.run(scenario(ann, bob))
 
 
+def test_a_token_may_be_exchanged_while_a_device_listens(tmp_path: Path) -> None:
+    new = "another-token-entirely"
+    known = TOKEN
+
+    async def scenario(ann: Replica, bob: Replica) -> None:
+        nonlocal known
+        async with listening(ann, LOOPBACK, 0, lambda: known, certificate.own(tmp_path)) as listener:
+            await sync_once(bob, direct(listener))
+            known = new
+            with pytest.raises(Unauthorized):
+                await sync_once(bob, direct(listener))
+            add(ann, "Müller GmbH")
+            assert (await sync_once(bob, direct(listener, new))).received == 1
+
+    with devices(tmp_path, "ann", "bob") as (ann, bob):
+        asyncio.run(scenario(ann, bob))
+
+
 def test_a_stranger_between_two_devices_is_noticed_by_both(tmp_path: Path) -> None:
     """He ends TLS with a certificate of his own and passes the upgrade on; the proofs are bound to another one."""
 

@@ -33,6 +33,7 @@ class IntegrationItem(NamedTuple):
     updates: tuple[bytes, ...]
     senders: tuple[str, ...]  # per update, whose session it came from: what one may cost the others is counted by it
     principals: tuple[Principal, ...]  # per update, for whom it was let in
+    sessions: tuple[int, ...]  # per update, in which it came
     snapshot: bool  # a new snapshot is due
 
 

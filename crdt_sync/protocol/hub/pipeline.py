@@ -223,8 +223,15 @@ class Pipeline:
             return
         items = tuple(
             [
-                IntegrationItem(record, tuple(updates), tuple(names), tuple(principals), self._snapshot_due(record))
-                for record, (updates, _, names, principals) in grouped.items()
+                IntegrationItem(
+                    record,
+                    tuple(updates),
+                    tuple(names),
+                    tuple(principals),
+                    tuple([part.session for part in parts]),
+                    self._snapshot_due(record),
+                )
+                for record, (updates, parts, names, principals) in grouped.items()
             ]
         )
         self._number += 1

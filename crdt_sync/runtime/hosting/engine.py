@@ -21,7 +21,6 @@ import structlog
 
 from crdt_sync import limits
 from crdt_sync.errors import CrdtSyncError, StoreCorrupt, StoreError, StoreFailed, StoreFull
-from crdt_sync.principal import Principal
 from crdt_sync.protocol.acceptor import Authorise
 from crdt_sync.protocol.hub import (
     Arrived,
@@ -62,7 +61,7 @@ from crdt_sync.runtime.hosting.uncommitted import Uncommitted
 from crdt_sync.runtime.outside import OUTSIDE, Outside
 from crdt_sync.runtime.steady import steady_us
 from crdt_sync.runtime.worker.pool import IntegrationPool
-from crdt_sync.runtime.worker.values import Item, Turn, clocks_differ
+from crdt_sync.runtime.worker.values import Item, Turn, WorkedOn, clocks_differ
 from crdt_sync.storage.port import Committer, Store
 from crdt_sync.storage.values import Batch, Committed
 
@@ -71,6 +70,7 @@ _PRESENCE_REST_US = 1000  # after a round of it, for each who was told: ten time
 _PRESENCE_AT_ONCE = 8  # a millisecond
 _STALLED_US = 1_000_000  # that a timer comes late: the loop stood still, or the machine slept
 _ASKED_MAX = 8  # receipts and the like under way for one session
+_NAMED_MAX = 8  # senders in one line of the log
 _log = structlog.get_logger("crdt_sync.hosting")
 _QUICK = Turn(limits.QUICK_TURN_US, short=True)
 _SLOW = Turn(limits.SLOW_TURN_US)
@@ -416,7 +416,7 @@ class Engine:
                     self._visits.heard(effect)
 
     async def _integrate(self, effect: Integrate) -> None:
-        items = [Item(item.record, item.updates, item.snapshot, item.senders) for item in effect.items]
+        items = [Item(item.record, item.updates, item.snapshot, item.senders, item.sessions) for item in effect.items]
         begun = time.perf_counter()
         pool, other = (self.slow_pool, self.pool) if effect.slow else (self.pool, self.slow_pool)
         for item in items if other.holds_any else ():
@@ -508,7 +508,8 @@ class Engine:
         """What the session asks for cannot be read now: it comes back later."""
         if isinstance(error, StoreCorrupt):
             self._corrupt(error)
-        _log.warning("session_ended_by_failure", session=session, code=error.code, error=error.message)
+        named = self._named((session,))
+        _log.warning("session_ended_by_failure", session=session, code=error.code, error=error.message, **named)
         self.hub.expel(session, "unavailable", "this cannot be served now", RETRY_US, self._now())
 
     def _is_known(self, record: str) -> bool:
@@ -517,14 +518,23 @@ class Engine:
         except StoreError:
             return True  # it is here, and damaged
 
-    def _quota_reached(self, principal: Principal, limit: str) -> None:
-        _log.warning("quota_reached", replica=principal.device.hex(), user=principal.user, limit=limit)
+    def _named(self, sessions: Sequence[int]) -> dict[str, object]:
+        """Who these are, for a log line: one by its fields, several in a list."""
+        found = [link.named() for session in sessions if (link := self._links.get(session)) is not None]
+        if len(found) == 1:
+            return {**found[0]}
+        return {"senders": found[:_NAMED_MAX]} if found else {}
 
-    def _worker_died(self, reason: str) -> None:
-        _log.warning("worker_died", reason=reason)
+    def _quota_reached(self, session: int, limit: str) -> None:
+        _log.warning("quota_reached", session=session, limit=limit, **self._named((session,)))
 
-    def _unloadable(self, record: str) -> None:
-        _log.error("unloadable_record", record=record, hint="pushes to it are answered retry: see verify --repair")
+    def _worker_died(self, reason: str, at: WorkedOn) -> None:
+        record = {"record": at.record} if at.record else {}
+        _log.warning("worker_died", reason=reason, **record, **self._named(at.sessions))
+
+    def _unloadable(self, found: WorkedOn) -> None:
+        hint = "pushes to it are answered retry: see verify --repair"
+        _log.error("unloadable_record", record=found.record, hint=hint, **self._named(found.sessions))
 
     def _corrupt(self, corrupt: StoreCorrupt) -> None:
         self.health.damaged(corrupt)

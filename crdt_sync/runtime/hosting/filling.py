@@ -48,6 +48,9 @@ class Link(Protocol):
     def arriving(self) -> int:
         """Bytes of the device's next frame that have come."""
 
+    def named(self) -> dict[str, str]:
+        """Who is at its other end, for a log line."""
+
     def hangup(self, closed: Closed) -> None:
         """Close after what was sent."""
 

@@ -102,6 +102,10 @@ class DeviceLink:
         """See `Link.arriving`."""
         return self._channel.arriving_bytes
 
+    def named(self) -> dict[str, str]:
+        """See `Link.named`."""
+        return self._visitor.named()
+
     def hangup(self, closed: Closed) -> None:
         """See `Link.hangup`."""
         if closed.code == POISONED and not closed.by_partner and self._visitor.is_in:

@@ -30,7 +30,7 @@ from crdt_sync.runtime.worker.budget import Budget
 from crdt_sync.runtime.worker.pipe import UNREADABLE
 from crdt_sync.runtime.worker.progress import LOADING, Mark
 from crdt_sync.runtime.worker.suspects import Suspects
-from crdt_sync.runtime.worker.values import OUT_OF_TURN, Item, Result, Turn
+from crdt_sync.runtime.worker.values import OUT_OF_TURN, Item, Result, Turn, WorkedOn
 from crdt_sync.verdicts import POSTPONED, Verdict, VerdictCode, refused
 
 _DEATHS_MAX: Final = 3
@@ -120,6 +120,13 @@ class Request:
         short = self.turn is not None and self.turn.short
         return limits.QUICK_REQUEST_BYTES_MAX if short else limits.INTEGRATION_BYTES_MAX
 
+    def at(self, mark: Mark | None) -> WorkedOn:
+        """What of it a worker was at that died."""
+        if mark is None or mark.item >= len(self.works):
+            return WorkedOn()
+        work = self.works[mark.item]
+        return work.item.part(work.remaining[mark.update : mark.update + 1] or work.remaining)
+
     def takes(self, work: Work, size: int) -> bool:
         """Whether there is room for `work` as well."""
         return not self.works or (
@@ -155,7 +162,7 @@ class Plan:
         self._strikes: Counter[str] = Counter()
         self._unexplained = 0
         self.poisoned = 0
-        self.unloadable: list[str] = []  # records, as often as one could not be loaded
+        self.unloadable: list[WorkedOn] = []  # records, as often as one could not be loaded
         if suspects is not None:
             for work in self._works:
                 self._recognise(work)
@@ -357,7 +364,7 @@ class Plan:
                     self._decide(other, left, _STRUCK_OUT)
 
     def _unload(self, work: Work) -> None:
-        self.unloadable.append(work.item.record)
+        self.unloadable.append(work.item.part(work.remaining or range(len(work.item.updates))))
         self._poisons.add(work.item.record, STORED)
         self._refuse(work, _UNLOADABLE)
 

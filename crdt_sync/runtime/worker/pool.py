@@ -13,7 +13,7 @@ from crdt_sync.runtime.worker.budget import Budget
 from crdt_sync.runtime.worker.plan import STORED, Plan, PoisonMemory, Request
 from crdt_sync.runtime.worker.process import WorkerDied, WorkerProcess, WorkerUnavailable
 from crdt_sync.runtime.worker.suspects import Suspects
-from crdt_sync.runtime.worker.values import Item, RecordDigest, Result, Turn
+from crdt_sync.runtime.worker.values import Item, RecordDigest, Result, Turn, WorkedOn
 
 _STARTS_MAX = 3
 _TURNS_TO_SEND = 2  # of the event loop, until the next call has made its request and the loop has written it
@@ -85,13 +85,13 @@ class IntegrationPool:
     def __init__(
         self,
         load: Callable[[str], Sequence[bytes]],
-        on_death: Callable[[str], None] | None = None,
+        on_death: Callable[[str, WorkedOn], None] | None = None,
         keep_spare: bool = True,
         fair: bool = False,
         start_worker: StartWorker = WorkerProcess.start,
         turn: Turn | None = None,
         poisons: PoisonMemory | None = None,
-        on_unloadable: Callable[[str], None] | None = None,
+        on_unloadable: Callable[[WorkedOn], None] | None = None,
     ) -> None:
         self._load = load
         self._on_unloadable = on_unloadable
@@ -212,8 +212,8 @@ class IntegrationPool:
         self.poisoned += plan.poisoned
         self.unloadable += len(plan.unloadable)
         if self._on_unloadable is not None:
-            for record in plan.unloadable:
-                self._on_unloadable(record)
+            for found in plan.unloadable:
+                self._on_unloadable(found)
         self.last_batch_seconds = time.perf_counter() - begun
         return plan
 
@@ -298,7 +298,7 @@ class IntegrationPool:
         self._forgotten_all = False
         worker = await self._worker(fresh=request.again)
         number, frame = self._frame(pipe.INTEGRATE, stamp_max, request.items, request.turn)
-        asked = self._ask(worker, number, frame, request.budget)
+        asked = self._ask(worker, number, frame, request.budget, request)
         del frame
         body = await asked
         try:
@@ -366,13 +366,15 @@ class IntegrationPool:
         self._number += 1
         return self._number, pipe.encode_request(kind, self._number, stamp_max, items, turn)
 
-    async def _ask(self, worker: Worker, number: int, frame: bytes, budget: Budget) -> bytes:
+    async def _ask(
+        self, worker: Worker, number: int, frame: bytes, budget: Budget, request: Request | None = None
+    ) -> bytes:
         asked = worker.ask(number, frame, budget)
         del frame  # it may be large, and the answer be long in coming
         try:
             return await asked
         except WorkerDied as death:
-            self._bury(worker, death.reason)
+            self._bury(worker, death.reason, WorkedOn() if request is None else request.at(death.mark))
             raise
 
     async def _worker(self, fresh: bool = False) -> Worker:
@@ -407,12 +409,12 @@ class IntegrationPool:
                 self._bury(worker, "the spare process ended while it waited")
         return self._active
 
-    def _bury(self, worker: Worker, reason: str) -> WorkerDied:
+    def _bury(self, worker: Worker, reason: str, at: WorkedOn = WorkedOn()) -> WorkerDied:  # noqa: B008 - immutable
         self.kills += 1
         self.restarts += 1
         self._dismiss(worker)
         if self._on_death is not None:
-            self._on_death(reason)
+            self._on_death(reason, at)
         return WorkerDied(reason, None)
 
     def _dismiss(self, worker: Worker) -> None:

@@ -12,12 +12,14 @@ class Item:
     """Updates of one record, to be integrated in order.
 
     `sources` names who sent each of them (or is empty): what one sender may cost the others is counted by it.
+    `sessions` says in which session each came (or is empty), for what is told of it.
     """
 
     record: str
     updates: tuple[bytes, ...]
     want_snapshot: bool = False
     sources: tuple[str, ...] = ()
+    sessions: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.sources and len(self.sources) != len(self.updates):
@@ -26,6 +28,22 @@ class Item:
     def source(self, position: int) -> str:
         """Who sent that update; unnamed senders count as one."""
         return self.sources[position] if self.sources else ""
+
+    def part(self, positions: Iterable[int]) -> "WorkedOn":
+        """Some of its updates, as they are told of."""
+        if not self.sessions:
+            return WorkedOn(self.record)
+        return WorkedOn(self.record, tuple(dict.fromkeys(self.sessions[position] for position in positions)))
+
+
+class WorkedOn(NamedTuple):
+    """What a worker was at: the record, empty where that is not known, and the sessions in which updates of it came.
+
+    That is one session where it was at one update, and those of all that waited while the record was loaded.
+    """
+
+    record: str = ""
+    sessions: tuple[int, ...] = ()
 
 
 ACCEPTED_NEW: Final = Verdict(VerdictCode.ACCEPTED, new=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 import lmdb
 
 from crdt_sync.errors import StoreCorrupt, StoreError, StoreFailed, StoreForbidden, StoreFormat, StoreFull
+from crdt_sync.storage.file_failures import FREE_SPACE, GIVE_ACCESS, READ_ONLY
 
 PROBE_BYTES = 16 << 20  # larger than an ordinary commit
 _FULL = ("No space left on device", "Disk quota exceeded", "File too large")
@@ -37,19 +38,17 @@ def translate(error: lmdb.Error | OSError, path: Path) -> StoreError:
     """The error to raise, `from` the one given."""
     text = str(error)
     if any(sign in text for sign in _FULL):
-        return StoreFull(
-            f"no room to write to {path}: {text}", "Free some space on the disk; nothing stored so far is lost."
-        )
+        return StoreFull(f"no room to write to {path}: {text}", FREE_SPACE)
     if "Cannot allocate memory" in text:
         return StoreFailed(
             f"no memory to map {path}: {text}",
             "Allow this process more address space ('ulimit -v', or the limit of its container or service): a store "
             "is mapped as a whole, which uses addresses rather than memory. Nothing stored so far is lost.",
         )
-    if "Permission denied" in text or "Read-only file system" in text or isinstance(error, lmdb.ReadonlyError):
-        return StoreForbidden(
-            f"no permission to use {path}: {text}", "Run as the user who owns the store, or give this user access."
-        )
+    if "Read-only file system" in text:
+        return StoreForbidden(f"{path} cannot be written to: {text}", READ_ONLY)
+    if "Permission denied" in text or "Operation not permitted" in text or isinstance(error, lmdb.ReadonlyError):
+        return StoreForbidden(f"no permission to use {path}: {text}", GIVE_ACCESS)
     if isinstance(error, OSError) and error.errno == errno.ELOOP and os.path.islink(error.filename or path):
         # what it leads to would be written over
         return StoreForbidden(

@@ -5,6 +5,7 @@ map at any time, which a reader takes over when it meets it.
 """
 
 import contextlib
+import os
 import random
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import TypeVar
 
 import lmdb
 
-from crdt_sync.errors import StoreError, StoreFailed
+from crdt_sync.errors import StoreError, StoreFailed, StoreForbidden
 from crdt_sync.ids import Space
 from crdt_sync.storage import lives
 from crdt_sync.storage.lmdb import directory, identity, reads
@@ -113,6 +114,19 @@ class SharedEnvironment(Environment):
                 raise translate(error, self.path) from error
             raise
         self._environment, self._tables = environment, Tables(*tables)
+
+
+def opened_to_read(path: Path) -> LmdbStore:
+    """The store, for who only reads it: on a medium that cannot be written to without the lock of a writer.
+
+    Raises as `LmdbStore.open` does.
+    """
+    try:
+        return LmdbStore.open(path)
+    except StoreForbidden:
+        if not hasattr(os, "statvfs") or not os.statvfs(path).f_flag & os.ST_RDONLY:  # Windows has none
+            raise
+        return SharedStore.beside(path)
 
 
 class SharedStore(LmdbStore):

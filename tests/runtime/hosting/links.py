@@ -23,5 +23,8 @@ class QuietLink:
     def hangup(self, closed: object) -> None:
         self.closed = closed.message  # type: ignore[attr-defined]
 
+    def named(self) -> dict[str, str]:
+        return {}
+
     def finished(self, verdicts: object) -> None:
         pass
