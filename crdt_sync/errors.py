@@ -3,6 +3,7 @@
     CrdtSyncError
     ├── UsageError                    what the caller asked for is wrong (exit code 2)
     │   ├── InvalidSchema (IncompatibleSchema)  InvalidValue (InvalidTransition  OpenConflict  NoConflict)
+    │   ├── InvalidPolicy
     │   ├── InvalidRecordId  KeyTaken  EditEnded  EditInProgress  EditOvertaken
     │   ├── UnknownCollection  UnknownField  UnknownRecord  RecordDeleted  RecordTooLarge
     │   ├── InvalidSettings
@@ -68,6 +69,23 @@ class IncompatibleSchema(InvalidSchema):
     """A newer version of a schema changes what a field means; records that are here already could not be read."""
 
     code = "incompatible_schema"
+
+
+class InvalidPolicy(UsageError):
+    """A policy is not valid; the one before stays in force.
+
+    `problems` are all that were found, each with `line` (0 where it is of the whole file), `message` and `hint`.
+    """
+
+    code = "invalid_policy"
+
+    def __init__(self, message: str, hint: str, problems: Sequence[Mapping[str, object]]) -> None:
+        super().__init__(message, hint)
+        self.problems = tuple(problems)
+
+    def as_dict(self) -> dict[str, object]:
+        """The error for `--json` output, with its problems."""
+        return {**super().as_dict(), "problems": [dict(each) for each in self.problems]}
 
 
 class InvalidValue(UsageError):

@@ -54,6 +54,20 @@ WALKED_STEPS_PER_KIB = 20_000  # and for each KiB of it: 2 ms, where a worker ma
 OVERLAPPING_EDITS_MAX = 64  # edit blocks of one record that are open at once: each has a writer id of its own
 NESTING_MAX = 8  # containers inside one update; our own layout needs 1, hostile ones reach 26,000
 
+# --- policy --------------------------------------------------------------------------------------------------
+POLICY_BYTES_MAX = MIB  # of its text, which is signed whole and fits a frame: 10,000 users with some attributes
+ROLES_MAX = 200  # roles of one policy: more than any company tells apart
+ROLE_GRANTS_MAX = 100  # grants of one role: some for each collection
+POLICY_USERS_MAX = 10_000  # as many as sessions
+POLICY_NAME_LENGTH_MAX = ACTOR_LENGTH_MAX  # characters of a user, a role or an attribute: a user is an actor
+ATTRIBUTES_MAX = 32  # attributes of one user
+ATTRIBUTE_VALUES_MAX = 1000  # values of one attribute: each shop of a chain; each is an atom of its own
+WHERE_LENGTH_MAX = 2000  # characters of one condition on records
+CONDITIONS_MAX = 64  # comparisons in it
+GRANT_NAMES_MAX = FIELDS_MAX  # fields and sections that one grant names
+FILTER_VALUE_LENGTH_MAX = 200  # characters of a value that chooses records: a longer one equals nothing
+POLICY_PROBLEMS_MAX = 50  # problems of a policy that are told at once
+
 # --- protocol ------------------------------------------------------------------------------------------------
 FRAME_BYTES_MAX = 4 * MIB  # one record and its state vector always fit
 FRAME_BYTES_TARGET = 256 * KIB  # batches stop growing here, and earlier on a slow link: see `protocol.pace`

@@ -113,7 +113,7 @@ FILTERS: dict[str, dict[str, object]] = {
     "boolean": {"type": "boolean"},
     "stage": {"kind": "stage", "states": ["a"]},
 }
-NO_FILTERS = {
+NO_FILTERS: dict[str, dict[str, object]] = {
     "review": {"kind": "review"},
     "rating": {"kind": "rating"},
     "counter": {"kind": "counter"},
