@@ -43,7 +43,7 @@ TABLE = {
         anna   lost
         ben    east    name:rw    create edit resolve export
         ben    free    phone:m    edit
-        chen   lost    owner:rw  iban:rw  credit_limit:rw    create edit delete restore resolve import export merge history
+        chen   lost    owner:rw  iban:rw    create edit delete restore resolve import export merge history
         dora   east
         nobody east
     """,
