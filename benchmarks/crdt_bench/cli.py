@@ -22,6 +22,7 @@ from crdt_bench.experiments import (
     latency,
     long_notes,
     peers,
+    policy,
     reconciliation,
     residency,
     start_up,
@@ -84,6 +85,7 @@ _TRANSPORTS = (transports.run, transports.Sizes(), transports.SMALL)
 _START_UP = (start_up.run, start_up.Sizes(), start_up.SMALL)
 _INSTRUCTIONS = (instructions.run, instructions.Sizes(), instructions.SMALL)
 _DEVICE = (whole_device.run, whole_device.Sizes(), whole_device.SMALL)
+_POLICY = (policy.run, policy.Sizes(), policy.SMALL)
 _MEMORY = (residency.run, residency.Sizes(), residency.SMALL)
 
 
@@ -137,6 +139,10 @@ _EXPERIMENTS: dict[str, tuple[str, Experiment]] = {
     "memory": (
         "Resident memory and opening time with 100,000 records, on a device and on a relay with 1,000 devices.",
         _MEMORY,
+    ),
+    "policy": (
+        "Who hears of a change among 1,000 devices with their own grants, and what a change of grants moves.",
+        _POLICY,
     ),
     "reconcile": (
         "What differs among 100,000 records: by ranges, by a plain list, by state vectors; and what the index costs.",

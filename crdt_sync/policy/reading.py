@@ -48,7 +48,7 @@ def _toml(text: str, source: str) -> dict[str, Any]:
         raise InvalidPolicy(
             f"{source}: not valid TOML: {error}",
             "Correct that place; nothing was changed.",
-            [Problem(int(place[1]) if place else 0, str(error), "Correct that place.")._asdict()],
+            [Problem(int(place[1]) if place else text.count("\n") + 1, str(error), "Correct that place.")._asdict()],
         ) from None
     except RecursionError:
         refuse([Problem(0, "it is nested too deeply", "A policy has four levels.")], source)

@@ -18,6 +18,7 @@ from crdt_bench.experiments import (
     instructions,
     latency,
     long_notes,
+    policy,
     residency,
     start_up,
     table_import,
@@ -226,3 +227,12 @@ def test_where_valgrind_counts_nothing_calls_are_told_and_why(
     assert len(measured(outcomes)) == len(instructions.PATHS)
     why = [outcome.reason for outcome in outcomes if isinstance(outcome, Skipped)]
     assert why == [f"the gate judges an update: no instructions were counted: valgrind ended with {said}"]
+
+
+def test_the_index_and_the_grants_of_all_devices_are_asked_about_the_same_changes() -> None:
+    found = measured(policy.run(policy.SMALL))
+    asked = found["asking every device, over the index"]
+    assert len(asked.samples) == policy.SMALL.rounds
+    assert policy.SMALL.office < found["devices that hold a record"].value < policy.SMALL.devices
+    assert 0 < found["records that one device may hold"].value < policy.SMALL.records
+    assert found["a user's regions change: the records that go and come"].target is not None

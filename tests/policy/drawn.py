@@ -3,6 +3,7 @@ as Python has them, record by record, and knows nothing of forms, atoms or alter
 
 import json
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +38,8 @@ USERS = ("u1", "u2", "u3")
 ROLES = ("sales", "boss")
 NAMES = ("*", "name", "phone", "iban", "finance", "care", "unheard")
 MASKS = ("last4", "phone")
+
+_EACH = ("where", "read", "write", "mask", "operations")
 
 Values = dict[str, object]
 Data = dict[str, Any]
@@ -120,6 +123,27 @@ def policies(draw: st.DrawFn) -> Drawn:
         "user": {name: draw(users()) for name in USERS[:2]},  # the third is nobody
     }
     return Drawn(parse_policy(text_of(data), "drawn"), data)
+
+
+@st.composite
+def pairs(draw: st.DrawFn) -> tuple[Drawn, Drawn]:
+    """A policy before and after: one that has little to do with it, or one in which a thing changed."""
+    before = draw(policies())
+    if draw(st.booleans()):
+        return before, draw(policies())
+    data = deepcopy(before.data)
+    given: list[Data] = [grant for role in data["role"].values() for grant in role["grant"]]
+    if draw(st.booleans()) and given:
+        changed = draw(st.sampled_from(given))
+        name, settings = draw(st.sampled_from(_EACH)), draw(grants())
+        if name in settings:
+            changed[name] = settings[name]
+        else:
+            changed.pop(name, None)
+        changed["write"] = [name for name in changed["write"] if name not in changed["mask"]]
+    else:
+        data["user"][draw(st.sampled_from(USERS[:2]))] = draw(users())
+    return before, Drawn(parse_policy(text_of(data), "drawn"), data)
 
 
 def text_of(data: Data) -> str:

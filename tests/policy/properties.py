@@ -36,8 +36,9 @@ def check_decisions(drawn: Drawn, values: Values) -> None:
                 assert explain(rights, collection, values, Asked("write", field, section)).allowed == writes
 
 
-def check_audience(before: Drawn, after: Drawn, old: Values | None, new: Values | None, leaving: str) -> None:
+def check_audience(both: tuple[Drawn, Drawn], old: Values | None, new: Values | None, leaving: str) -> None:
     """Who hears of a change: as somebody finds who asks for each subscriber, whatever the policy was before."""
+    before, after = both
     index: Index[str] = Index()
     for drawn in (before, after):
         for user in USERS:
@@ -60,8 +61,9 @@ def check_audience(before: Drawn, after: Drawn, old: Values | None, new: Values 
             assert index.holders(collection, new) == audience.joiners | audience.stayers
 
 
-def check_holdings(before: Drawn, after: Drawn, first: Records, then: Records) -> None:
+def check_holdings(both: tuple[Drawn, Drawn], first: Records, then: Records) -> None:
     """Which records somebody may hold, and how a change of grants moves them: as a look at every record finds."""
+    before, after = both
     for collection in COLLECTIONS:
         holdings = Holdings(collection, list(FILTERS))
         for records in (first, then):
@@ -88,8 +90,9 @@ def check_holdings(before: Drawn, after: Drawn, first: Records, then: Records) -
             assert otherwise <= moved.altered <= old.keys() & new.keys()
 
 
-def check_difference(before: Drawn, after: Drawn, values: Values) -> None:
+def check_difference(both: tuple[Drawn, Drawn], values: Values) -> None:
     """A difference names everybody for whom a decision differs, and nobody if the two are one."""
+    before, after = both
     assert difference(before.policy, before.policy).empty
     found = difference(before.policy, after.policy)
     named = {user: {effect.collection for effect in effects} for users, effects in found.effects for user in users}
