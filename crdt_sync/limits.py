@@ -56,6 +56,7 @@ NESTING_MAX = 8  # containers inside one update; our own layout needs 1, hostile
 
 # --- policy --------------------------------------------------------------------------------------------------
 POLICY_BYTES_MAX = MIB  # of its text, which is signed whole and fits a frame: 10,000 users with some attributes
+KEY_PARTS_MAX = 16  # parts of a name with dots in it, which cost their square; a policy has four levels
 ROLES_MAX = 200  # roles of one policy: more than any company tells apart
 ROLE_GRANTS_MAX = 100  # grants of one role: some for each collection
 POLICY_USERS_MAX = 10_000  # as many as sessions

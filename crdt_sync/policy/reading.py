@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from crdt_sync.errors import InvalidPolicy
-from crdt_sync.limits import POLICY_BYTES_MAX, POLICY_USERS_MAX, ROLES_MAX
+from crdt_sync.limits import KEY_PARTS_MAX, POLICY_BYTES_MAX, POLICY_USERS_MAX, ROLES_MAX
 from crdt_sync.nearest import suggestion
 from crdt_sync.policy.model import Policy
-from crdt_sync.policy.places import Places
+from crdt_sync.policy.places import QUOTED, Places
 from crdt_sync.policy.problems import Problem, Problems, refuse
 from crdt_sync.policy.reading_grants import read_role
 from crdt_sync.policy.reading_users import read_user
@@ -37,10 +37,17 @@ def parse_policy(text: str, source: str) -> Policy:
     return Policy(roles, users)
 
 
+_UNQUOTED = re.compile(QUOTED, re.DOTALL)
+_PARTS = re.compile(rf"(?:(?:[A-Za-z0-9_-]+|'')[ \t]*\.[ \t]*){{{KEY_PARTS_MAX}}}")
+
+
 def _toml(text: str, source: str) -> dict[str, Any]:
     size = len(text.encode("utf-8", "surrogatepass"))
     if size > POLICY_BYTES_MAX:
         refuse([Problem(0, f"it has {size:,} bytes, and may have {POLICY_BYTES_MAX:,}", "Shorten it.")], source)
+    if _PARTS.search(_UNQUOTED.sub("''", text)):  # the library takes minutes for a name of a hundred thousand parts
+        message = f"a name in it has more than {KEY_PARTS_MAX} parts, joined by dots"
+        refuse([Problem(0, message, "A policy has four levels.")], source)
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

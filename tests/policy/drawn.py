@@ -87,7 +87,7 @@ def grants(draw: st.DrawFn) -> Data:
     """The settings of one grant."""
     masks = draw(st.dictionaries(st.sampled_from(["name", "phone", "iban"]), st.sampled_from(MASKS), max_size=2))
     grant: Data = {
-        "collection": draw(st.sampled_from(COLLECTIONS)),
+        "collection": draw(st.sampled_from((COLLECTIONS[0], *COLLECTIONS))),
         "read": draw(st.lists(st.sampled_from(NAMES), unique=True, min_size=1, max_size=4)),
         "write": [name for name in draw(_names) if name not in masks],
         "mask": masks,
@@ -119,7 +119,7 @@ def users(draw: st.DrawFn) -> Data:
 def policies(draw: st.DrawFn) -> Drawn:
     """A policy."""
     data: Data = {
-        "role": {name: {"grant": draw(st.lists(grants(), max_size=3))} for name in ROLES},
+        "role": {name: {"grant": draw(st.lists(grants(), min_size=1, max_size=3))} for name in ROLES},
         "user": {name: draw(users()) for name in USERS[:2]},  # the third is nobody
     }
     return Drawn(parse_policy(text_of(data), "drawn"), data)
@@ -174,6 +174,22 @@ def _toml(value: object) -> str:
 def shown(draw: st.DrawFn) -> Values:
     """What a record shows; now and then its collection lacks a field."""
     return {name: draw(st.sampled_from(values)) for name, values in FILTERS.items() if draw(st.integers(0, 9))}
+
+
+@st.composite
+def moves(draw: st.DrawFn) -> tuple[Values | None, Values | None]:
+    """What a record showed, and shows: one field of it changed, or all, or it was not there, or is not."""
+    old = draw(shown())
+    match draw(st.integers(0, 9)):
+        case 0:
+            return None, old
+        case 1:
+            return old, None
+        case 2:
+            return old, draw(shown())
+        case _:
+            name = draw(st.sampled_from(list(FILTERS)))
+            return old, {**old, name: draw(st.sampled_from(FILTERS[name]))}
 
 
 # --- the naive evaluator ----------------------------------------------------------------------------------------

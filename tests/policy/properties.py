@@ -36,9 +36,9 @@ def check_decisions(drawn: Drawn, values: Values) -> None:
                 assert explain(rights, collection, values, Asked("write", field, section)).allowed == writes
 
 
-def check_audience(both: tuple[Drawn, Drawn], old: Values | None, new: Values | None, leaving: str) -> None:
+def check_audience(both: tuple[Drawn, Drawn], move: tuple[Values | None, Values | None], leaving: str) -> None:
     """Who hears of a change: as somebody finds who asks for each subscriber, whatever the policy was before."""
-    before, after = both
+    (before, after), (old, new) = both, move
     index: Index[str] = Index()
     for drawn in (before, after):
         for user in USERS:

@@ -10,14 +10,13 @@ from hypothesis import strategies as st
 from crdt_sync.policy import cells, differences, explaining, holdings, index, model, reading_grants, rights, where
 from crdt_sync.policy.index import Audience, Index
 
-from .drawn import pairs, policies, shown
+from .drawn import moves, pairs, policies, shown
 from .properties import check_audience, check_decisions, check_difference, check_holdings
 
-_values = st.one_of(st.none(), shown())
 _records = st.dictionaries(st.sampled_from(["r1", "r2", "r3", "r4"]), shown(), max_size=4)
 _DRAWN: dict[Callable[..., None], tuple[st.SearchStrategy[Any], ...]] = {
     check_decisions: (policies(), shown()),
-    check_audience: (pairs(), _values, _values, st.sampled_from(["u1", "u2", "u3"])),
+    check_audience: (pairs(), moves(), st.sampled_from(["u1", "u2", "u3"])),
     check_holdings: (pairs(), _records, _records),
     check_difference: (pairs(), shown()),
 }
@@ -29,8 +28,8 @@ def test_every_decision_is_what_a_naive_evaluator_says(drawn, values):
 
 
 @given(*_DRAWN[check_audience])
-def test_a_change_reaches_those_whom_a_full_scan_finds(both, old, new, leaving):
-    check_audience(both, old, new, leaving)
+def test_a_change_reaches_those_whom_a_full_scan_finds(both, move, leaving):
+    check_audience(both, move, leaving)
 
 
 @given(*_DRAWN[check_holdings])

@@ -85,12 +85,20 @@ def test_roles_grants_and_users_are_read_with_their_lines():
         (GRANT + "read = ['name']", 4, "at end of document"),
         (GRANT + "read = ['name']\nx = 1", 4, "at line 4"),
         ("[role.x", 1, "at end of document"),
-        ("a" + ".a" * 20_000 + "=" + "[" * 2_000 + "]" * 2_000, 0, "nested too deeply"),
+        ("a = " + "[" * 5_000 + "]" * 5_000, 0, "nested too deeply"),
+        ("a" + ".a" * 400_000 + " = 1", 0, "more than 16 parts"),
+        ("[" + "'a' . " * 100_000 + "a]", 0, "more than 16 parts"),
         ("a = " + "9" * 5000, 0, "far too long"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_line(text, line, named):
     assert any(found == line and named in message for found, message in problems(text)), problems(text)
+
+
+def test_texts_and_remarks_may_have_any_dots():
+    dots = ".".join("a" * 50)
+    text = f'# {dots}\n{GRANT}where = """region == "{dots}" or region == \'it is {dots}\' """\n'
+    assert parse_policy(text + f'[user."{dots[:60]}"]\n', "x").users.keys() == {dots[:60]}
 
 
 def test_all_is_told_at_once_and_no_more_than_can_be_read():
