@@ -38,7 +38,7 @@ def parse_policy(text: str, source: str) -> Policy:
 
 
 _UNQUOTED = re.compile(QUOTED, re.DOTALL)
-_PARTS = re.compile(rf"(?:(?:[A-Za-z0-9_-]+|'')[ \t]*\.[ \t]*){{{KEY_PARTS_MAX}}}")
+_PARTS = re.compile(rf"(?<![A-Za-z0-9_'-])(?:(?:[A-Za-z0-9_-]++|'')[ \t]*+\.[ \t]*+){{{KEY_PARTS_MAX}}}")
 
 
 def _toml(text: str, source: str) -> dict[str, Any]:

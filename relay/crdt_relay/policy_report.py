@@ -102,13 +102,14 @@ def _effect_lines(effect: Effect) -> Iterator[str]:
         (effect.read, "reads", "no longer reads"),
         (effect.write, "writes", "no longer writes"),
         (effect.masked, "sees in part", "no longer sees in part"),
-        (effect.records, "has records where", "no longer has records for"),
+        (effect.records, "now for", "no longer for"),
         (effect.attributes, "has", "no longer has"),
     ):
+        between = " or " if changed is effect.records else ", "
         if changed.gained:
-            yield f"{gained} {_listed(changed.gained)}"
+            yield f"{gained} {between.join(changed.gained)}"
         if changed.lost:
-            yield f"{lost} {_listed(changed.lost)}"
+            yield f"{lost} {between.join(changed.lost)}"
     if effect.rearranged:
         yield "the same is given, but for other records than before: compare the conditions of its grants"
 

@@ -142,7 +142,7 @@ def test_a_planted_bug_is_noticed(bug, monkeypatch):
     monkeypatch.setattr(owner, name, wrong)
 
     @settings(
-        max_examples=1000,
+        max_examples=3000,
         derandomize=True,
         database=None,
         phases=[Phase.generate],

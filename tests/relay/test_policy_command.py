@@ -112,6 +112,11 @@ def test_a_difference_is_told_for_whom(run, tmp_path):
     ]
     code, out, _ = run("diff", "policy.toml", "newer.toml", "--json")
     assert json.loads(out)["effects"][0]["users"] == ["anna"]
+    (tmp_path / "newer.toml").write_text(POLICY.replace('where = "region in user.regions"', ""), encoding="utf-8")
+    assert run("diff", "policy.toml", "newer.toml")[1].splitlines()[1:] == [
+        "  customers: now for all records",
+        "  customers: no longer for region in user.regions",
+    ]
     assert run("diff", "policy.toml", "policy.toml")[1] == "Nothing changes for anybody.\n"
 
 
