@@ -192,6 +192,7 @@ STATEMENT_BYTES_MAX = MIB  # the most revocations that there may be, and then so
 CONTRADICTIONS_KEPT_MAX = 16  # pairs of statements of one version, as evidence: the first ones tell it
 SIGNED_TOKEN_LENGTH_MAX = 2048  # characters; they take about 480, and a name in Chinese 400 more
 TOKENS_CACHED_MAX = 2048  # checked tokens, 1 kB each: what is connected, and comes back
+KEYS_EVER_MAX = SPACE_KEYS_MAX * KEYS_STATEMENTS_MAX  # that a device remembers, to know a contradiction from a stranger
 TOKEN_LIFE_US = 14 * 24 * 3600 * 1_000_000  # all that bounds a stolen device among devices that never hear of it
 TOKEN_RENEWED_BEFORE_US = TOKEN_LIFE_US // 2  # its end: who works offline for a week still has one
 TOKEN_SKEW_US = STAMP_AHEAD_US_MAX  # between the clocks of who issued a token and who checks it

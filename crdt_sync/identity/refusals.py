@@ -44,7 +44,7 @@ NEXT_STEPS = {
     Reason.STATEMENT_FOREIGN_SPACE: "Nothing was taken over. Check the address: it is a device or relay of others.",
     Reason.STATEMENT_UNKNOWN_KEY: "Nothing was taken over. " + _NEWER,
     Reason.STATEMENT_FORGED: "Nothing was taken over. Tell who runs the space: somebody made up what it says.",
-    Reason.STATEMENT_CONTRADICTED: "The first one holds. Tell who runs the space: its key signed two of one version, as "
+    Reason.STATEMENT_CONTRADICTED: "The first holds. Tell who runs the space: its key signed two of one version, as "
     "after a backup was put back, or it is in other hands.",
     Reason.TOKEN_MALFORMED: _ASK,
     Reason.TOKEN_FOREIGN_SPACE: "Check the address, and --store: this device belongs to another space.",

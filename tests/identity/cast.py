@@ -6,6 +6,8 @@ from typing import TypeVar
 from crdt_sync.errors import IdentityRefused
 from crdt_sync.identity.keys import KeyPair
 from crdt_sync.identity.refusals import NEXT_STEPS, Reason
+from crdt_sync.identity.space_keys import SpaceKeys
+from crdt_sync.identity.statement import Body, Statement
 
 Made = TypeVar("Made")
 
@@ -37,3 +39,13 @@ def flipped(raw: bytes, bit: int) -> bytes:
     changed = bytearray(raw)
     changed[bit // 8 % len(raw)] ^= 1 << bit % 8
     return bytes(changed)
+
+
+def said(body: Body, pair: KeyPair = SPACE_KEY, version: int = 1, space: bytes = SPACE, issued: int = NOW) -> bytes:
+    """A statement of the space, or of somebody who would like to be it."""
+    return Statement(space, version, issued, body).signed_by(pair)
+
+
+def keys(*pairs: KeyPair) -> SpaceKeys:
+    """The keys of a space."""
+    return SpaceKeys(tuple(pair.public for pair in pairs))

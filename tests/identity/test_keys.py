@@ -1,6 +1,7 @@
 """Keys: what follows from them, how they are written, and which are refused."""
 
 import hashlib
+from functools import partial
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
@@ -90,7 +91,7 @@ def test_such_a_key_would_sign_everything() -> None:
 @given(st.binary(max_size=40))
 def test_bytes_are_a_key_or_refused(raw: bytes) -> None:
     for make in (PublicKey, KeyPair, KeyPair.from_pem):
-        reason, made = outcome(lambda make=make: make(raw))
+        reason, made = outcome(partial(make, raw))
         assert reason in ({None, "key_malformed"} if len(raw) == 32 else {"key_malformed"})
         if isinstance(made, PublicKey):
             assert not made.signed(b"message", bytes(64))
