@@ -190,16 +190,18 @@ SPACE_KEYS_MAX = 8  # that hold at once: rotations overlap, one or two at a time
 KEYS_STATEMENTS_MAX = 64  # kept, so that who knows an old key is led to the newest: two for each rotation
 STATEMENT_BYTES_MAX = MIB  # the most revocations that there may be, and then some
 CONTRADICTIONS_KEPT_MAX = 16  # pairs of statements of one version, as evidence: the first ones tell it
-SIGNED_TOKEN_LENGTH_MAX = 2048  # characters; they take about 480, and a name in Chinese 400 more
+SIGNED_TOKEN_LENGTH_MAX = 2048  # characters; they take about 530, with the longest name in Chinese 800
 TOKENS_CACHED_MAX = 2048  # checked tokens, 1 kB each: what is connected, and comes back
-KEYS_EVER_MAX = SPACE_KEYS_MAX * KEYS_STATEMENTS_MAX  # that a device remembers, to know a contradiction from a stranger
-TOKEN_LIFE_US = 14 * 24 * 3600 * 1_000_000  # all that bounds a stolen device among devices that never hear of it
-TOKEN_RENEWED_BEFORE_US = TOKEN_LIFE_US // 2  # its end: who works offline for a week still has one
+KEYS_EVER_MAX = SPACE_KEYS_MAX * KEYS_STATEMENTS_MAX  # remembered: whose word may be a contradiction
+TOKEN_LIFE_US = (
+    14 * 24 * 3600 * 1_000_000
+)  # renewed after half of it: who works offline for a week still has one. It is
+# all that bounds a stolen device among devices that never hear of it
 TOKEN_SKEW_US = STAMP_AHEAD_US_MAX  # between the clocks of who issued a token and who checks it
 INVITE_SECRET_BYTES = 16  # nobody guesses it
 INVITE_LIFE_US = 3 * 24 * 3600 * 1_000_000  # sent on a Friday, opened on Monday
 INVITE_ADDRESS_LENGTH_MAX = 200  # characters of the relay's address
-INVITE_LINK_LENGTH_MAX = 600  # characters; the longest address makes 540
+INVITE_LINK_LENGTH_MAX = 1200  # characters, with the spaces that mails put in; the longest address makes 520
 
 # --- bundles -------------------------------------------------------------------------------------------------
 BUNDLE_HEADER_BYTES_MAX = 64 * KIB

@@ -8,6 +8,7 @@ from crdt_sync.identity.keys import KeyPair
 from crdt_sync.identity.refusals import NEXT_STEPS, Reason
 from crdt_sync.identity.space_keys import SpaceKeys
 from crdt_sync.identity.statement import Body, Statement
+from crdt_sync.identity.tokens import claims_for, issue
 
 Made = TypeVar("Made")
 
@@ -49,3 +50,10 @@ def said(body: Body, pair: KeyPair = SPACE_KEY, version: int = 1, space: bytes =
 def keys(*pairs: KeyPair) -> SpaceKeys:
     """The keys of a space."""
     return SpaceKeys(tuple(pair.public for pair in pairs))
+
+
+def token(
+    pair: KeyPair = PHONE, user: str = "anna", by: KeyPair = SPACE_KEY, space: bytes = SPACE, now: int = NOW
+) -> str:
+    """A token that the space issued, or somebody who would like to be it."""
+    return issue(claims_for(space, user, pair.public, bytes(16), now), by)
