@@ -45,9 +45,17 @@ class Revocations:
 
     def check(self, device: bytes, user: str) -> None:
         """Raises `IdentityRefused` where the device or its user is out."""
+        self.check_device(device)
+        self.check_user(user)
+
+    def check_device(self, device: bytes) -> None:
+        """Raises `IdentityRefused` where the device is out."""
         if (revoked := self.devices.get(device)) is not None:
             wipes = ", and is to wipe what it holds" if revoked.wipe else ""
             raise refused(Reason.DEVICE_REVOKED, f"the device {device.hex()} was revoked{wipes}")
+
+    def check_user(self, user: str) -> None:
+        """Raises `IdentityRefused` where the user is out."""
         if user in self.users:
             raise refused(Reason.USER_DISABLED, f"the user {user!r} was disabled")
 
