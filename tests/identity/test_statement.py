@@ -112,6 +112,11 @@ def test_a_signature_of_something_else_is_none() -> None:
         assert reason(partial(opened, raw)) == "statement_forged"
 
 
+def row(device: int, since: int) -> bytes:
+    """A device that is revoked."""
+    return device.to_bytes(16, "big") + since.to_bytes(8, "big") + b"\x00"
+
+
 @pytest.mark.parametrize(
     "payload",
     [
@@ -126,14 +131,19 @@ def test_a_signature_of_something_else_is_none() -> None:
         dumps(["rumour", SPACE, 1, NOW, ""]),
         dumps(["policy", SPACE, 1, NOW]),
         dumps(["policy", SPACE, 1, NOW, "", ""]),
-        dumps(["revocations", SPACE, 1, NOW, [[[bytes(16), 1, False], [bytes(16), 2, False]], []]]),  # twice
-        dumps(["revocations", SPACE, 1, NOW, [[[b"\1" * 16, 1, False], [bytes(16), 2, False]], []]]),  # out of order
-        dumps(["revocations", SPACE, 1, NOW, [[[bytes(15), 1, False]], []]]),
-        dumps(["revocations", SPACE, 1, NOW, [[[bytes(16), 1, 0]], []]]),
-        dumps(["revocations", SPACE, 1, NOW, [[[bytes(16), True, False]], []]]),
-        dumps(["revocations", SPACE, 1, NOW, [[], [["", 1]]]]),
-        dumps(["revocations", SPACE, 1, NOW, [[], [["an\na", 1]]]]),
-        dumps(["revocations", SPACE, 1, NOW, [[], [["a" * (USER_LENGTH_MAX + 1), 1]]]]),
+        dumps(["revocations", SPACE, 1, NOW, [row(0, 1) + row(0, 2), []]]),  # twice
+        dumps(["revocations", SPACE, 1, NOW, [row(1, 1) + row(0, 2), []]]),  # out of order
+        dumps(["revocations", SPACE, 1, NOW, [row(0, 1)[:-1], []]]),
+        dumps(["revocations", SPACE, 1, NOW, [row(0, 1)[:-1] + b"\x02", []]]),
+        dumps(["revocations", SPACE, 1, NOW, [row(0, INTEGER_EXACT_MAX + 1), []]]),
+        dumps(["revocations", SPACE, 1, NOW, [b"", [["anna", 1], ["anna", 2]]]]),
+        dumps(["revocations", SPACE, 1, NOW, [b"", [["ben", 1], ["anna", 2]]]]),
+        dumps(["revocations", SPACE, 1, NOW, [b"", ["an"]]]),
+        dumps(["revocations", SPACE, 1, NOW, [b"", [["anna", True]]]]),
+        dumps(["revocations", SPACE, 1, NOW, [b""]]),
+        dumps(["revocations", SPACE, 1, NOW, [b"", [["", 1]]]]),
+        dumps(["revocations", SPACE, 1, NOW, [b"", [["an\na", 1]]]]),
+        dumps(["revocations", SPACE, 1, NOW, [b"", [["a" * (USER_LENGTH_MAX + 1), 1]]]]),
         dumps(["keys", SPACE, 1, NOW, []]),
         dumps(["keys", SPACE, 1, NOW, [SPACE_KEY.public.raw, SPACE_KEY.public.raw]]),
         dumps(["keys", SPACE, 1, NOW, [[[[]]]]]),

@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+import subprocess
+import sys
 from functools import partial
 from typing import Any
 
@@ -296,3 +298,8 @@ def test_few_tokens_are_remembered_and_none_that_did_not_hold(monkeypatch: pytes
 def test_claims_are_of_their_device() -> None:
     assert isinstance(issue(claims_for(SPACE, "anna", PHONE.public, bytes(16), NOW, 1_500_000), SPACE_KEY), str)
     assert reason(lambda: Claims(SPACE, "anna", PHONE.public, bytes(16), 2, 1)) == "token_malformed"
+
+
+def test_the_library_is_loaded_with_the_first_token() -> None:
+    code = "import sys, crdt_sync.identity.handshake; print('jwt' in sys.modules)"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "False\n"
