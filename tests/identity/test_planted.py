@@ -182,6 +182,10 @@ PLANTED: dict[str, tuple[Plant, Callable[[], None]]] = {
         _kept_in_force,
         test_statements.test_what_a_stolen_key_had_signed_goes_with_its_retirement_and_nobody_is_let_in_between,
     ),
+    "what a stolen key signed stays, somewhere": (
+        _kept_in_force,
+        test_statements.test_whoever_hears_all_of_it_in_whatever_order_knows_what_holds,
+    ),
     "an invite brings in everybody": (
         _first_come_all_served,
         test_enrolling.test_another_device_does_not_join_with_the_same_invite,

@@ -11,12 +11,13 @@ from crdt_sync.identity.age import as_of
 from crdt_sync.identity.keys import KeyPair
 from crdt_sync.identity.policy_text import PolicyText
 from crdt_sync.identity.revocations import Revocations, Revoked
-from crdt_sync.identity.statement import Statement, sealed
+from crdt_sync.identity.statement import Body, Statement, sealed
 from crdt_sync.identity.statements import Statements, Versions
 from crdt_sync.limits import CONTRADICTIONS_KEPT_MAX, KEYS_STATEMENTS_MAX
 from tests.identity.cast import (
     DAY_US,
     FOREIGN_KEY,
+    LAPTOP,
     LAST_KEY,
     NEXT_KEY,
     NOW,
@@ -244,3 +245,58 @@ def test_the_age_in_words(age: int | None, words: str) -> None:
 def test_rotation_needs_the_keys() -> None:
     with pytest.raises(TypeError):
         rotation.introduced(opened(said(OUT), SPACE_KEY), SPACE_KEY, NEXT_KEY, NOW)
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> tuple[Statements, list[bytes]]:
+    """A space that changes its key up to three times, and thieves of the keys that it had, who say what they like."""
+    relay, pair, heard = device(BEGUN), SPACE_KEY, [BEGUN]
+
+    def tell(raws: list[bytes]) -> None:
+        for raw in raws:
+            assert relay.take(raw)
+        heard.extend(raws)
+
+    def next_policy() -> bytes:
+        version = relay.versions.policy + 1
+        return said(PolicyText(f"policy {version}"), pair, version)
+
+    tell([next_policy(), said(OUT, pair)])
+    for new in draw(st.sampled_from([(NEXT_KEY,), (NEXT_KEY, LAST_KEY), (NEXT_KEY, LAST_KEY, LAPTOP)])):
+        old, before = pair, opened(heard_keys(relay)[-1], pair)
+        tell(rotation.introduced(before, old, new, NOW))
+        pair = new
+        if draw(st.booleans()):
+            tell([next_policy()])
+        holds = [sealed(raw, SPACE) for raw in relay.kept() if sealed(raw, SPACE).kind != "keys"]
+        others = [each.opened(old.public if each.kid == old.public.kid else new.public) for each in holds]
+        tell(rotation.retired(opened(heard_keys(relay)[-1], new), new, old.public, others, NOW))
+        for version in draw(st.lists(st.integers(1, 9), max_size=3)):
+            body: Body = draw(st.sampled_from([PolicyText("all to all"), Revocations()]))
+            heard.append(said(body, old, version))
+    return relay, heard
+
+
+def heard_keys(statements: Statements) -> list[bytes]:
+    return [raw for raw in statements.kept() if sealed(raw, SPACE).kind == "keys"]
+
+
+@given(histories(), st.randoms(use_true_random=False))
+def test_whoever_hears_all_of_it_in_whatever_order_knows_what_holds(history, rng) -> None:
+    """Thieves who speak before the retirement is heard of are believed until then, and no longer."""
+    relay, heard = history
+    statements = device()
+    for _ in range(len(heard)):
+        rng.shuffle(heard)
+        before = statements.versions, statements.kept()
+        for raw in heard:
+            reason(partial(statements.take, raw))
+        if (statements.versions, statements.kept()) == before:
+            break
+    assert (statements.keys, statements.policy, statements.revocations, statements.versions) == (
+        relay.keys,
+        relay.policy,
+        relay.revocations,
+        relay.versions,
+    )
+    assert statements.revocations == OUT
