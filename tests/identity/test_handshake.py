@@ -15,7 +15,10 @@ from crdt_sync.identity.presented import BEGINNINGS, Enrolment, Renewal, SpacePr
 from crdt_sync.identity.revocations import Revocations, Revoked
 from crdt_sync.identity.statements import Statements
 from crdt_sync.identity.tokens import Tokens
-from crdt_sync.limits import SIGNED_TOKEN_LENGTH_MAX, TOKEN_LENGTH_MAX, TOKEN_LIFE_US
+from crdt_sync.limits import HELLO_BYTES_MAX, SIGNED_TOKEN_LENGTH_MAX, TOKEN_LENGTH_MAX, TOKEN_LIFE_US
+from crdt_sync.protocol.codec import decode, encode
+from crdt_sync.protocol.messages import Hello
+from crdt_sync.protocol.versions import VERSIONS
 from tests.identity.cast import (
     FOREIGN_KEY,
     LAPTOP,
@@ -228,3 +231,11 @@ def test_bytes_have_one_text(raw: bytes, text: str) -> None:
     assert decoded(encoded(raw)) == raw
     read = decoded(text)
     assert read is None or encoded(read) == text
+
+
+@pytest.mark.parametrize("text", SHOWN, ids=BEGINNINGS)
+def test_what_is_shown_fits_the_token_field_of_a_hello(text: str) -> None:
+    hello = Hello(VERSIONS, bytes(16), text, NOW, None, follow=True, count=0, agent="crdt-sync")
+    assert decode(encode(hello)) == hello
+    longest = str(TokenProof(f"{'a' * (SIGNED_TOKEN_LENGTH_MAX - 4)}.b.c", bytes(64)))
+    assert len(encode(replace(hello, token=longest))) < HELLO_BYTES_MAX

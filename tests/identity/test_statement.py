@@ -2,6 +2,7 @@
 
 from functools import partial
 
+import cbor2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +12,7 @@ from crdt_sync.identity.policy_text import PolicyText
 from crdt_sync.identity.revocations import Revocations, Revoked
 from crdt_sync.identity.space_keys import SpaceKeys
 from crdt_sync.identity.statement import CONTEXT, Statement, sealed
+from crdt_sync.identity.users import is_user
 from crdt_sync.limits import (
     INTEGER_EXACT_MAX,
     POLICY_BYTES_MAX,
@@ -28,7 +30,7 @@ USERS = st.text(
     st.characters(exclude_categories=["Cc", "Cs"], exclude_characters="\u2028\u2029"),
     min_size=1,
     max_size=USER_LENGTH_MAX,
-)
+).filter(is_user)
 BODIES = st.one_of(
     st.builds(PolicyText, st.text(st.characters(exclude_categories=["Cs"]))),
     st.sampled_from([keys(SPACE_KEY), keys(SPACE_KEY, NEXT_KEY)]),
@@ -56,6 +58,13 @@ def test_a_statement_is_read_as_it_was_made(statement: Statement) -> None:
     assert opened(raw) == statement
     assert sealed(raw, SPACE).version == statement.version
     assert sealed(raw, SPACE).kid == SPACE_KEY.public.kid
+
+
+@given(STATEMENTS)
+def test_its_bytes_are_what_others_call_canonical(statement: Statement) -> None:
+    raw = statement.signed_by(SPACE_KEY)
+    assert cbor2.dumps(cbor2.loads(raw), canonical=True) == raw
+    assert cbor2.dumps(cbor2.loads(statement.payload), canonical=True) == statement.payload
 
 
 @given(STATEMENTS, st.integers(0, 1 << 20))

@@ -247,6 +247,9 @@ def test_rotation_needs_the_keys() -> None:
         rotation.introduced(opened(said(OUT), SPACE_KEY), SPACE_KEY, NEXT_KEY, NOW)
 
 
+SAID_BY_THIEVES: list[Body] = [PolicyText("everything to everybody"), Revocations()]
+
+
 @st.composite
 def histories(draw: st.DrawFn) -> tuple[Statements, list[bytes]]:
     """A space that changes its key up to three times, and thieves of the keys that it had, who say what they like."""
@@ -272,7 +275,7 @@ def histories(draw: st.DrawFn) -> tuple[Statements, list[bytes]]:
         others = [each.opened(old.public if each.kid == old.public.kid else new.public) for each in holds]
         tell(rotation.retired(opened(heard_keys(relay)[-1], new), new, old.public, others, NOW))
         for version in draw(st.lists(st.integers(1, 9), max_size=3)):
-            body: Body = draw(st.sampled_from([PolicyText("all to all"), Revocations()]))
+            body = draw(st.sampled_from(SAID_BY_THIEVES))
             heard.append(said(body, old, version))
     return relay, heard
 

@@ -300,6 +300,18 @@ def test_claims_are_of_their_device() -> None:
     assert reason(lambda: Claims(SPACE, "anna", PHONE.public, bytes(16), 2, 1)) == "token_malformed"
 
 
+def test_a_token_is_one_that_others_can_check_as_well() -> None:
+    claims = jwt.decode(
+        token(),
+        SPACE_KEY.public.library_key(),
+        algorithms=["EdDSA"],
+        audience=SPACE.hex(),
+        options={"verify_exp": False, "verify_iat": False},
+    )
+    assert claims == PAYLOAD
+    assert jwt.get_unverified_header(token()) == HEADER
+
+
 def test_the_library_is_loaded_with_the_first_token() -> None:
     code = "import sys, crdt_sync.identity.handshake; print('jwt' in sys.modules)"
     assert subprocess.check_output([sys.executable, "-c", code], text=True) == "False\n"
