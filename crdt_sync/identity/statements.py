@@ -143,7 +143,8 @@ class Statements:
         self._newest[held.sealed.kind] = held
         if isinstance(body, SpaceKeys):
             self.keys = body
-            self._ever |= {key.kid: key for key in body.keys}
+            holding = {key.kid: key for key in body.keys}
+            self._ever = {kid: key for kid, key in self._ever.items() if kid not in holding} | holding
             for forgotten in list(self._ever)[:-KEYS_EVER_MAX]:
                 del self._ever[forgotten]
         elif former is not None:

@@ -25,6 +25,7 @@ from crdt_sync.limits import (
 from crdt_sync.strict_cbor import dumps
 from tests.identity.cast import FOREIGN_KEY, NEXT_KEY, NOW, OTHER_SPACE, SPACE, SPACE_KEY, flipped, keys, reason, said
 
+KID = SPACE_KEY.public.kid
 NUMBERS = st.integers(0, INTEGER_EXACT_MAX)
 USERS = st.text(
     st.characters(exclude_categories=["Cc", "Cs"], exclude_characters="\u2028\u2029"),
@@ -119,6 +120,26 @@ def test_a_signature_of_something_else_is_none() -> None:
     for signature in (SPACE_KEY.sign(payload), SPACE_KEY.sign(b"crdt-sync proof 2" + payload)):
         raw = dumps((payload, SPACE_KEY.public.kid, signature))
         assert reason(partial(opened, raw)) == "statement_forged"
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        dumps([1, 2, 3]),
+        dumps(["", KID, bytes(64)]),
+        dumps([b"", KID[1:], bytes(64)]),
+        dumps([b"", KID, bytes(63)]),
+        dumps([b"", KID, bytes(64)]),
+        dumps([b"", KID]),
+        dumps([b"", KID, bytes(64), 0]),
+        dumps([[b""], KID, bytes(64)]),
+        dumps({1: b""}),
+        b"\x83" + b"\x58\x01a" + dumps(KID) + dumps(bytes(64)),  # a longer form of the payload's length
+        said(PolicyText("")) + b"\0",
+    ],
+)
+def test_bytes_that_only_resemble_a_statement_are_refused(raw: bytes) -> None:
+    assert reason(lambda: opened(raw)) == "statement_malformed"
 
 
 def row(device: int, since: int) -> bytes:

@@ -13,7 +13,7 @@ from crdt_sync.identity.policy_text import PolicyText
 from crdt_sync.identity.revocations import Revocations, Revoked
 from crdt_sync.identity.statement import Body, Statement, sealed
 from crdt_sync.identity.statements import Statements, Versions
-from crdt_sync.limits import CONTRADICTIONS_KEPT_MAX, KEYS_STATEMENTS_MAX
+from crdt_sync.limits import CONTRADICTIONS_KEPT_MAX, KEYS_EVER_MAX, KEYS_STATEMENTS_MAX, SPACE_KEYS_MAX
 from tests.identity.cast import (
     DAY_US,
     FOREIGN_KEY,
@@ -209,6 +209,19 @@ def test_the_chain_of_keys_is_bounded_and_can_be_read_again() -> None:
     assert len(statements.kept()) == KEYS_STATEMENTS_MAX
     assert statements.anchor != SPACE_KEY.public
     assert state(Statements(SPACE, statements.anchor, statements.kept())) == state(statements)
+
+
+def test_keys_that_ever_held_are_remembered_up_to_a_bound() -> None:
+    """Their word may be evidence; of those before, it is that of strangers."""
+    statements, pair = device(said(PolicyText("first"))), SPACE_KEY
+    for version in range(1, KEYS_EVER_MAX // SPACE_KEYS_MAX + 1):
+        pairs = [KeyPair((5000 + version * 10 + number).to_bytes(32, "big")) for number in range(SPACE_KEYS_MAX)]
+        assert reason(partial(statements.take, said(PolicyText("second")))) == "statement_contradicted"
+        assert statements.take(said(keys(*pairs), pair, version))
+        pair = pairs[-1]
+    assert reason(partial(statements.take, said(PolicyText("third")))) == "statement_unknown_key"
+    assert reason(partial(statements.take, said(PolicyText("third"), pairs[0], version=1))) is None
+    assert statements.policy == "third"
 
 
 def test_a_stolen_key_can_be_replaced_at_once() -> None:

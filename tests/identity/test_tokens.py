@@ -312,6 +312,14 @@ def test_a_token_is_one_that_others_can_check_as_well() -> None:
     assert jwt.get_unverified_header(token()) == HEADER
 
 
+def test_what_the_library_finds_wrong_besides_is_refused_as_all_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise jwt.InvalidKeyError("of another kind")
+
+    monkeypatch.setattr(jwt.PyJWS, "decode", refuse)
+    assert refusal(token()) == "token_malformed"
+
+
 def test_the_library_is_loaded_with_the_first_token() -> None:
     code = "import sys, crdt_sync.identity.handshake; print('jwt' in sys.modules)"
     assert subprocess.check_output([sys.executable, "-c", code], text=True) == "False\n"
