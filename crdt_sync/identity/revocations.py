@@ -1,7 +1,7 @@
 """Devices and users that are out: what a `revocations` statement says.
 
 It is the whole list each time, so that whoever holds the newest holds all: 1,000 devices take 25 kB. They are rows of
-one byte string: with an item of CBOR for each part of each, they took 1.6 times as long to take up.
+one byte string: with an item of CBOR for each part of each, they took 1.8 times as long to take up.
 """
 
 import struct
