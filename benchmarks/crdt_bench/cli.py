@@ -18,6 +18,7 @@ from crdt_bench.experiments import (
     following,
     grown_records,
     hot_record,
+    identity,
     instructions,
     latency,
     long_notes,
@@ -84,6 +85,7 @@ _GROWN = (grown_records.run, grown_records.Sizes(), grown_records.SMALL)
 _TRANSPORTS = (transports.run, transports.Sizes(), transports.SMALL)
 _START_UP = (start_up.run, start_up.Sizes(), start_up.SMALL)
 _INSTRUCTIONS = (instructions.run, instructions.Sizes(), instructions.SMALL)
+_IDENTITY = (identity.run, identity.Sizes(), identity.SMALL)
 _DEVICE = (whole_device.run, whole_device.Sizes(), whole_device.SMALL)
 _POLICY = (policy.run, policy.Sizes(), policy.SMALL)
 _MEMORY = (residency.run, residency.Sizes(), residency.SMALL)
@@ -131,6 +133,7 @@ _EXPERIMENTS: dict[str, tuple[str, Experiment]] = {
         "What an update calls on its hot paths, and its instructions where valgrind is: the same on a busy machine.",
         _INSTRUCTIONS,
     ),
+    "identity": ("What proving who one is takes: handshakes, signatures, tokens, 1,000 revoked devices.", _IDENTITY),
     "peers": (
         "Our relay beside Hocuspocus and y-websocket-server, where benchmarks/peers/install.sh has installed them.",
         _PEERS,

@@ -15,6 +15,7 @@ from crdt_bench.experiments import (
     catching_up,
     fan_out,
     grown_records,
+    identity,
     instructions,
     latency,
     long_notes,
@@ -99,6 +100,15 @@ def test_the_start_of_a_command_is_told_from_that_of_the_interpreter() -> None:
     found = measured(start_up.run(start_up.SMALL))
     assert set(found) == {"a bare interpreter", "get, alone", "get, beside an owner"}
     assert found["get, beside an owner"].value > found["a bare interpreter"].value > 0
+
+
+def test_handshakes_and_revocations_are_measured() -> None:
+    found = measured(identity.run(identity.SMALL))
+    unseen, seen = (found[f"handshake, acceptor, {token}"] for token in ("unseen token", "token seen before"))
+    assert (unseen.unit, seen.unit) == ("ms", "ms")
+    assert unseen.target is not None
+    assert found["characters of what a device shows"].value == 620
+    assert found["10 revoked devices: bytes"].value < 400
 
 
 def test_long_notes_are_judged_whole_and_edited(shared_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
