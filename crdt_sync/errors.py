@@ -3,19 +3,21 @@
     CrdtSyncError
     ├── UsageError                    what the caller asked for is wrong (exit code 2)
     │   ├── InvalidSchema (IncompatibleSchema)  InvalidValue (InvalidTransition  OpenConflict  NoConflict)
+    │   ├── InvalidPolicy
     │   ├── InvalidRecordId  KeyTaken  EditEnded  EditInProgress  EditOvertaken
     │   ├── UnknownCollection  UnknownField  UnknownRecord  RecordDeleted  RecordTooLarge
-    │   ├── InvalidSettings
+    │   ├── InvalidSettings  InvalidInvite
     │   ├── InvalidTable  KeyNeeded  AlreadyHere  AnotherCustomer  AnotherList  WhichSource
     │   ├── TableNotWritten
     │   └── InvalidBundle (BundleLocked)  BundleNotWritten  OutputNotWritten (EditNotReported)
     ├── StoreError                    the data directory (exit code 3)
     │   ├── StoreMissing  StoreExists  StoreInUse  StoreFormat  StoreForbidden
     │   ├── StoreCorrupt (RecordUnreadable)  EditsLost  StoreFull  StoreFailed  StoreClosed  LogCompacted
+    │   ├── KeyUnusable
     │   └── OwnerGone (OwnerSilent)  NotServed
     ├── RemoteError                   the partner or the way to it (exit code 4)
     │   ├── Unreachable  ConnectionLost  Timeout
-    │   ├── Unauthorized  ForeignRelay  VersionMismatch  ProtocolViolation  Rejected  RecordsMissing
+    │   ├── Unauthorized (IdentityRefused)  ForeignRelay  VersionMismatch  ProtocolViolation  Rejected  RecordsMissing
     ├── UpdateRefused                 bytes of an update that cannot be integrated (exit code 5)
     └── Mismatch                      two replicas do not hold the same data (exit code 6)
 
@@ -68,6 +70,23 @@ class IncompatibleSchema(InvalidSchema):
     """A newer version of a schema changes what a field means; records that are here already could not be read."""
 
     code = "incompatible_schema"
+
+
+class InvalidPolicy(UsageError):
+    """A policy is not valid; the one before stays in force.
+
+    `problems` are all that were found, each with `line` (0 where it is of the whole file), `message` and `hint`.
+    """
+
+    code = "invalid_policy"
+
+    def __init__(self, message: str, hint: str, problems: Sequence[Mapping[str, object]]) -> None:
+        super().__init__(message, hint)
+        self.problems = tuple(problems)
+
+    def as_dict(self) -> dict[str, object]:
+        """The error for `--json` output, with its problems."""
+        return {**super().as_dict(), "problems": [dict(each) for each in self.problems]}
 
 
 class InvalidValue(UsageError):
@@ -183,6 +202,12 @@ class InvalidSettings(UsageError):
     """A setting from a file, the environment or a flag is wrong."""
 
     code = "invalid_settings"
+
+
+class InvalidInvite(UsageError):
+    """The link of an invite is damaged, cut off, or none at all."""
+
+    code = "invalid_invite"
 
 
 class NotOnThisSystem(UsageError):
@@ -412,6 +437,12 @@ class StoreClosed(StoreError):
     code = "store_closed"
 
 
+class KeyUnusable(StoreError):
+    """The file of a key cannot be read or written, or holds no such key."""
+
+    code = "key_unusable"
+
+
 class OwnerGone(StoreError):
     """The program that owns the store ended, or said no more; what was asked of it was not done."""
 
@@ -472,6 +503,22 @@ class Unauthorized(RemoteError):
     """The partner refused the token."""
 
     code = "unauthorized"
+
+
+class IdentityRefused(Unauthorized):
+    """What the other side shows of who it is, or of what its space says, does not hold; `reason` is a stable code of
+    docs/security.md.
+    """
+
+    code = "identity_refused"
+
+    def __init__(self, reason: str, message: str, hint: str) -> None:
+        super().__init__(message, hint)
+        self.reason = reason
+
+    def as_dict(self) -> dict[str, object]:
+        """The error for `--json` output."""
+        return {**super().as_dict(), "reason": self.reason}
 
 
 class ForeignRelay(RemoteError):

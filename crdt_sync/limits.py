@@ -54,6 +54,21 @@ WALKED_STEPS_PER_KIB = 20_000  # and for each KiB of it: 2 ms, where a worker ma
 OVERLAPPING_EDITS_MAX = 64  # edit blocks of one record that are open at once: each has a writer id of its own
 NESTING_MAX = 8  # containers inside one update; our own layout needs 1, hostile ones reach 26,000
 
+# --- policy --------------------------------------------------------------------------------------------------
+POLICY_BYTES_MAX = MIB  # of its text, which is signed whole and fits a frame: 10,000 users with some attributes
+KEY_PARTS_MAX = 16  # parts of a name with dots in it, which cost their square; a policy has four levels
+ROLES_MAX = 200  # roles of one policy: more than any company tells apart
+ROLE_GRANTS_MAX = 100  # grants of one role: some for each collection
+POLICY_USERS_MAX = 10_000  # as many as sessions
+POLICY_NAME_LENGTH_MAX = ACTOR_LENGTH_MAX  # characters of a user, a role or an attribute: a user is an actor
+ATTRIBUTES_MAX = 32  # attributes of one user
+ATTRIBUTE_VALUES_MAX = 1000  # values of one attribute: each shop of a chain; each is an atom of its own
+WHERE_LENGTH_MAX = 2000  # characters of one condition on records
+CONDITIONS_MAX = 64  # comparisons in it
+GRANT_NAMES_MAX = FIELDS_MAX  # fields and sections that one grant names
+FILTER_VALUE_LENGTH_MAX = 200  # characters of a value that chooses records: a longer one equals nothing
+POLICY_PROBLEMS_MAX = 50  # problems of a policy that are told at once
+
 # --- protocol ------------------------------------------------------------------------------------------------
 FRAME_BYTES_MAX = 4 * MIB  # one record and its state vector always fit
 FRAME_BYTES_TARGET = 256 * KIB  # batches stop growing here, and earlier on a slow link: see `protocol.pace`
@@ -184,6 +199,28 @@ LISTENING_PORT = 8767  # beside the two of a relay
 NEARBY_DEVICES_MAX = 64  # that are asked for their address, and shown; anybody on the network can announce devices
 PARTNERS_MAX = 64  # for whom outboxes are kept, and of those who call; whoever was longest away is compared with
 
+# --- identity ------------------------------------------------------------------------------------------------
+USER_LENGTH_MAX = ACTOR_LENGTH_MAX  # characters: a user is the actor of what they write
+POLICY_BYTES_MAX = 256 * KIB  # of its text: 2,000 users with their attributes
+REVOKED_DEVICES_MAX = 10_000  # of one space: 250 kB, a device lost a week for a company of thousands
+REVOKED_USERS_MAX = 10_000
+SPACE_KEYS_MAX = 8  # that hold at once: rotations overlap, one or two at a time
+KEYS_STATEMENTS_MAX = 64  # kept, so that who knows an old key is led to the newest: two for each rotation
+STATEMENT_BYTES_MAX = MIB  # the most revocations that there may be, and then some
+CONTRADICTIONS_KEPT_MAX = 16  # pairs of statements of one version, as evidence: the first ones tell it
+SIGNED_TOKEN_LENGTH_MAX = 2048  # characters; they take about 530, with the longest name in Chinese 800
+TOKENS_CACHED_MAX = 2048  # checked tokens, 1 kB each: what is connected, and comes back
+KEYS_EVER_MAX = SPACE_KEYS_MAX * KEYS_STATEMENTS_MAX  # remembered: whose word may be a contradiction
+TOKEN_LIFE_US = (
+    14 * 24 * 3600 * 1_000_000
+)  # renewed after half of it: who works offline for a week still has one. It is
+# all that bounds a stolen device among devices that never hear of it
+TOKEN_SKEW_US = STAMP_AHEAD_US_MAX  # between the clocks of who issued a token and who checks it
+INVITE_SECRET_BYTES = 16  # nobody guesses it
+INVITE_LIFE_US = 3 * 24 * 3600 * 1_000_000  # sent on a Friday, opened on Monday
+INVITE_ADDRESS_LENGTH_MAX = 200  # characters of the relay's address
+INVITE_LINK_LENGTH_MAX = 1200  # characters, with the spaces that mails put in; the longest address makes 520
+
 # --- bundles -------------------------------------------------------------------------------------------------
 BUNDLE_HEADER_BYTES_MAX = 64 * KIB
 BUNDLE_KNOWN_MAX = 512  # feeds that a header says something about: 47 bytes each
@@ -264,6 +301,8 @@ DAMAGED_BYTES_MAX = 16 * MIB  # of damaged values set aside for somebody to look
 DAMAGED_NAMED_MAX = 1000  # damaged records that a status names: as many as verification finds
 REPAIR_RECORDS = 64  # damaged records that are mended in one transaction: 64 MiB of the largest
 
+assert TOKEN_LENGTH_MAX >= SIGNED_TOKEN_LENGTH_MAX + 256
+assert STATEMENT_BYTES_MAX >= 25 * REVOKED_DEVICES_MAX + (USER_LENGTH_MAX + 12) * REVOKED_USERS_MAX // 2
 assert FRAME_BYTES_MAX >= RECORD_BYTES_MAX + STATE_VECTOR_BYTES_MAX + 64 * KIB
 assert 4 * max(PAGE_RECORDS_MAX, PUSH_RECORDS_MAX, UPDATES_RECORDS_MAX) + 5 <= FRAME_ITEMS_MAX
 assert 5 * CHECK_RECORDS_MAX + 4 <= FRAME_ITEMS_MAX

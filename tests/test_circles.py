@@ -3,7 +3,7 @@
 import grimp
 import pytest
 
-PACKAGES = ("cli", "exchange", "protocol", "records", "replica", "runtime", "storage")
+PACKAGES = ("cli", "exchange", "policy", "protocol", "records", "replica", "runtime", "storage")
 
 
 def circles(graph: grimp.ImportGraph, package: str) -> list[tuple[str, ...]]:

@@ -449,8 +449,7 @@ def test_the_schema_example_is_a_schema_and_its_commands_run(home: Path, typed: 
 def test_every_key_of_a_schema_file_is_explained() -> None:
     text = (ROOT / "docs" / "schemas.md").read_text(encoding="utf-8")
     for key in (each.name for of in (Schema, FieldSpec) for each in fields(of)):
-        if key != "section":  # reserved: read and kept, and without an effect
-            assert re.search(rf"`{key}`|^\[?{key}\b", text, re.MULTILINE), key
+        assert re.search(rf"`{key}`|^\[?{key}\b", text, re.MULTILINE), key
 
 
 def test_the_settings_and_metrics_of_the_relay_are_those_of_the_code() -> None:

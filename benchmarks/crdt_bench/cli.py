@@ -18,10 +18,12 @@ from crdt_bench.experiments import (
     following,
     grown_records,
     hot_record,
+    identity,
     instructions,
     latency,
     long_notes,
     peers,
+    policy,
     reconciliation,
     residency,
     start_up,
@@ -87,7 +89,9 @@ _GROWN = (grown_records.run, grown_records.Sizes(), grown_records.SMALL)
 _TRANSPORTS = (transports.run, transports.Sizes(), transports.SMALL)
 _START_UP = (start_up.run, start_up.Sizes(), start_up.SMALL)
 _INSTRUCTIONS = (instructions.run, instructions.Sizes(), instructions.SMALL)
+_IDENTITY = (identity.run, identity.Sizes(), identity.SMALL)
 _DEVICE = (whole_device.run, whole_device.Sizes(), whole_device.SMALL)
+_POLICY = (policy.run, policy.Sizes(), policy.SMALL)
 _MEMORY = (residency.run, residency.Sizes(), residency.SMALL)
 
 
@@ -133,6 +137,7 @@ _EXPERIMENTS: dict[str, tuple[str, Experiment]] = {
         "What an update calls on its hot paths, and its instructions where valgrind is: the same on a busy machine.",
         _INSTRUCTIONS,
     ),
+    "identity": ("What proving who one is takes: handshakes, signatures, tokens, 1,000 revoked devices.", _IDENTITY),
     "peers": (
         "Our relay beside Hocuspocus and y-websocket-server, where benchmarks/peers/install.sh has installed them.",
         _PEERS,
@@ -141,6 +146,10 @@ _EXPERIMENTS: dict[str, tuple[str, Experiment]] = {
     "memory": (
         "Resident memory and opening time with 100,000 records, on a device and on a relay with 1,000 devices.",
         _MEMORY,
+    ),
+    "policy": (
+        "Who hears of a change among 1,000 devices with their own grants, and what a change of grants moves.",
+        _POLICY,
     ),
     "reconcile": (
         "What differs among 100,000 records: by ranges, by a plain list, by state vectors; and what the index costs.",

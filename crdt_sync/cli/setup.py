@@ -207,9 +207,13 @@ def _show_fields(output: Output, schema: Schema) -> None:
     rows = []
     for name, spec in schema.fields.items():
         values = ", ".join(spec.choices or spec.states) or (spec.collection or "")
-        flags = " ".join(
-            word for word, holds in (("required", spec.required), ("deprecated", spec.deprecated)) if holds
+        told = (
+            ("required", spec.required),
+            ("deprecated", spec.deprecated),
+            ("filter", spec.filter),
+            (f"section {spec.section}", spec.section),
         )
+        flags = ", ".join(word for word, holds in told if holds)
         rows.append((name, spec.label, spec.kind, spec.type, flags, values))
     output.show(table(("Field", "Label", "Kind", "Type", "", "Values"), rows, wrap=True))
 

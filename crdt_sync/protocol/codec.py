@@ -47,8 +47,8 @@ from crdt_sync.protocol.messages import (
     WantEntry,
     Welcome,
 )
-from crdt_sync.protocol.strict_cbor import array_of, dumps, loads, uint
 from crdt_sync.protocol.versions import GREETING, VERSIONS, known
+from crdt_sync.strict_cbor import array_of, dumps, loads, uint
 
 CHECKSUM_BYTES = 4
 

@@ -17,6 +17,7 @@ import unicodedata
 from typing import TYPE_CHECKING
 
 from crdt_sync.records.values import canonical
+from crdt_sync.spelling import one_spelling, spaced_once
 
 if TYPE_CHECKING:
     from crdt_sync.records.field_settings import FieldSettings
@@ -29,25 +30,22 @@ _PHONE_DIGITS_MIN, _PHONE_DIGITS_MAX = 7, 15
 _UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue"})
 _UNSEEN = frozenset({"Cc", "Cf", "Mn", "Zl", "Zp", "Zs"})  # alone; marks are seen upon a letter
 _FILLERS = frozenset("\u115f\u1160\u2800\u3164\uffa0")  # letters and a symbol that are drawn as blanks
-_WIDTHS = ("<wide>", "<narrow>")
 
 
 def folded(text: str) -> str:
     """The form in which texts are found, and natural keys compared. Folding twice changes nothing."""
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text)
-    text = _spaced_once(text).casefold()
+    text = spaced_once(text).casefold()
     if not text.isascii():
-        text = _spaced_once(unicodedata.normalize("NFKC", text).casefold())
+        text = spaced_once(unicodedata.normalize("NFKC", text).casefold())
         text = unicodedata.normalize("NFC", text)
     return _contact(text)
 
 
 def same_form(text: str) -> str:
     """The form in which conflicting values and members of a set are compared. Forming twice changes nothing."""
-    if not text.isascii():
-        text = unicodedata.normalize("NFC", "".join(map(_full_width, text)))
-    return _contact(_spaced_once(text))
+    return _contact(one_spelling(text))
 
 
 def identity(carrier: object, spec: "FieldSettings | None") -> str:
@@ -95,15 +93,6 @@ def _spelt_out(text: str) -> str:
 
 def _without_accents(text: str) -> str:
     return "".join(each for each in unicodedata.normalize("NFD", text) if not unicodedata.combining(each))
-
-
-def _spaced_once(text: str) -> str:
-    return " ".join(text.split())
-
-
-def _full_width(character: str) -> str:
-    kind, _, code = unicodedata.decomposition(character).partition(" ")
-    return chr(int(code, 16)) if kind in _WIDTHS else character
 
 
 def _contact(text: str) -> str:

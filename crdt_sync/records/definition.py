@@ -18,7 +18,16 @@ from crdt_sync.errors import IncompatibleSchema, InvalidSchema
 from crdt_sync.limits import FIELDS_FORMER_MAX, SCHEMA_BYTES_MAX, SCHEMAS_SETTLED_MAX
 from crdt_sync.records import settings_input
 from crdt_sync.records.entries import is_entry
-from crdt_sync.records.evolution import Form, check_admits, check_ranks, check_same, check_successor, forms, ranks
+from crdt_sync.records.evolution import (
+    Form,
+    check_admits,
+    check_ranks,
+    check_same,
+    check_sections,
+    check_successor,
+    forms,
+    ranks,
+)
 from crdt_sync.records.field_settings import Type
 from crdt_sync.records.kinds import KINDS
 from crdt_sync.records.schema import FieldSpec, Schema
@@ -55,6 +64,7 @@ class Definition:
         """Whether `schema` shows what was written under this one as before, and takes what this one takes."""
         try:
             check_successor(self.forms, schema)
+            check_sections(self.forms, self.schema, schema)
             check_ranks(self.ranks, schema)
             check_same(self.schema, schema)
             check_admits(self.schema, schema)

@@ -12,6 +12,10 @@ out of the schema, but for these changes, which every older device reads as befo
 The states of a stage keep their order, and none goes: of two that were written at once the higher is shown, and a state
 without a rank is below all others. New ones may come anywhere.
 
+A field keeps its section, or none: whoever may not see a section never gets what is written into it, and devices with
+the older schema go on writing where it was. So a field in a section is not taken out, either. `filter` may come and go:
+it changes nothing that is shown, and a policy goes by the fields that it names.
+
 A newer schema takes whatever the older one takes, see `stricter`: else programs and people on every device, who go by
 the older one, make no records any more. It may do so where somebody asks for just that.
 """
@@ -54,6 +58,22 @@ def check_ranks(known: Mapping[str, Ranks], schema: Schema) -> None:
                 raise _reordered(
                     schema, name, f"ranks {a!r} and {b!r} otherwise than before", "Keep the states in order"
                 )
+
+
+def check_sections(known: Mapping[str, Form], before: Schema, schema: Schema) -> None:
+    """Raise `IncompatibleSchema` where a field that is `known` would change its section, or one in a section goes."""
+    for name, spec in before.fields.items():
+        if spec.section is not None and name not in schema.fields:
+            raise IncompatibleSchema(
+                f"field {name!r} of {schema.collection!r} is in the section {spec.section!r} and cannot be taken out: "
+                "where it came back without, what it holds would be shown to everybody",
+                f"Keep {name!r} as it is, with 'deprecated = true'.",
+            )
+    for name, spec in schema.fields.items():
+        earlier = before.fields[name].section if name in before.fields else None
+        if name in known and spec.section != earlier:
+            was, to_be = (f"in section {each!r}" if each else "in no section" for each in (earlier, spec.section))
+            raise _refused(schema, name, was, to_be, "devices with the old schema go on writing where it was")
 
 
 def check_same(known: Schema, schema: Schema) -> None:
@@ -106,7 +126,7 @@ def _narrower(before: FieldSpec, spec: FieldSpec) -> str:
 
 
 def _meaning(schema: Schema) -> dict[str, object]:
-    called = ("label", "section", "aliases")
+    called = ("label", "aliases")
     data = asdict(schema)
     del data["label"]
     for each in data["fields"].values():
@@ -137,9 +157,11 @@ def _widened(before: str, spec: FieldSpec) -> bool:
     return (before, spec.type) in _TYPES and not (spec.type == "decimal" and spec.rules.layout is Layout.MEMBERS)
 
 
-def _refused(schema: Schema, name: str, before: str, after: str) -> IncompatibleSchema:
+_APART = "devices with the old schema and with the new one would show different values for ever"
+
+
+def _refused(schema: Schema, name: str, before: str, after: str, why: str = _APART) -> IncompatibleSchema:
     return IncompatibleSchema(
-        f"field {name!r} of {schema.collection!r} is {before} and cannot become {after}: devices with the old schema "
-        "and with the new one would show different values for ever",
+        f"field {name!r} of {schema.collection!r} is {before} and cannot become {after}: {why}",
         f"Give what is new a field name of its own, say '{name}_2'; keep {name!r} as it is, with 'deprecated = true'.",
     )

@@ -13,7 +13,8 @@ class FieldSettings:
 
     `type` is that of one member for a set, one entry for a log, and the total for a counter. `aliases` are
     other names that table headers use. `ranks` decides concurrent stages; without it their order in `states` does.
-    `section` names a group of fields; it is kept with the schema, and hides nothing from anybody.
+    `section` names a group of fields that a policy gives together, and not with the others. `filter` lets a policy
+    choose records by what the field shows.
     """
 
     kind: str = "value"
@@ -22,6 +23,7 @@ class FieldSettings:
     required: bool = False
     deprecated: bool = False
     section: str | None = None
+    filter: bool = False
     choices: tuple[str, ...] = ()
     collection: str | None = None
     states: tuple[str, ...] = ()

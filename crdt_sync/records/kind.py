@@ -68,6 +68,8 @@ class FieldKind:
     """Whether None is a value that can be written."""
     in_key: ClassVar[bool] = False
     """Whether it may be part of a natural key."""
+    filters: ClassVar[bool] = False
+    """Whether it shows one value by which records may be chosen: the same on every device, and never in question."""
     asks: ClassVar[bool] = False
     """Whether concurrent values wait for a decision."""
     restricted: ClassVar[bool] = False

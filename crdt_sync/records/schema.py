@@ -21,6 +21,8 @@ from crdt_sync.records.settings_input import Check, Misfit
 
 _SECTION = re.compile(r"\A[a-z][a-z0-9_-]{0,31}\Z")
 
+_FILTER_TYPES = ("string", "enum", "reference", "integer", "boolean")
+
 _CHOSEN = tuple(name for name, kind in KINDS.items() if not kind.internal)
 
 
@@ -40,6 +42,7 @@ _FIELD_CHECKS: dict[str, Check[Any]] = {
     "required": settings_input.truth,
     "deprecated": settings_input.truth,
     "section": settings_input.optional(settings_input.text),
+    "filter": settings_input.truth,
     "choices": _texts,
     "collection": settings_input.optional(settings_input.text),
     "states": _texts,
@@ -74,6 +77,11 @@ class FieldSpec(FieldSettings):
     def told(self) -> dict[str, Any]:
         """The settings that are not as they would be without a word, in the order of their declaration."""
         return {name: value for name in _FIELD_CHECKS if (value := getattr(self, name)) != getattr(_UNTOLD, name)}
+
+    @property
+    def can_filter(self) -> bool:
+        """Whether `filter` may be set: it shows one value, which is not for people to decide, and equal for all."""
+        return self.rules.filters and self.type in _FILTER_TYPES
 
     @property
     def rules(self) -> FieldKind:
@@ -187,6 +195,10 @@ def _field_problem(spec: FieldSpec) -> str:
         return "a state or choice is named twice"
     if spec.section is not None and not _SECTION.match(spec.section):
         return "'section' is lower case, starts with a letter and has at most 32 characters"
+    if spec.filter and not spec.can_filter:
+        kinds = " or ".join(repr(kind.name) for kind in KINDS.values() if kind.filters)
+        types = ", ".join(_FILTER_TYPES)
+        return f"'filter' needs kind {kinds} and a type of {types}; this is a {spec.kind} of type {spec.type}"
     return spec.rules.problem(spec)
 
 
@@ -197,7 +209,10 @@ def _schema_problem(schema: Schema) -> str:
         return f"kind 'definition' is for definitions alone; the kinds are {', '.join(sorted(_CHOSEN))}"
     if not 1 <= len(schema.fields) <= FIELDS_MAX:
         return f"a schema has 1 to {FIELDS_MAX} fields, this one has {len(schema.fields)}"
+    sections = {spec.section for spec in schema.fields.values()}
     for name in schema.fields:
+        if name in sections:
+            return f"{name!r} names a field and a section: a policy could not tell which is meant"
         if name.startswith("_"):
             return f"field {name!r}: names that begin with '_' are reserved"
         if not is_collection(name):

@@ -25,7 +25,16 @@ from crdt_sync.limits import SCHEMA_BYTES_MAX, SCHEMA_VERSION_MAX, SCHEMAS_TAKEN
 from crdt_sync.records import Schema, bundled_schema, parse_schema
 from crdt_sync.records.definition import FIELD, READABLE, Definition, disputed, in_use, mark, written
 from crdt_sync.records.entries import well_formed
-from crdt_sync.records.evolution import Form, check_admits, check_ranks, check_same, check_successor, forms, ranks
+from crdt_sync.records.evolution import (
+    Form,
+    check_admits,
+    check_ranks,
+    check_same,
+    check_sections,
+    check_successor,
+    forms,
+    ranks,
+)
 from crdt_sync.replica.context import Context
 from crdt_sync.replica.edits import Edits
 from crdt_sync.replica.loading import loaded
@@ -76,6 +85,7 @@ class Schemas:
                 )
             check_successor(self._forms(schema.collection), schema)
             if known is not None:
+                check_sections(self._forms(schema.collection), known, schema)
                 check_same(known, schema)
                 if not stricter:
                     check_admits(known, schema)

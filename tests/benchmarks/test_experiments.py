@@ -15,9 +15,11 @@ from crdt_bench.experiments import (
     catching_up,
     fan_out,
     grown_records,
+    identity,
     instructions,
     latency,
     long_notes,
+    policy,
     residency,
     start_up,
     table_import,
@@ -98,6 +100,15 @@ def test_the_start_of_a_command_is_told_from_that_of_the_interpreter() -> None:
     found = measured(start_up.run(start_up.SMALL))
     assert set(found) == {"a bare interpreter", "get, alone", "get, beside an owner"}
     assert found["get, beside an owner"].value > found["a bare interpreter"].value > 0
+
+
+def test_handshakes_and_revocations_are_measured() -> None:
+    found = measured(identity.run(identity.SMALL))
+    unseen, seen = (found[f"handshake, acceptor, {token}"] for token in ("unseen token", "token seen before"))
+    assert (unseen.unit, seen.unit) == ("ms", "ms")
+    assert unseen.target is not None
+    assert found["characters of what a device shows"].value == 620
+    assert found["10 revoked devices: bytes"].value < 400
 
 
 def test_long_notes_are_judged_whole_and_edited(shared_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -226,3 +237,12 @@ def test_where_valgrind_counts_nothing_calls_are_told_and_why(
     assert len(measured(outcomes)) == len(instructions.PATHS)
     why = [outcome.reason for outcome in outcomes if isinstance(outcome, Skipped)]
     assert why == [f"the gate judges an update: no instructions were counted: valgrind ended with {said}"]
+
+
+def test_the_index_and_the_grants_of_all_devices_are_asked_about_the_same_changes() -> None:
+    found = measured(policy.run(policy.SMALL))
+    asked = found["asking every device, over the index"]
+    assert len(asked.samples) == policy.SMALL.rounds
+    assert policy.SMALL.office < found["devices that hold a record"].value < policy.SMALL.devices
+    assert 0 < found["records that one device may hold"].value < policy.SMALL.records
+    assert found["a user's regions change: the records that go and come"].target is not None

@@ -123,6 +123,7 @@ HEAVY = {
     "crdt_sync.exchange.column_reading",
     "crdt_sync.runtime.client",
     "filelock",
+    "jwt",
     "pycrdt",
     "pydantic",
     "rich",

@@ -16,8 +16,8 @@ from crdt_sync import limits
 from crdt_sync.errors import ProtocolViolation
 from crdt_sync.protocol.codec import decode, encode
 from crdt_sync.protocol.messages import Ack, Message, Ping, Presence, Push, PushEntry, Updates, UpdatesEntry
-from crdt_sync.protocol.strict_cbor import UNCOUNTED_BYTES_MAX
 from crdt_sync.protocol.versions import NEWEST, VERSIONS
+from crdt_sync.strict_cbor import UNCOUNTED_BYTES_MAX
 from crdt_sync.verdicts import Verdict, VerdictCode
 from tests.protocol.conftest import messages
 

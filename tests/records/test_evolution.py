@@ -9,7 +9,16 @@ from hypothesis import strategies as st
 
 from crdt_sync.errors import IncompatibleSchema
 from crdt_sync.records import FieldSpec, Schema
-from crdt_sync.records.evolution import check_admits, check_ranks, check_same, check_successor, forms, ranks, stricter
+from crdt_sync.records.evolution import (
+    check_admits,
+    check_ranks,
+    check_same,
+    check_sections,
+    check_successor,
+    forms,
+    ranks,
+    stricter,
+)
 
 SPECS = {
     "value": FieldSpec(),
@@ -115,7 +124,7 @@ def test_the_order_of_states_is_their_rank_where_none_is_given():
 
 def test_one_version_has_one_content_but_for_how_fields_are_called():
     known = schema(FieldSpec())
-    check_same(known, schema(FieldSpec(label="F", aliases=("Ef",), section="more")))
+    check_same(known, schema(FieldSpec(label="F", aliases=("Ef",))))
     check_same(known, schema(FieldSpec(kind="review"), 2))
     for other in (FieldSpec(kind="review"), FieldSpec(required=True)):
         with pytest.raises(IncompatibleSchema, match="version 1 of 'people' is here already") as raised:
@@ -171,3 +180,48 @@ def test_a_row_of_versions_that_take_all_refuses_nothing_that_the_first_took(row
     if not any(stricter(old, new) for old, new in pairwise(versions)):
         assert stricter(versions[0], versions[-1]) == ""
         assert set(row[0][1]) <= set(row[-1][1])
+
+
+def in_section(section: str | None, version: int = 2) -> Schema:
+    return schema(FieldSpec(section=section), version)
+
+
+@pytest.mark.parametrize(("before", "after"), [(None, "finance"), ("finance", None), ("finance", "care")])
+def test_a_field_keeps_its_section(before, after):
+    known = in_section(before, 1)
+    check_sections(forms(known), known, in_section(before))
+    with pytest.raises(IncompatibleSchema, match="section") as raised:
+        check_sections(forms(known), known, in_section(after))
+    assert "f_2" in raised.value.hint
+
+
+def test_a_field_in_a_section_is_not_taken_out_so_that_it_cannot_come_back_without():
+    known = in_section("finance", 1)
+    without = Schema(collection="people", version=2, fields={"name": FieldSpec()})
+    with pytest.raises(IncompatibleSchema, match="'f' of 'people' is in the section 'finance'") as raised:
+        check_sections(forms(known), known, without)
+    assert "deprecated" in raised.value.hint
+    check_sections(forms(in_section(None)), in_section(None, 1), without)
+
+
+def test_a_field_that_was_taken_out_comes_back_without_a_section_alone():
+    was = forms(in_section(None, 1))
+    without = Schema(collection="people", version=2, fields={"name": FieldSpec()})
+    check_sections(was, without, in_section(None, 3))
+    with pytest.raises(IncompatibleSchema, match="in no section"):
+        check_sections(was, without, in_section("finance", 3))
+    check_sections(forms(without), without, in_section("finance", 3))  # a new field may have one
+
+
+def test_a_newer_version_may_let_a_field_filter_or_not():
+    for before, after in ((False, True), (True, False)):
+        known, newer = schema(FieldSpec(filter=before)), schema(FieldSpec(filter=after), 2)
+        check_successor(forms(known), newer)
+        check_sections(forms(known), known, newer)
+        check_admits(known, newer)
+
+
+def test_one_version_has_one_content_sections_and_filters_included():
+    for other in (FieldSpec(section="finance"), FieldSpec(filter=True)):
+        with pytest.raises(IncompatibleSchema, match="other fields"):
+            check_same(schema(FieldSpec()), schema(other))

@@ -64,6 +64,8 @@ def test_an_unknown_bundled_schema_names_the_known_ones():
         (HEAD + '[fields.n]\ntype = "reference"\ncollection = "Not One"', "collection"),
         (HEAD + '[fields.n]\nkind = "set"\nrequired = true', "required"),
         (HEAD + '[fields.n]\nsection = "No No"', "section"),
+        (HEAD + '[fields.n]\n[fields.m]\nsection = "n"', "'n' names a field and a section"),
+        (HEAD + '[fields.n]\nfilter = "sometimes"', "'filter'"),
         (HEAD + 'natural_key = ["email"]\n[fields.n]', "unknown field 'email'"),
         (HEAD + 'natural_key = ["n", "n"]\n[fields.n]', "twice"),
         (HEAD + 'natural_key = ["n"]\n[fields.n]\nkind = "set"', "'set'"),
@@ -101,3 +103,40 @@ def test_states_are_ranked_by_their_order_or_explicitly(schema):
     assert [plain.rank(state) for state in ("lead", "won", "new one", None)] == [0, 1, -1, -1]
     stage = schema.fields["stage"]
     assert stage.rank("won") > stage.rank("negotiation") > stage.rank("lost") > stage.rank("unknown")
+
+
+FILTERS: dict[str, dict[str, object]] = {
+    "value": {},
+    "enum": {"type": "enum", "choices": ["a"]},
+    "reference": {"type": "reference"},
+    "integer": {"type": "integer"},
+    "boolean": {"type": "boolean"},
+    "stage": {"kind": "stage", "states": ["a"]},
+}
+NO_FILTERS: dict[str, dict[str, object]] = {
+    "review": {"kind": "review"},
+    "rating": {"kind": "rating"},
+    "counter": {"kind": "counter"},
+    "set": {"kind": "set"},
+    "log": {"kind": "log"},
+    "text": {"kind": "text"},
+    **{type_: {"type": type_} for type_ in ("decimal", "date", "datetime", "json")},
+}
+
+
+def test_a_field_may_filter_where_it_shows_one_value_that_is_never_in_question():
+    for settings in FILTERS.values():
+        assert FieldSpec.of({**settings, "filter": True}).filter
+    for name, settings in NO_FILTERS.items():
+        with pytest.raises(InvalidSchema, match="'filter' needs kind 'stage' or 'value'"):
+            FieldSpec.of({**settings, "filter": True})
+        assert not FieldSpec.of(settings).can_filter, name
+
+
+def test_filters_and_sections_survive_toml_and_a_definition():
+    fields = {"region": FieldSpec(filter=True), "iban": FieldSpec(section="finance")}
+    schema = Schema(collection="people", version=1, fields=fields)
+    assert parse_schema(schema.to_toml(), "stored") == schema
+    found = definition.read(definition.written(schema, {}, {}))
+    assert found is not None
+    assert found.schema == schema

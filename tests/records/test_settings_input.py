@@ -27,6 +27,7 @@ class FieldBefore(BaseModel):
     required: bool = False
     deprecated: bool = False
     section: str | None = None
+    filter: bool = False
     choices: tuple[str, ...] = ()
     collection: str | None = None
     states: tuple[str, ...] = ()

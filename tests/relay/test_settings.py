@@ -205,7 +205,7 @@ def test_a_folder_of_settings_that_cannot_be_looked_into_is_told_and_not_passed_
 ) -> None:
     beyond = tmp_path / ("n" * 300)  # no user can open that, not even root
     monkeypatch.setenv("XDG_CONFIG_HOME", str(beyond))
-    with pytest.raises(InvalidSettings, match="whether there are settings in .*crdt-relay.toml") as caught:
+    with pytest.raises(InvalidSettings, match=r"whether there are settings in .*crdt-relay\.toml") as caught:
         load()
     assert "--config" in caught.value.hint
     with pytest.raises(InvalidSettings, match="whether there are settings"):

@@ -244,3 +244,15 @@ def test_a_whole_number_written_before_the_field_took_decimals_equals_one_writte
     old.shared_schemas.add(new.schemas["shops"], share=False)
     for replica in (old, new):
         assert [view.record for view in replica.find("shops", amount=5)] == [RECORD]
+
+
+def test_a_replica_takes_no_version_that_moves_a_field_into_a_section_or_out_of_one(make_replica):
+    text = HEAD + "[fields.name]\n[fields.iban]\n{iban}"
+    known = parse_schema(text.format(version=1, iban='section = "finance"\n'), "known")
+    replica = make_replica("one", known)
+    for version, iban in ((2, ""), (2, 'section = "other"\n')):
+        with pytest.raises(IncompatibleSchema, match="section 'finance'"):
+            replica.add_schema(parse_schema(text.format(version=version, iban=iban), "newer"))
+    filtered = text.replace("[fields.name]", "[fields.name]\nfilter = true")
+    replica.add_schema(parse_schema(filtered.format(version=2, iban='section = "finance"\n'), "newer"))
+    assert replica.schemas["shops"].version == 2

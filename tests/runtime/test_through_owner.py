@@ -7,10 +7,9 @@ from typing import cast
 
 import pytest
 
-from crdt_sync import Address
+from crdt_sync import Address, strict_cbor
 from crdt_sync.errors import OwnerGone, UsageError
 from crdt_sync.limits import AUDIT_DIFFERENCES_MAX, FRAME_DEPTH_MAX, OWNER_FRAME_ITEMS_MAX
-from crdt_sync.protocol import strict_cbor
 from crdt_sync.protocol.entries import CheckedEntry, Standing
 from crdt_sync.protocol.messages import Receipt
 from crdt_sync.replica import Holding

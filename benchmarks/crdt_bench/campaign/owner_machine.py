@@ -15,9 +15,8 @@ from typing import Any, Literal
 from unittest.mock import patch
 
 from crdt_bench.minimal.host import MinimalHost
-from crdt_sync import Replica, bundled_schema
+from crdt_sync import Replica, bundled_schema, strict_cbor
 from crdt_sync.errors import StoreInUse
-from crdt_sync.protocol import strict_cbor
 from crdt_sync.replica.owner import asking
 from crdt_sync.replica.owner.asking import Owner, find
 from crdt_sync.replica.owner.failures import value_of

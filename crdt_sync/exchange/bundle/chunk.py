@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from crdt_sync.limits import BUNDLE_CHUNK_BYTES_MAX, BUNDLE_CHUNK_RECORDS_MAX, UPDATE_BYTES_MAX
 from crdt_sync.protocol.checks import check_bytes, check_record
-from crdt_sync.protocol.strict_cbor import dumps, loads
+from crdt_sync.strict_cbor import dumps, loads
 
 ENTRY_BYTES_MAX = UPDATE_BYTES_MAX + 256  # with its record and the CBOR around both
 _ITEMS_MAX = 1 + 3 * BUNDLE_CHUNK_RECORDS_MAX

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from crdt_sync.ids import EPOCH_BYTES, REPLICA_BYTES, SPACE_BYTES
 from crdt_sync.limits import ACTOR_LENGTH_MAX, BUNDLE_CHUNKS_MAX, BUNDLE_KNOWN_MAX, LIVES_MAX
 from crdt_sync.protocol.checks import check_bytes, check_integer, check_length, check_text
-from crdt_sync.protocol.strict_cbor import dumps, loads
+from crdt_sync.strict_cbor import dumps, loads
 
 ID_BYTES = 16
 SALT_BYTES = 16

@@ -27,6 +27,7 @@ class DefinitionKind(Value):
     successors = frozenset()
     emptiable = False
     in_key = False
+    filters = False
     asks = True
 
     def merges_by(self, spec: "FieldSettings") -> object:

@@ -26,6 +26,7 @@ class Rating(Value):
     default_type = "integer"
     successors = frozenset()
     in_key = False
+    filters = False
 
     def merges_by(self, spec: "FieldSettings") -> object:
         """By its rule."""

@@ -16,6 +16,7 @@ class Review(Value):
     merging = "the latest is shown, and the conflict is open until somebody decides"
     plain = False
     successors = frozenset({"value"})
+    filters = False
     asks = True
 
     def merges_by(self, spec: "FieldSettings") -> object:

@@ -21,6 +21,7 @@ class Stage(Review):
     successors = frozenset()
     emptiable = False
     in_key = False
+    filters = True
     restricted = True
 
     def problem(self, spec: "FieldSettings") -> str:

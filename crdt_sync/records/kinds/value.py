@@ -26,6 +26,7 @@ class Value(FieldKind):
     successors = frozenset({"review"})
     emptiable = True
     in_key = True
+    filters = True
 
     def shown(self, field: str, spec: "FieldSettings | None", held: Held) -> object:
         """The first of the entries."""

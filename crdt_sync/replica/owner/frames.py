@@ -4,8 +4,8 @@ first. The first of each side has the version; see `VERSION`.
 
 import socket
 
+from crdt_sync import strict_cbor
 from crdt_sync.limits import FRAME_DEPTH_MAX, OWNER_FRAME_BYTES_MAX, OWNER_FRAME_ITEMS_MAX
-from crdt_sync.protocol import strict_cbor
 from crdt_sync.replica.owner.message import BadFrame, Message
 
 VERSION = 1

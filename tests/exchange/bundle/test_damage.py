@@ -26,8 +26,8 @@ from crdt_sync.exchange.bundle.header import (
 from crdt_sync.exchange.bundle.protection import Key
 from crdt_sync.exchange.bundle.reader import BundleReader
 from crdt_sync.exchange.bundle.writer import BundleWriter
-from crdt_sync.protocol.strict_cbor import dumps
 from crdt_sync.replica.carried import carried
+from crdt_sync.strict_cbor import dumps
 from tests.replica.wire import VirtualTime
 
 from .conftest import Device, InProcess, MakeDevice

@@ -11,10 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crdt_sync import Replica, bundled_schema
+from crdt_sync import Replica, bundled_schema, strict_cbor
 from crdt_sync.errors import CrdtSyncError, KeyTaken, NotServed, OwnerGone, StoreFull, UnknownRecord
 from crdt_sync.limits import FRAME_DEPTH_MAX, OWNER_FRAME_ITEMS_MAX
-from crdt_sync.protocol import strict_cbor
 from crdt_sync.records import Document, Editor
 from crdt_sync.replica.owner import asking, local, serving
 from crdt_sync.replica.owner.asking import STAGED_EDITS, Owner, find

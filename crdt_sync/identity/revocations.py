@@ -1,0 +1,82 @@
+"""Devices and users that are out: what a `revocations` statement says.
+
+It is the whole list each time, so that whoever holds the newest holds all: 1,000 devices take 25 kB. They are rows of
+one byte string: with an item of CBOR for each part of each, they took 1.8 times as long to take up.
+"""
+
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar, NamedTuple
+
+from crdt_sync.identity.keys import DEVICE_BYTES
+from crdt_sync.identity.refusals import Reason, refused
+from crdt_sync.identity.users import is_user
+from crdt_sync.limits import INTEGER_EXACT_MAX, REVOKED_DEVICES_MAX, REVOKED_USERS_MAX
+
+_ROW = struct.Struct(f">{DEVICE_BYTES}sQ?")  # id, since when, whether to wipe
+
+
+class Revoked(NamedTuple):
+    """Since when a device is out, in microseconds since 1970, and whether it is to destroy what it holds."""
+
+    since: int
+    wipe: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Revocations:
+    """Devices by their ids, users by their names, with the time from which on each is out."""
+
+    kind: ClassVar[str] = "revocations"
+
+    devices: Mapping[bytes, Revoked] = field(default_factory=dict)
+    users: Mapping[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if len(self.devices) > REVOKED_DEVICES_MAX or len(self.users) > REVOKED_USERS_MAX:
+            raise refused(
+                Reason.STATEMENT_MALFORMED,
+                f"at most {REVOKED_DEVICES_MAX} devices and {REVOKED_USERS_MAX} users can be revoked",
+            )
+        sound = (
+            all(type(device) is bytes and len(device) == DEVICE_BYTES for device in self.devices)
+            and all(0 <= since <= INTEGER_EXACT_MAX for since, _ in self.devices.values())
+            and all(map(is_user, self.users))
+            and all(type(since) is int and 0 <= since <= INTEGER_EXACT_MAX for since in self.users.values())
+        )
+        if not sound:
+            raise refused(Reason.STATEMENT_MALFORMED, "a device or user that is revoked is none")
+
+    def check(self, device: bytes, user: str) -> None:
+        """Raises `IdentityRefused` where the device or its user is out."""
+        self.check_device(device)
+        self.check_user(user)
+
+    def check_device(self, device: bytes) -> None:
+        """Raises `IdentityRefused` where the device is out."""
+        if (revoked := self.devices.get(device)) is not None:
+            wipes = ", and is to wipe what it holds" if revoked.wipe else ""
+            raise refused(Reason.DEVICE_REVOKED, f"the device {device.hex()} was revoked{wipes}")
+
+    def check_user(self, user: str) -> None:
+        """Raises `IdentityRefused` where the user is out."""
+        if user in self.users:
+            raise refused(Reason.USER_DISABLED, f"the user {user!r} was disabled")
+
+    def packed(self) -> object:
+        """As a statement carries it, in the order of ids and names, so that equal ones are equal bytes."""
+        pack, devices = _ROW.pack, self.devices
+        rows = [pack(device, *devices[device]) for device in sorted(devices)]
+        return b"".join(rows), tuple(sorted(self.users.items()))
+
+    @classmethod
+    def read(cls, value: object) -> "Revocations":
+        """From a statement. Raises `IdentityRefused`."""
+        try:
+            if not isinstance(value, tuple):
+                raise TypeError
+            rows, users = value
+            return cls({device: Revoked(*revoked) for device, *revoked in _ROW.iter_unpack(rows)}, dict(users))
+        except (TypeError, ValueError, struct.error):
+            raise refused(Reason.STATEMENT_MALFORMED, "revocations are rows of devices and a list of users") from None

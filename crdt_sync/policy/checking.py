@@ -1,0 +1,103 @@
+"""What of a policy does not fit the schemas that it is to be used with."""
+
+from collections.abc import Mapping, Sequence
+
+from crdt_sync.ids import is_reserved
+from crdt_sync.nearest import suggestion
+from crdt_sync.policy.model import ALL, Grant, Policy, covers
+from crdt_sync.policy.problems import Problem
+from crdt_sync.policy.schemas import Collection, Field, section_of
+from crdt_sync.policy.values import EMPTY, told
+
+
+def check(policy: Policy, schemas: Mapping[str, Collection]) -> list[Problem]:
+    """All that does not fit, in the order of the text."""
+    found: list[Problem] = []
+    for role in policy.roles.values():
+        for grant in role.grants:
+            schema = schemas.get(grant.collection)
+            if schema is not None:
+                found += _grant_problems(grant, schema)
+            elif not is_reserved(grant.collection):
+                hint = suggestion(grant.collection, schemas, "collections")
+                found.append(Problem(grant.line, f"there is no collection {grant.collection!r}", hint))
+    return sorted(found, key=lambda problem: problem.line)
+
+
+def _grant_problems(grant: Grant, schema: Collection) -> list[Problem]:
+    found = [*_unknown(grant, schema), *_filters(grant, schema)]
+    for name in sorted(grant.masks.keys() & schema.fields.keys()):
+        if not covers(grant.read, name, section_of(schema, name)):
+            found.append(
+                Problem(grant.line, f"{name!r} is masked, and not read", "Name it, or its section, in 'read'.")
+            )
+    for name in schema.fields:
+        section = section_of(schema, name)
+        if name in grant.write and not covers(grant.read, name, section):
+            found.append(Problem(grant.line, f"{name!r} is written, and not read", "Name it in 'read' as well."))
+        if section and section in grant.write and not covers(grant.read, name, section):
+            found.append(Problem(grant.line, f"section {section!r} is written, and not read", "Name it in 'read'."))
+    return list(dict.fromkeys(found))
+
+
+def _unknown(grant: Grant, schema: Collection) -> list[Problem]:
+    sections = {spec.section for spec in schema.fields.values() if spec.section}
+    known = [*schema.fields, *sorted(sections)]
+    found = [
+        Problem(
+            grant.line,
+            f"{what!r}: {grant.collection!r} has no field or section {name!r}",
+            suggestion(name, known, "fields and sections"),
+        )
+        for what, names in (("read", grant.read), ("write", grant.write))
+        for name in sorted(names)
+        if name != ALL and name not in known
+    ]
+    found += [
+        Problem(
+            grant.line,
+            f"'mask': {grant.collection!r} has no field {name!r}",
+            suggestion(name, schema.fields, "fields"),
+        )
+        for name in sorted(grant.masks.keys() - schema.fields.keys())
+    ]
+    return found
+
+
+def _filters(grant: Grant, schema: Collection) -> list[Problem]:
+    found: dict[Problem, None] = {}
+    for condition in (each for alternative in grant.where for each in alternative):
+        spec = schema.fields.get(condition.field)
+        if spec is None:
+            message = f"'where': {grant.collection!r} has no field {condition.field!r}"
+            hint = suggestion(condition.field, schema.fields, "fields")
+        elif not spec.filter:
+            message = f"'where': {condition.field!r} is no filter field of {grant.collection!r}"
+            hint = (
+                f"Add 'filter = true' to [fields.{condition.field}] in a newer version of the schema."
+                if spec.can_filter
+                else "Records are chosen by a value or stage that holds a text, choice, reference, number or truth."
+            )
+        elif problem := _never(condition.values, spec):
+            message, hint = f"'where': {condition.field!r} {problem[0]}", problem[1]
+        else:
+            continue
+        found[Problem(grant.line, message, hint)] = None
+    return list(found)
+
+
+def _never(values: Sequence[str], spec: Field) -> tuple[str, str] | None:
+    """What a field can never show, and what may be meant."""
+    words = [*spec.states, *spec.choices]
+    for value in values:
+        if value == EMPTY:
+            continue
+        fits = {
+            "integer": value[:1] == " " and value[1:].lstrip("-").isdigit(),
+            "boolean": value in (" true", " false"),
+        }
+        if not fits.get(spec.type, not value.startswith(" ")):
+            return f"is of type {spec.type} and never shows {told(value)}", "Texts stand in quotes, numbers do not."
+        if words and value not in words:
+            return f"is never {told(value)}", suggestion(value, words, "values")
+    return None

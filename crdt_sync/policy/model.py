@@ -1,0 +1,97 @@
+"""What a policy says: roles with their grants, and users with a role and attributes.
+
+Rules:
+
+1. What is not granted is not allowed.
+2. A grant holds for the records of one collection that its `where` chooses, for all where there is none. Of such a
+   record it gives fields to read, some of them masked, fields to write, and operations.
+3. Grants of a role unite: whoever has one that allows it is allowed. Of a field that one grant masks and another does
+   not, the value is shown.
+4. `*` among what is read or written are the fields that are in no section; a section or a field in one is named.
+5. What is written was seen: a field is written only where it is read, and not masked.
+6. An attribute that a user lacks equals nothing, an empty field included.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal, NamedTuple, get_args
+
+Operation = Literal[
+    "create", "edit", "delete", "restore", "resolve", "import", "export", "bundle", "merge", "erase", "history"
+]
+OPERATIONS: Final[tuple[Operation, ...]] = get_args(Operation)
+
+ALL: Final = "*"
+"""Among what is read or written: the fields that are in no section."""
+
+ID: Final = "id"
+"""The attribute that every user has: `user.id`."""
+
+
+class Condition(NamedTuple):
+    """A field shows one of `values`, given as forms, or one of the user's `attribute`. `told` is how it was written."""
+
+    field: str
+    values: tuple[str, ...]
+    attribute: str
+    told: str
+
+
+Alternative = tuple[Condition, ...]
+"""Conditions that are all met."""
+
+Where = tuple[Alternative, ...]
+"""Alternatives of which one holds."""
+
+EVERYWHERE: Final[Where] = ((),)
+"""Without a condition: all records."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a role gives of some records of one collection. `line` is where its text begins."""
+
+    role: str
+    line: int
+    collection: str
+    read: frozenset[str]
+    where: Where = EVERYWHERE
+    write: frozenset[str] = frozenset()
+    masks: Mapping[str, str] = field(default_factory=dict)
+    operations: frozenset[Operation] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """A role, whose grants stand in the order of the text."""
+
+    name: str
+    line: int
+    grants: tuple[Grant, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A user. `attributes` are forms of values; without a `role`, and `disabled`, nothing is allowed."""
+
+    id: str
+    line: int = 0
+    role: str = ""
+    attributes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    disabled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The whole of it. Make one with `parse_policy`."""
+
+    roles: Mapping[str, Role]
+    users: Mapping[str, User]
+
+
+def covers(names: frozenset[str], name: str, section: str | None) -> bool:
+    """Whether `names` give a field: by its own name, by its section, or by `*` where it is in none.
+
+    `section` is empty for a field in none, and None for a field that no schema here knows: that one needs its name.
+    """
+    return name in names or (section in names if section else section == "" and ALL in names)

@@ -1,0 +1,84 @@
+"""`crdt-relay policy`: what a policy file says, and what it would change; files alone, no relay is asked."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import click
+
+from crdt_relay import policy_report
+from crdt_sync.cli.commands import Commands
+from crdt_sync.cli.options import PATH
+from crdt_sync.cli.output import Output
+from crdt_sync.errors import InvalidPolicy
+from crdt_sync.limits import POLICY_BYTES_MAX
+from crdt_sync.policy.checking import check
+from crdt_sync.policy.differences import difference
+from crdt_sync.policy.model import Policy
+from crdt_sync.policy.problems import refuse
+from crdt_sync.policy.reading import parse_policy
+from crdt_sync.policy.remarks import remarks
+from crdt_sync.records import Schema, load_schema
+
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+_schemas = click.option(
+    "--schema",
+    "schemas",
+    type=PATH,
+    multiple=True,
+    metavar="FILE",
+    help="Schema of a collection, TOML, to check names and values against; once for each collection.",
+)
+
+
+@click.group("policy", cls=Commands, no_args_is_help=True)
+def policy() -> None:
+    """Look at a policy: who may see and do what. Nothing is changed."""
+
+
+@policy.command("check")
+@click.argument("file", type=PATH, metavar="FILE", help="The policy, TOML.")
+@_schemas
+@_json
+def check_policy(file: Path, schemas: Sequence[Path], as_json: bool) -> None:
+    """Tell all that is wrong with a policy, each with its line, or who may do what by it."""
+    read = _read(file)
+    known = _known(schemas)
+    if known:
+        refuse(check(read, known), str(file))
+    found = remarks(read)
+    output = Output(as_json=as_json)
+    for each in found:
+        output.warning({"remark": each.message, "line": each.line, "hint": each.hint}, each.told)
+    if not known:
+        output.note("Names of fields were not checked: give the schemas with --schema FILE.")
+    output.result(policy_report.summary(read), policy_report.summary_text(read))
+
+
+@policy.command("diff")
+@click.argument("old", type=PATH, metavar="OLD", help="The policy in force.")
+@click.argument("new", type=PATH, metavar="NEW", help="The one that is to take its place.")
+@_json
+def compare(old: Path, new: Path, as_json: bool) -> None:
+    """Tell what would change, and for whom."""
+    found = difference(_read(old), _read(new))
+    Output(as_json=as_json).result(policy_report.changes(found), policy_report.changes_text(found))
+
+
+def _read(path: Path) -> Policy:
+    try:
+        with path.open("rb") as stream:
+            raw = stream.read(POLICY_BYTES_MAX + 1)
+        text = raw.decode("utf-8")
+    except OSError as error:
+        message = f"{path}: cannot be read: {error.strerror or error}"
+        raise InvalidPolicy(message, "Check the path and its permissions.", ()) from None
+    except UnicodeDecodeError:
+        if len(raw) > POLICY_BYTES_MAX:  # cut, perhaps within a letter
+            text = raw.decode("utf-8", "replace")
+        else:
+            raise InvalidPolicy(f"{path}: is not UTF-8 text", "Save the file as UTF-8.", ()) from None
+    return parse_policy(text, str(path))
+
+
+def _known(paths: Sequence[Path]) -> Mapping[str, Schema]:
+    return {schema.collection: schema for schema in map(load_schema, paths)}

@@ -1,0 +1,132 @@
+"""What the commands about policies print: for people in sentences, for programs as it is."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from crdt_sync.policy.differences import Changed, Difference, Effect
+from crdt_sync.policy.model import OPERATIONS, Grant, Policy
+
+_NAMED_MAX = 10  # users of one line
+
+
+def summary(policy: Policy) -> Mapping[str, Any]:
+    """Who may do what, by role."""
+    return {
+        "roles": {
+            role.name: {
+                "users": sorted(user.id for user in policy.users.values() if user.role == role.name),
+                "grants": [_grant(grant) for grant in role.grants],
+            }
+            for role in policy.roles.values()
+        },
+        "users": len(policy.users),
+        "disabled": sorted(user.id for user in policy.users.values() if user.disabled),
+    }
+
+
+def summary_text(policy: Policy) -> str:
+    """The same in words."""
+    lines = []
+    for role in policy.roles.values():
+        users = [user.id for user in policy.users.values() if user.role == role.name and not user.disabled]
+        lines.append(f"{role.name} ({_people(users) or 'nobody'})")
+        lines += [f"  {line}" for grant in role.grants for line in _grant_lines(grant)]
+    disabled = [user.id for user in policy.users.values() if user.disabled]
+    if disabled:
+        lines.append(f"Disabled: {_people(disabled)}")
+    return "\n".join([*lines, "The policy is valid."])
+
+
+def changes(found: Difference) -> Mapping[str, Any]:
+    """What differs between two policies."""
+    return {
+        "equal": found.empty,
+        **{name: getattr(found, name)._asdict() for name in ("roles", "users", "disabled")},
+        "moved": [{"user": user, "from": before, "to": after} for user, before, after in found.moved],
+        "effects": [
+            {"users": users, "changes": [_plain(effect) for effect in effects]} for users, effects in found.effects
+        ],
+    }
+
+
+def changes_text(found: Difference) -> str:
+    """The same in words, first what is new by name, then what changes for whom."""
+    lines = [*_names("role", found.roles), *_names("user", found.users)]
+    lines += [f"{user} is disabled" for user in found.disabled.gained]
+    lines += [f"{user} is enabled again" for user in found.disabled.lost]
+    lines += [f"{user}: role {before or 'none'} becomes {after or 'none'}" for user, before, after in found.moved]
+    for users, effects in found.effects:
+        lines.append(f"{_people(users)}:")
+        lines += [f"  {effect.collection}: {line}" for effect in effects for line in _effect_lines(effect)]
+    if found.empty:
+        return "Nothing changes for anybody."
+    return "\n".join(lines)
+
+
+def _grant(grant: Grant) -> Mapping[str, Any]:
+    return {
+        "line": grant.line,
+        "collection": grant.collection,
+        "where": _where(grant),
+        "read": sorted(grant.read),
+        "mask": dict(grant.masks),
+        "write": sorted(grant.write),
+        "operations": [each for each in OPERATIONS if each in grant.operations],
+    }
+
+
+def _grant_lines(grant: Grant) -> Iterator[str]:
+    told = _where(grant)
+    yield f"{grant.collection}{f', where {told}' if told else ', all records'} (line {grant.line})"
+    yield f"  reads {_listed(sorted(grant.read))}"
+    if grant.masks:
+        yield f"  in part {_listed(f'{field} ({mask})' for field, mask in sorted(grant.masks.items()))}"
+    if grant.write:
+        yield f"  writes {_listed(sorted(grant.write))}"
+    if grant.operations:
+        yield f"  may {_listed(each for each in OPERATIONS if each in grant.operations)}"
+
+
+def _where(grant: Grant) -> str:
+    return " or ".join(" and ".join(each.told for each in alternative) for alternative in grant.where)
+
+
+def _names(what: str, changed: Changed) -> Iterator[str]:
+    yield from (f"{what} {name} is new" for name in changed.gained)
+    yield from (f"{what} {name} is gone" for name in changed.lost)
+
+
+def _effect_lines(effect: Effect) -> Iterator[str]:
+    for changed, gained, lost in (
+        (effect.operations, "may now", "may no longer"),
+        (effect.read, "reads", "no longer reads"),
+        (effect.write, "writes", "no longer writes"),
+        (effect.masked, "sees in part", "no longer sees in part"),
+        (effect.records, "now for", "no longer for"),
+        (effect.attributes, "has", "no longer has"),
+    ):
+        between = " or " if changed is effect.records else ", "
+        if changed.gained:
+            yield f"{gained} {between.join(changed.gained)}"
+        if changed.lost:
+            yield f"{lost} {between.join(changed.lost)}"
+    if effect.rearranged:
+        yield "the same is given, but for other records than before: compare the conditions of its grants"
+
+
+def _plain(effect: Effect) -> Mapping[str, Any]:
+    return {
+        name: value._asdict() if isinstance(value, Changed) else value
+        for name, value in effect._asdict().items()
+        if value != Changed((), ())
+    }
+
+
+def _people(users: Iterable[str]) -> str:
+    found = list(users)
+    more = f" and {len(found) - _NAMED_MAX} more" if len(found) > _NAMED_MAX else ""
+    return ", ".join(found[:_NAMED_MAX]) + more
+
+
+def _listed(words: Iterable[str]) -> str:
+    return ", ".join(words)
