@@ -2,10 +2,11 @@
 
 import pytest
 
+from crdt_sync.policy import index as index_module
 from crdt_sync.policy.cells import cells_of
 from crdt_sync.policy.index import Audience, Index
 from crdt_sync.policy.reading import parse_policy
-from crdt_sync.policy.rights import rights_of
+from crdt_sync.policy.rights import met, rights_of
 
 POLICY = parse_policy(
     """
@@ -79,6 +80,25 @@ def test_whoever_has_gone_hears_nothing_and_leaves_nothing_behind(index):
     assert len(index) == 0
     assert index.holders("customers", shows("North", "anna")) == set()
     assert not index._shelves
+
+
+def test_a_condition_that_is_the_same_for_many_is_asked_once(monkeypatch):
+    text = """
+    [[role.sales.grant]]
+    collection = "customers"
+    where = "stage == 'lead' and vip == true"
+    read = ["*"]
+    """
+    users = [f"u{number}" for number in range(50)]
+    policy = parse_policy(text + "".join(f"[user.{user}]\nrole = 'sales'\n" for user in users), "policy")
+    made: Index[str] = Index()
+    for user in users:
+        made.put(user, cells_of(rights_of(policy, user)))
+    asked = []
+    monkeypatch.setattr(index_module, "met", lambda *given: asked.append(given) or met(*given))
+    assert made.holders("customers", {"stage": "lead", "vip": True}) == set(users)
+    assert made.holders("customers", {"stage": "lead", "vip": False}) == set()
+    assert len(asked) == 2
 
 
 def test_whoever_may_hold_nothing_any_more_is_here_and_hears_nothing(index):
