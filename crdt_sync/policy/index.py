@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, TypeVar
 
 from crdt_sync.policy.cells import Atom, Cell, Seen, by_atom
-from crdt_sync.policy.rights import met
+from crdt_sync.policy.rights import Wanted, met
 from crdt_sync.policy.values import Forms, Values, forms_of
 
 S = TypeVar("S", bound=Hashable)
@@ -26,24 +26,36 @@ class Audience(NamedTuple, Generic[S]):
 
 @dataclass(slots=True)
 class _Shelf(Generic[S]):
-    """Those with cells at one atom: all their cells there, and who holds every record of it."""
+    """Those with cells at one atom: all their cells there, who holds every record of it, and who some, by what else has
+    to be met: that is asked once for all for whom it is the same."""
 
     cells: dict[S, tuple[Cell, ...]] = field(default_factory=dict)
     sure: set[S] = field(default_factory=set)
-    unsure: dict[S, tuple[Cell, ...]] = field(default_factory=dict)
+    unsure: dict[frozenset[Wanted], set[S]] = field(default_factory=dict)
 
     def put(self, subscriber: S, cells: tuple[Cell, ...]) -> None:
         self.remove(subscriber)
         self.cells[subscriber] = cells
-        if any(not cell.rest for cell in cells):
+        rests = _rests(cells)
+        if () in rests:
             self.sure.add(subscriber)
         else:
-            self.unsure[subscriber] = cells
+            self.unsure.setdefault(rests, set()).add(subscriber)
 
     def remove(self, subscriber: S) -> None:
-        self.cells.pop(subscriber, None)
+        cells = self.cells.pop(subscriber, None)
+        if cells is None:
+            return
         self.sure.discard(subscriber)
-        self.unsure.pop(subscriber, None)
+        rests = _rests(cells)
+        if (found := self.unsure.get(rests)) is not None:
+            found.discard(subscriber)
+            if not found:
+                del self.unsure[rests]
+
+
+def _rests(cells: tuple[Cell, ...]) -> frozenset[Wanted]:
+    return frozenset(cell.rest for cell in cells)
 
 
 Shelves = dict[str, dict[str, _Shelf[S]]]
@@ -145,9 +157,9 @@ def _held(shelves: Shelves[S], forms: Forms) -> set[S]:
     reached = list(_reached(shelves, forms))
     found: set[S] = set().union(*(shelf.sure for shelf in reached))
     for shelf in reached:
-        for subscriber, cells in shelf.unsure.items():
-            if subscriber not in found and any(met(cell.rest, forms) for cell in cells):
-                found.add(subscriber)
+        for rests, subscribers in shelf.unsure.items():
+            if any(met(rest, forms) for rest in rests):
+                found |= subscribers
     return found
 
 

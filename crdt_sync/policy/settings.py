@@ -1,6 +1,5 @@
 """What the parts of a policy have in common: tables, names, lists of texts."""
 
-import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,6 +7,7 @@ from crdt_sync.limits import POLICY_NAME_LENGTH_MAX
 from crdt_sync.nearest import suggestion
 from crdt_sync.policy.places import Step
 from crdt_sync.policy.problems import Problems
+from crdt_sync.spelling import one_spelling
 
 Path = tuple[Step, ...]
 
@@ -29,12 +29,13 @@ def table(problems: Problems, path: Path, value: object) -> Mapping[str, Any]:
 
 
 def named(problems: Problems, path: Path, name: str, what: str) -> bool:
-    """Whether something can have this name: one that looks like another on no device."""
+    """Whether something can have this name: no two equal each other where a field is compared with the user."""
     if 0 < len(name) <= POLICY_NAME_LENGTH_MAX and name.isprintable() and name == name.strip():
-        if unicodedata.is_normalized("NFC", name):
+        usual = one_spelling(name)
+        if usual == name:
             return True
-        hint = f"Write it as {unicodedata.normalize('NFC', name)!r}, which looks the same."
-        problems.add(path, f"the name of {what}, {name!r}, has letters in parts (it is not NFC)", hint)
+        hint = f"Write it as {usual!r}: for whoever compares a field with it the two are the same."
+        problems.add(path, f"{name!r} is another spelling of {usual!r}", hint)
         return False
     hint = f"A name has 1 to {POLICY_NAME_LENGTH_MAX} visible characters, and no blanks around it."
     problems.add(path, f"{name[:POLICY_NAME_LENGTH_MAX]!r} is no name of {what}", hint)

@@ -76,9 +76,10 @@ def conditions(draw: st.DrawFn) -> str:
             return f"{field} in user.{draw(st.sampled_from([*ATTRIBUTES, 'id', 'lacking']))}"
 
 
-wheres = st.lists(st.lists(conditions(), min_size=1, max_size=3).map(" and ".join), min_size=1, max_size=3).map(
+_several = st.lists(st.lists(conditions(), min_size=1, max_size=3).map(" and ".join), min_size=1, max_size=3).map(
     " or ".join
 )
+wheres = st.one_of(conditions(), _several)
 _names = st.lists(st.sampled_from(NAMES), unique=True, max_size=4)
 
 
