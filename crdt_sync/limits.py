@@ -201,12 +201,11 @@ PARTNERS_MAX = 64  # for whom outboxes are kept, and of those who call; whoever 
 
 # --- identity ------------------------------------------------------------------------------------------------
 USER_LENGTH_MAX = ACTOR_LENGTH_MAX  # characters: a user is the actor of what they write
-POLICY_BYTES_MAX = 256 * KIB  # of its text: 2,000 users with their attributes
 REVOKED_DEVICES_MAX = 10_000  # of one space: 250 kB, a device lost a week for a company of thousands
 REVOKED_USERS_MAX = 10_000
 SPACE_KEYS_MAX = 8  # that hold at once: rotations overlap, one or two at a time
 KEYS_STATEMENTS_MAX = 64  # kept, so that who knows an old key is led to the newest: two for each rotation
-STATEMENT_BYTES_MAX = MIB  # the most revocations that there may be, and then some
+STATEMENT_BYTES_MAX = POLICY_BYTES_MAX + 16 * KIB  # a policy and what is around it; revocations are smaller
 CONTRADICTIONS_KEPT_MAX = 16  # pairs of statements of one version, as evidence: the first ones tell it
 SIGNED_TOKEN_LENGTH_MAX = 2048  # characters; they take about 530, with the longest name in Chinese 800
 TOKENS_CACHED_MAX = 2048  # checked tokens, 1 kB each: what is connected, and comes back

@@ -78,6 +78,7 @@ def compared(before: Medians, after: Medians) -> list[Compared]:
 @click.option(
     "--tolerance",
     type=click.FloatRange(min=0),
+    metavar="SHARE",
     default=TOLERANCE,
     show_default=True,
     help="By which share what is counted may rise.",
