@@ -31,6 +31,7 @@ from weakref import WeakValueDictionary
 from crdt_sync import limits
 from crdt_sync.principal import Principal, Share
 from crdt_sync.protocol.hub.effects import IntegrationItem
+from crdt_sync.protocol.hub.turns import Turns
 from crdt_sync.protocol.messages import PushEntry, Verdict, VerdictCode
 from crdt_sync.protocol.quotas import Charge
 
@@ -100,16 +101,6 @@ class Push:
     charges: dict[int, Charge] = field(default_factory=dict)  # by position: what counts against quotas
 
 
-@dataclass(slots=True, eq=False, weakref_slot=True)
-class Turns:
-    """Those of all sessions of one share in one lane."""
-
-    waiting: "dict[Sender, None]" = field(default_factory=dict)  # of whom something waits, the next one first
-    begun: int = 0  # the time of the lane at which the next piece would begin
-    served: int = 0  # and the one at which all that was taken from them would be done
-    place: int = 0  # the one in the lane that counts
-
-
 @dataclass(slots=True, eq=False)
 class Sender:
     """A session that has pushed."""
@@ -124,7 +115,7 @@ class Sender:
     pushes: deque[Push] = field(default_factory=deque)  # in order; answered from the left
     strikes: int = 0
     gone: bool = False  # its session is over
-    turns: Turns = field(init=False)  # in its lane
+    turns: Turns["Sender"] = field(init=False)  # in its lane
     name: str = field(init=False)  # of whom workers count what each costs
     verdicts: Counter[VerdictCode] = field(default_factory=Counter)
 
@@ -156,8 +147,9 @@ class Lane:
         self.waiting_weight = 0
         self.integrating: deque[Batch] = deque()
         self.discard = 0  # that many of the batches being integrated build on a failed commit
-        self._order: list[tuple[int, int, Turns]] = []  # when the next piece would be done, and the place
-        self._turns: WeakValueDictionary[Share, Turns] = WeakValueDictionary()  # while senders of theirs are here
+        self._order: list[tuple[int, int, Turns[Sender]]] = []  # when the next piece would be done, and the place
+        # While senders of theirs are here.
+        self._turns: WeakValueDictionary[Share, Turns[Sender]] = WeakValueDictionary()
         self._places = 0
         self._time = 0  # weight that was done of each that waited
 
@@ -166,7 +158,7 @@ class Lane:
         """The records that are being integrated."""
         return {item.record for batch in self.integrating for item in batch.items}
 
-    def turns(self, share: Share) -> Turns:
+    def turns(self, share: Share) -> Turns["Sender"]:
         """Those of that share here. They last as long as a sender keeps them."""
         turns = self._turns.get(share)
         if turns is None:
@@ -217,7 +209,7 @@ class Lane:
     def next_batch(self, busy: set[str]) -> list[tuple[Sender, Waiting]]:
         """Take what the next batch is of. What has a record that is `busy` in the other lane waits."""
         pieces: list[tuple[Sender, Waiting]] = []
-        held_up: list[tuple[int, int, Turns]] = []
+        held_up: list[tuple[int, int, Turns[Sender]]] = []
         most = batch_updates()
         updates = weight = 0
         while self._order and updates < most and weight < limits.INTEGRATION_BYTES_MAX:
@@ -272,7 +264,7 @@ class Lane:
             return False
         return not busy or not any(waiting.record in busy for _, waiting in push.entries)
 
-    def _queue(self, turns: Turns) -> None:
+    def _queue(self, turns: Turns["Sender"]) -> None:
         self._places += 1
         turns.place = self._places
         turns.begun = max(turns.served, self._time - _CREDIT)

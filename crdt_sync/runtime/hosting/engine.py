@@ -48,8 +48,9 @@ from crdt_sync.runtime.hosting.admission import Admission
 from crdt_sync.runtime.hosting.answers import Answers, Asked
 from crdt_sync.runtime.hosting.audits import Audits, WorkerAudits
 from crdt_sync.runtime.hosting.digests import Digests, WorkerDigests
-from crdt_sync.runtime.hosting.fair_queue import FairQueue, Flow
+from crdt_sync.runtime.hosting.fair_queue import FairQueue
 from crdt_sync.runtime.hosting.filling import RETRY_US, Filling, Link, Seat
+from crdt_sync.runtime.hosting.flow import Flow
 from crdt_sync.runtime.hosting.following import Following
 from crdt_sync.runtime.hosting.health import Health
 from crdt_sync.runtime.hosting.held import HeldSessions

@@ -14,13 +14,13 @@ Rules:
 import asyncio
 import heapq
 import time
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from weakref import WeakValueDictionary
 
 from crdt_sync import limits
 from crdt_sync.principal import Share
+from crdt_sync.runtime.hosting.flow import Flow
 
 Clock = Callable[[], float]
 """Seconds that pass while a step runs, from any beginning."""
@@ -28,16 +28,6 @@ Clock = Callable[[], float]
 _PASS_S = 0.002  # a device that waits its turn waits for one pass at most, beside the longest step
 _CREDIT_S = 0.005  # so that it need not wait for all who have used as little
 _STEP_S_MIN = 20e-6  # what a step counts at least: waking and reading for it
-
-
-@dataclass(slots=True, eq=False, weakref_slot=True)
-class Flow:
-    """What the sessions of one principal have used and what they wait for."""
-
-    used_s: float = 0.0
-    contention: int = 0  # the one in which that was used
-    steps: deque[tuple[Callable[[], None], float]] = field(default_factory=deque)  # and what each counts at least
-    queued: bool = False
 
 
 class FairQueue:

@@ -16,7 +16,8 @@ from crdt_sync import limits
 from crdt_sync.errors import CrdtSyncError, StoreError
 from crdt_sync.protocol.effects import Closed
 from crdt_sync.protocol.hub import Hub
-from crdt_sync.runtime.hosting.fair_queue import FairQueue, Flow
+from crdt_sync.runtime.hosting.fair_queue import FairQueue
+from crdt_sync.runtime.hosting.flow import Flow
 from crdt_sync.runtime.transports.room import Room
 from crdt_sync.verdicts import VerdictCode
 

@@ -17,7 +17,8 @@ from websockets.protocol import Event, State
 from websockets.streams import StreamReader
 
 from crdt_sync.limits import HELLO_BYTES_MAX, SMALL_FRAME_BYTES
-from crdt_sync.runtime.hosting.fair_queue import FairQueue, Flow
+from crdt_sync.runtime.hosting.fair_queue import FairQueue
+from crdt_sync.runtime.hosting.flow import Flow
 from crdt_sync.runtime.transports.arrivals import Arrivals
 from crdt_sync.runtime.transports.room import Room
 

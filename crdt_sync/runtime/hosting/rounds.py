@@ -4,7 +4,8 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
 
-from crdt_sync.runtime.hosting.fair_queue import FairQueue, Flow
+from crdt_sync.runtime.hosting.fair_queue import FairQueue
+from crdt_sync.runtime.hosting.flow import Flow
 
 _REST_US = 25  # after each frame to a follower, twice what it took: pushes go on meanwhile, and what is new is joined
 _MUCH = 16  # updates of one round: whoever makes so many makes more

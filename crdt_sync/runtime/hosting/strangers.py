@@ -17,7 +17,8 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from crdt_sync import limits
-from crdt_sync.runtime.hosting.fair_queue import FairQueue, Flow
+from crdt_sync.runtime.hosting.fair_queue import FairQueue
+from crdt_sync.runtime.hosting.flow import Flow
 from crdt_sync.runtime.network import network_of
 
 

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crdt_sync import limits
-from crdt_sync.runtime.hosting.fair_queue import _CREDIT_S, FairQueue, Flow
+from crdt_sync.runtime.hosting.fair_queue import _CREDIT_S, FairQueue
+from crdt_sync.runtime.hosting.flow import Flow
 
 _STEP_S = 0.0005
 

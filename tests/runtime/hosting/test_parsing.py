@@ -13,7 +13,8 @@ from websockets.protocol import Event, Protocol, Side
 
 from crdt_sync.limits import FRAME_BYTES_MAX, HELLO_BYTES_MAX, SMALL_FRAME_BYTES
 from crdt_sync.runtime.hosting import parsing
-from crdt_sync.runtime.hosting.fair_queue import FairQueue, Flow
+from crdt_sync.runtime.hosting.fair_queue import FairQueue
+from crdt_sync.runtime.hosting.flow import Flow
 from crdt_sync.runtime.hosting.parsing import ParsedInTurns
 from crdt_sync.runtime.transports.room import Room
 
