@@ -211,7 +211,7 @@ def test_of_much_that_waits_only_what_was_pushed_before_is_looked_at() -> None:
         entry = PushEntry(f"customers/{number}", b"u") if number <= 3 else unreadable
         sender.lane.add(sender, Waiting(number, ((0, entry),), 1))
     assert sender.waits_for((3, 0)) == {f"customers/{number}": (number, 0) for number in range(1, 4)}
-    with pytest.raises(AttributeError):
+    with pytest.raises((AttributeError, TypeError)):  # the second where it is compiled
         sender.waits_for((5, 0))
 
 
