@@ -185,6 +185,10 @@ def test_what_is_large_or_cannot_be_read_is_no_page_for_many(monkeypatch):
     source.commit(US, b"a")
     monkeypatch.setattr(source, "log", unreadable)
     assert pages.newest(3) is None
+    monkeypatch.undo()
+    assert pages.newest(3).cursor == 4
+    monkeypatch.setattr(source, "followed", unreadable)
+    assert pages.newest(3) is None
 
 
 @given(

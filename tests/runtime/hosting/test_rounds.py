@@ -194,6 +194,38 @@ def test_one_that_does_not_take_what_it_is_told_is_told_no_more_and_keeps_nobody
     asyncio.run(follow())
 
 
+class Broken(Told):
+    """A link that fails where it is told together with others."""
+
+    def tell(self, frame: bytes) -> bool:
+        raise ValueError("no")
+
+
+def test_a_link_that_fails_when_many_are_told_together_ends_its_session_and_no_other_misses_anything(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(rounds, "_REST_US", 0)
+
+    async def follow() -> None:
+        store = MemoryStore()
+        engine = Engine(store, everybody, lambda: 1_000_000)
+        links = [Told(), Broken(), Told()]
+        for link in links:
+            session = engine.connect(link)
+            engine.receive(session, codec.encode(hello(versions=(2,))))
+            engine.receive(session, codec.encode(Terms(b"r" * 16, False, b"d" * 16, tuple(FEATURES)), 2))
+        for update in (b"first", b"second"):
+            store.commit([Batch(changes=(Change(US, (update,), b"r" * 16, "", 1, b"\x01\x01\x01"),))])
+            engine.written_beside([US])
+            for _ in range(10):
+                await asyncio.sleep(0)
+        assert [link.frames for link in links] == [[[b"first"], [b"second"]], [], [[b"first"], [b"second"]]]
+        assert [bool(link.closed) for link in links] == [False, True, False]
+        await engine.stop(0, 0)
+
+    asyncio.run(follow())
+
+
 class Timers:
     """As much of a loop as rounds need: its time is set, and its timers are looked at."""
 
