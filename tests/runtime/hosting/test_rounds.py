@@ -185,7 +185,8 @@ def test_one_that_does_not_take_what_it_is_told_is_told_no_more_and_keeps_nobody
         assert quick.frames == [[b"first"], [b"second"], [b"third"]]
         assert slow.frames == [[b"first"]]
         assert full.frames == []
-        assert slow.asked and full.asked
+        assert slow.asked
+        assert full.asked
         assert engine.untaken.held == 100_000
         slow.takes = 9
         engine.fill(sessions[0])
