@@ -6,14 +6,14 @@ import sys
 
 import pytest
 
-from crdt_sync.errors import StoreForbidden, StoreMissing
-from crdt_sync.storage.lmdb import LmdbStore
+from crdt_sync.errors import StoreExists, StoreForbidden, StoreMissing
+from crdt_sync.storage.lmdb import LmdbStore, directory
 from tests.mounts import mounted, remounted
 
 OPEN = """
 import pathlib, sys
 from crdt_sync.errors import StoreFull
-from crdt_sync.storage.lmdb import LmdbStore
+from crdt_sync.storage.lmdb import LmdbStore, directory
 try:
     LmdbStore.open(pathlib.Path(sys.argv[1]), create=True)
 except StoreFull:
@@ -43,6 +43,20 @@ def test_once_there_is_room_it_is_made_as_if_nothing_had_been_there(tmp_path, ki
             LmdbStore.open(disk / "store")
         LmdbStore.open(disk / "store", create=True).close()
         LmdbStore.open(disk / "store").close()
+
+
+@pytest.mark.parametrize("page", [16, 64])
+def test_a_small_store_is_one_where_memory_has_larger_pages_than_where_it_was_made(tmp_path, monkeypatch, page):
+    path = tmp_path / "store"
+    with LmdbStore.open(path, create=True) as store:
+        replica = store.replica
+    monkeypatch.setattr(directory, "_PAGE_BYTES", page * 1024)
+    monkeypatch.setattr(directory, "_UNFINISHED_BYTES_MAX", 8 * page * 1024)
+    assert LmdbStore.exists(path)
+    with pytest.raises(StoreExists):
+        LmdbStore.open(path, create=True)
+    with LmdbStore.open(path) as store:
+        assert store.replica == replica
 
 
 def test_a_store_whose_table_of_readers_has_no_room_says_so(tmp_path):
