@@ -305,3 +305,20 @@ def test_of_frames_that_came_together_none_is_taken_for_which_there_is_no_room()
         await engine.stop(0, 0)
 
     asyncio.run(talk())
+
+
+def test_the_sessions_of_one_device_at_one_address_take_their_turns_in_one_flow_once_they_were_let_in() -> None:
+    async def come() -> None:
+        engine = Engine(MemoryStore(), everybody, lambda: 1_000_000)
+        newcomer = engine.connect(QuietLink(), address="192.0.2.1")
+        assert engine.flow(newcomer) is engine.queue.stranger("192.0.2.1")
+        flows = []
+        for device, address in ((b"d", "192.0.2.1"), (b"d", "192.0.2.1"), (b"e", "192.0.2.1"), (b"d", "192.0.2.2")):
+            session = engine.connect(QuietLink(), address=address)
+            engine.receive(session, codec.encode(replace(hello(), replica=16 * device)))
+            flows.append(engine.flow(session))
+        assert flows[0] is flows[1]
+        assert len({id(flow) for flow in (*flows, engine.flow(newcomer))}) == 4
+        await engine.stop(0, 0)
+
+    asyncio.run(come())
