@@ -24,7 +24,10 @@ _MAGIC = (0xBEEFC0DE).to_bytes(4, sys.byteorder)
 
 
 def exists(path: Path) -> bool:
-    """Whether `path` holds the data file of a store. One without both of its headers never was: the disk was full."""
+    """Whether `path` holds the data file of a store. One without both of its headers never was: the disk was full.
+
+    Raises `OSError` where that cannot be told: this user may not look there, or it is a file.
+    """
     data = path / DATA_NAME
     try:
         size = data.stat().st_size
