@@ -52,6 +52,16 @@ def test_fifty_sessions_of_one_device_have_the_share_of_one() -> None:
     assert sum(counts[1:]) >= 8 * piece_updates()
 
 
+def test_who_takes_the_name_of_a_device_elsewhere_takes_none_of_its_turns() -> None:
+    bench = Shared()
+    elsewhere = [bench.come(DEVICE, "192.0.2.2") for _ in range(50)]
+    for session in elsewhere:
+        bench.push(session, 1, *bench.some(MUCH))
+    device = bench.come(DEVICE)
+    bench.push(device, 1, *bench.some(MUCH))
+    assert bench.done_of(device, batches=20)[0] >= 8 * piece_updates()
+
+
 def test_the_devices_of_an_office_behind_one_address_have_a_share_each() -> None:
     bench = Shared()
     office = [bench.come(bytes([number]) * 16) for number in range(10)]
