@@ -70,6 +70,7 @@ def served(said: bytes, *, closed: bool = False, closing: bool = False, fails: b
             connection.protocol.send_ping(said)
         if closed:
             connection.protocol.send_close(1000)
+            connection.send_data()
         channel.send(b"message")
         return wire.written
 
