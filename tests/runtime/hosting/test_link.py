@@ -8,7 +8,7 @@ from itertools import count
 
 import pytest
 
-from crdt_sync.limits import HELLO_BYTES_MAX, SILENCE_US_MAX
+from crdt_sync.limits import HELLO_BYTES_MAX, LINK_BYTES_PER_S_MIN, SILENCE_US_MAX
 from crdt_sync.protocol import codec
 from crdt_sync.protocol.messages import Ping, Pong, ReceiptRequest, Want, WantEntry, Welcome
 from crdt_sync.protocol.principal import everybody
@@ -205,6 +205,45 @@ def test_a_device_that_reads_is_not_cut_off_because_its_room_is_filled_again() -
         await engine.stop(0, 0)
 
     asyncio.run(wait())
+
+
+class Behind(Kept):
+    """A channel on which as much is taken as is sent, and never all of it; each wait for room runs out."""
+
+    def __init__(self, takes: int) -> None:
+        super().__init__()
+        self.takes = takes
+        self.waits = 0
+        self.aborted = asyncio.Event()
+
+    def send(self, frame: bytes) -> None:
+        self.has_room = False
+        self.unsent_bytes += len(frame)
+
+    async def room(self) -> None:
+        self.waits += 1
+        if self.waits >= 4:
+            raise ChannelClosed
+        self.link.send(bytes(1000))
+        self.unsent_bytes -= self.takes
+        raise TimeoutError
+
+    def abort(self) -> None:
+        self.aborted.set()
+
+
+@pytest.mark.parametrize(("takes", "cut_off"), [(1000, False), (900, True)])
+def test_a_slow_device_that_takes_enough_is_not_cut_off_however_much_is_added(takes: int, cut_off: bool) -> None:
+    async def talk() -> None:
+        engine = Engine(MemoryStore(), everybody, lambda: 1_000_000)
+        channel = Behind(takes)
+        channel.link = DeviceLink(channel, engine, send_timeout_s=1000 / LINK_BYTES_PER_S_MIN)
+        channel.link.send(bytes(10 * BUFFER_BYTES))
+        await channel.link._waiting
+        assert channel.aborted.is_set() is cut_off
+        await engine.stop(0, 0)
+
+    asyncio.run(talk())
 
 
 class Flooded(Kept):
