@@ -185,6 +185,7 @@ def test_who_catches_up_is_told_nothing_together_with_others_before_all_of_its_p
     session.receive(codec.encode(Terms(RELAY, True, DEVICE, tuple(FEATURES)), 2), 0)
     source.commit(US, b"b")
     page = session._live.newest(1)
+    assert page is not None
     assert session.cursor == 1
     assert not session.tell(page, 0)
     for number in (1, 2):
@@ -193,7 +194,9 @@ def test_who_catches_up_is_told_nothing_together_with_others_before_all_of_its_p
         session.fill(ROOM, 0)
     assert session.cursor == session._told == 2
     source.commit(US, b"c")
-    assert session.tell(session._live.newest(2), 0)
+    page = session._live.newest(2)
+    assert page is not None
+    assert session.tell(page, 0)
 
 
 def test_bytes_that_were_told_and_not_confirmed_are_bounded(monkeypatch):

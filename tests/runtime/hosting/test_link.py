@@ -210,6 +210,8 @@ def test_a_device_that_reads_is_not_cut_off_because_its_room_is_filled_again() -
 class Behind(Kept):
     """A channel on which as much is taken as is sent, and never all of it; each wait for room runs out."""
 
+    link: DeviceLink
+
     def __init__(self, takes: int) -> None:
         super().__init__()
         self.takes = takes
@@ -239,7 +241,9 @@ def test_a_slow_device_that_takes_enough_is_not_cut_off_however_much_is_added(ta
         channel = Behind(takes)
         channel.link = DeviceLink(channel, engine, send_timeout_s=1000 / LINK_BYTES_PER_S_MIN)
         channel.link.send(bytes(10 * BUFFER_BYTES))
-        await channel.link._waiting
+        waiting = channel.link._waiting
+        assert waiting is not None
+        await waiting
         assert channel.aborted.is_set() is cut_off
         await engine.stop(0, 0)
 
