@@ -365,3 +365,36 @@ def test_the_sessions_of_one_device_at_one_address_take_their_turns_in_one_flow_
         await engine.stop(0, 0)
 
     asyncio.run(come())
+
+
+class Broken(QuietLink):
+    """A link on which nothing can be sent."""
+
+    def send(self, frame: bytes) -> None:
+        raise MemoryError
+
+
+class Hearing(QuietLink):
+    """A link that keeps the last frame."""
+
+    last = b""
+
+    def send(self, frame: bytes) -> None:
+        self.last = frame
+
+
+def test_a_link_that_fails_ends_its_session_and_takes_no_effect_of_others_with_it() -> None:
+    async def ask() -> None:
+        engine = Engine(MemoryStore(), everybody, lambda: 1_000_000)
+        broken, other = Broken(), Hearing()
+        sessions = [engine.connect(link) for link in (broken, other)]
+        for session in sessions:
+            engine.hub.receive(session, codec.encode(hello()), 0)
+        engine.hub.receive(sessions[1], codec.encode(Ping(7)), 0)
+        engine._pump()
+        assert codec.decode(other.last) == Pong(7)
+        assert (bool(broken.closed), bool(other.closed)) == (True, False)
+        assert len(engine.hub) == 1
+        await engine.stop(0, 0)
+
+    asyncio.run(ask())
