@@ -205,6 +205,8 @@ REVOKED_DEVICES_MAX = 10_000  # of one space: 250 kB, a device lost a week for a
 REVOKED_USERS_MAX = 10_000
 SPACE_KEYS_MAX = 8  # that hold at once: rotations overlap, one or two at a time
 KEYS_STATEMENTS_MAX = 64  # kept, so that who knows an old key is led to the newest: two for each rotation
+STATEMENTS_SAID_MAX = KEYS_STATEMENTS_MAX + 2  # in one message: all keys, a policy and revocations fit into a frame
+STATEMENTS_LEADING_MAX = 12  # in the answer to an upgrade, 400 to 600 B each: a device that lacks more comes again
 STATEMENT_BYTES_MAX = POLICY_BYTES_MAX + 16 * KIB  # a policy and what is around it; revocations are smaller
 CONTRADICTIONS_KEPT_MAX = 16  # pairs of statements of one version, as evidence: the first ones tell it
 SIGNED_TOKEN_LENGTH_MAX = 2048  # characters; they take about 530, with the longest name in Chinese 800
@@ -302,6 +304,7 @@ REPAIR_RECORDS = 64  # damaged records that are mended in one transaction: 64 Mi
 
 assert TOKEN_LENGTH_MAX >= SIGNED_TOKEN_LENGTH_MAX + 256
 assert STATEMENT_BYTES_MAX >= 25 * REVOKED_DEVICES_MAX + (USER_LENGTH_MAX + 12) * REVOKED_USERS_MAX // 2
+assert FRAME_BYTES_MAX >= 2 * STATEMENT_BYTES_MAX + KEYS_STATEMENTS_MAX * KIB + KIB
 assert FRAME_BYTES_MAX >= RECORD_BYTES_MAX + STATE_VECTOR_BYTES_MAX + 64 * KIB
 assert 4 * max(PAGE_RECORDS_MAX, PUSH_RECORDS_MAX, UPDATES_RECORDS_MAX) + 5 <= FRAME_ITEMS_MAX
 assert 5 * CHECK_RECORDS_MAX + 4 <= FRAME_ITEMS_MAX

@@ -15,7 +15,7 @@ A device that joined is known by its key for ever after, so it gets a new token 
 it or its user is out.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 from crdt_sync.identity.invites import lookup
@@ -89,35 +89,3 @@ def renew(key: PublicKey, invites: Invites, revocations: Revocations) -> Joined:
         raise refused(Reason.DEVICE_UNKNOWN, f"the device {key.device.hex()} never joined here")
     revocations.check_user(user)
     return Joined(user, key, again=True)
-
-
-class MemoryInvites:
-    """The port's twin in memory: the model of what a store of invites does."""
-
-    def __init__(self) -> None:
-        self._invites: dict[bytes, Invite] = {}
-        self._owners: dict[bytes, str] = {}
-
-    def add(self, invite: Invite) -> None:
-        """Keep a new invite."""
-        self._invites[invite.lookup] = invite
-
-    def withdraw(self, lookup: bytes) -> None:
-        """Keep it no longer; a device that opened it stays."""
-        self._invites.pop(lookup, None)
-
-    def find(self, lookup: bytes) -> Invite | None:
-        """See `Invites`."""
-        return self._invites.get(lookup)
-
-    def use(self, lookup: bytes, device: bytes) -> Invite | None:
-        """See `Invites`."""
-        invite = self._invites.get(lookup)
-        if invite is not None and invite.device is None:
-            invite = self._invites[lookup] = replace(invite, device=device)
-            self._owners[device] = invite.user
-        return invite
-
-    def owner(self, device: bytes) -> str | None:
-        """See `Invites`."""
-        return self._owners.get(device)

@@ -14,7 +14,7 @@ from typing import Literal
 
 from crdt_sync.identity.claims import Claims
 from crdt_sync.identity.keys import KeyPair, PublicKey
-from crdt_sync.identity.presented import Enrolment, Renewal, SpaceProof, TokenProof, read
+from crdt_sync.identity.presented import Enrolment, Renewal, SpaceProof, TokenProof, Wiped, read
 from crdt_sync.identity.refusals import Reason, refused
 from crdt_sync.identity.space_keys import SpaceKeys
 from crdt_sync.identity.tokens import Tokens
@@ -23,7 +23,7 @@ from crdt_sync.ids import SPACE_BYTES
 CONTEXT = b"crdt-sync proof 2"
 NONCE_BYTES = 16
 BINDING_BYTES = 32
-Role = Literal["dialer", "acceptor", "space", "enrol", "renew"]
+Role = Literal["dialer", "acceptor", "space", "enrol", "renew", "wiped"]
 End = Literal["dialer", "acceptor"]
 
 
@@ -89,6 +89,16 @@ class Handshake:
         """The key of who asks for a new token, and has it. Raises `IdentityRefused`."""
         shown = read(text, Renewal)
         self._check(shown.key, self._signed("renew", b""), shown.signature)
+        return shown.key
+
+    def confirm_wiped(self, pair: KeyPair) -> str:
+        """What a device shows that was to destroy what it held, and has."""
+        return str(Wiped(pair.public, pair.sign(self._signed("wiped", b""))))
+
+    def check_wiped(self, text: str) -> PublicKey:
+        """The key of who says that it has destroyed what it held, and has that key. Raises `IdentityRefused`."""
+        shown = read(text, Wiped)
+        self._check(shown.key, self._signed("wiped", b""), shown.signature)
         return shown.key
 
     def _signed(self, role: Role, subject: bytes) -> bytes:

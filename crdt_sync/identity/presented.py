@@ -4,6 +4,7 @@
     space-1.KID.SIGNATURE               whoever speaks for the space: a proof of its key
     enrol-1.SECRET.KEY.SIGNATURE        a device that has an invite, and a proof of the key that it brings
     renew-1.KEY.SIGNATURE               a device that joined once, and asks for a new token
+    wiped-1.KEY.SIGNATURE               a device that was told to, and has destroyed what it held
 
 All are printable ASCII of at most 4,096 characters. A shared token has no such beginning: it has no dot behind one.
 """
@@ -63,9 +64,20 @@ class Renewal:
         return f"renew-1.{encoded(self.key.raw)}.{encoded(self.signature)}"
 
 
-Presented = TokenProof | SpaceProof | Enrolment | Renewal
-Kind = TypeVar("Kind", TokenProof, SpaceProof, Enrolment, Renewal)
-BEGINNINGS = ("proof-1.", "space-1.", "enrol-1.", "renew-1.")
+@dataclass(frozen=True, slots=True)
+class Wiped:
+    """The signature of a device's key, by which it says that it has destroyed what it held."""
+
+    key: PublicKey
+    signature: bytes
+
+    def __str__(self) -> str:
+        return f"wiped-1.{encoded(self.key.raw)}.{encoded(self.signature)}"
+
+
+Presented = TokenProof | SpaceProof | Enrolment | Renewal | Wiped
+Kind = TypeVar("Kind", TokenProof, SpaceProof, Enrolment, Renewal, Wiped)
+BEGINNINGS = ("proof-1.", "space-1.", "enrol-1.", "renew-1.", "wiped-1.")
 
 
 def read(text: str, kind: type[Kind]) -> Kind:
@@ -97,6 +109,8 @@ def presented(text: str) -> Presented:
             )
         case ["renew-1", key, signature]:
             return Renewal(PublicKey(_bytes(key, KEY_BYTES)), _bytes(signature, SIGNATURE_BYTES))
+        case ["wiped-1", key, signature]:
+            return Wiped(PublicKey(_bytes(key, KEY_BYTES)), _bytes(signature, SIGNATURE_BYTES))
     raise _malformed("it has no such form")
 
 

@@ -33,6 +33,7 @@ class Reason(StrEnum):
     INVITE_USED = "invite_used"
     INVITE_OTHER_USER = "invite_other_user"
     DEVICE_UNKNOWN = "device_unknown"
+    IDENTITY_NEEDED = "identity_needed"
 
 
 _ASK = "Ask who runs the space for a new invite, and open it with 'crdt-sync join'."
@@ -64,6 +65,7 @@ NEXT_STEPS = {
     "at once: then a stranger did.",
     Reason.INVITE_OTHER_USER: "Join with a store of its own: --store, or another account of this machine.",
     Reason.DEVICE_UNKNOWN: _ASK,
+    Reason.IDENTITY_NEEDED: "Here each device proves who it is, and a shared token opens nothing. " + _ASK,
 }
 
 

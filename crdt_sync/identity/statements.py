@@ -87,6 +87,16 @@ class Statements:
             if held.sealed.version > getattr(known, held.sealed.kind) and not self._is_retired(held)
         ]
 
+    def leading(self, version: int, kid: bytes, most: int) -> list[bytes]:
+        """The `keys` statements, `most` at most, that lead somebody on who knows them up to `version`, the newest key
+        of whom is `kid`: the first of them is signed by it. Nothing where none is.
+        """
+        chain = [held.sealed for held in self._kept if held.sealed.kind == SpaceKeys.kind]
+        later = [each for each in chain if each.version > version]
+        while later and later[0].kid != kid:
+            later.pop(0)
+        return [each.raw for each in later[:most]]
+
     def kept(self) -> list[bytes]:
         """All of it, for a store."""
         return [held.sealed.raw for held in self._kept]

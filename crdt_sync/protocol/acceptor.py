@@ -48,11 +48,13 @@ from crdt_sync.protocol.messages import (
     Have,
     Hello,
     Message,
+    NewToken,
     Push,
     Ranges,
     Receipt,
     ReceiptRequest,
     Resume,
+    Said,
     Terms,
     Updates,
     UpdatesEntry,
@@ -69,7 +71,7 @@ from crdt_sync.protocol.source import AcceptorSource, Change, Diff
 from crdt_sync.protocol.states import ACCEPTOR_MOVES, ACCEPTOR_TABLE, Move, State, Table
 from crdt_sync.protocol.taking import Taking
 from crdt_sync.protocol.terms import shared_features, terms_of
-from crdt_sync.protocol.versions import LINEAGE, TERMS, VERSIONS
+from crdt_sync.protocol.versions import LINEAGE, PEOPLE, TERMS, VERSIONS
 
 _STORES = "stored nothing of what was sent"
 _ASKS = "asked for nothing of what was told"
@@ -78,11 +80,12 @@ _COMPARES = "did not go on comparing"
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a hello is not accepted."""
+    """Why a hello is not accepted. `statements` are what the partner hears before, as its space said it."""
 
     code: str
     message: str
     retry_after_us: int | None = None
+    statements: tuple[bytes, ...] = ()
 
 
 Authorise = Callable[[Hello], Principal | Refusal]
@@ -239,6 +242,11 @@ class Acceptor(Session):
         for number, verdicts, last in answers:
             self._send(Ack(number, cursor if last else None, self._source.head(), verdicts))
 
+    def give_token(self, token: str) -> None:
+        """Give the partner a new token, if the session is open and its version has that."""
+        if self.version >= PEOPLE and self.state not in {State.GREETING, State.CLOSED}:
+            self._send(NewToken(token))
+
     def compare(self, view: View, now: int) -> None:
         """The answer to `Compare`."""
         if self.closed:
@@ -277,6 +285,8 @@ class Acceptor(Session):
             return
         admitted = self._authorise(hello)
         if isinstance(admitted, Refusal):
+            if admitted.statements and PEOPLE in versions:
+                self._tell_stranger(admitted.statements)
             self.close(admitted.code, admitted.message, now, admitted.retry_after_us)
             return
         self.principal = admitted
@@ -320,6 +330,17 @@ class Acceptor(Session):
             self.state = State.CATCHING_UP
             # With the welcome, so that nothing changed costs one round trip.
             self._serve_changes(limits.FRAME_BYTES_TARGET)
+
+    def _tell_stranger(self, statements: tuple[bytes, ...]) -> None:
+        """Welcome somebody who is not let in, with nothing of what is held here, so that it hears what its space said.
+
+        It says nothing before it has our terms, which do not come.
+        """
+        replica, epoch = self._source.replica, self._source.epoch
+        frame_bytes = limits.FRAME_BYTES_MAX
+        self._send(Welcome(PEOPLE, replica, self._wall_clock(), epoch, 0, MODE_CHANGES, frame_bytes))
+        self.version = PEOPLE
+        self._send(Said(statements))
 
     def _on_terms(self, terms: Terms, now: int) -> None:
         if self._agreed:

@@ -27,6 +27,7 @@ from crdt_sync.protocol.messages import (
     Have,
     Hello,
     Message,
+    NewToken,
     Ping,
     Pong,
     Presence,
@@ -37,6 +38,7 @@ from crdt_sync.protocol.messages import (
     Receipt,
     ReceiptRequest,
     Resume,
+    Said,
     Standing,
     Terms,
     Updates,
@@ -205,6 +207,14 @@ def _write_presence(presence: Presence) -> tuple[object, ...]:
     return (presence.entries,)
 
 
+def _write_said(said: Said) -> tuple[object, ...]:
+    return (said.statements,)
+
+
+def _write_token(message: NewToken) -> tuple[object, ...]:
+    return (message.token,)
+
+
 def _write_audit(audit: Audit) -> tuple[object, ...]:
     return (audit.content,)
 
@@ -266,6 +276,8 @@ _LAYOUTS = (
         4,
         ((3, partial(_read_array, "features")),),
     ),
+    _Layout(20, "said", Said, _write_said, 1, ((0, partial(_read_array, "statements")),)),
+    _Layout(21, "new_token", NewToken, _write_token, 1),
 )
 _ACK = array_of(5) + uint(8)  # its code and its fields
 _ACCEPTED = array_of(2) + uint(_NUMBERS[VerdictCode.ACCEPTED])

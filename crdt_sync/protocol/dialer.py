@@ -28,6 +28,7 @@ from crdt_sync.protocol.effects import (
     Owe,
     PinDigests,
     ReceiptArrived,
+    TokenCame,
     Welcomed,
 )
 from crdt_sync.protocol.fetching import Fetching
@@ -42,6 +43,7 @@ from crdt_sync.protocol.messages import (
     Have,
     Hello,
     Message,
+    NewToken,
     Pong,
     Ranges,
     Receipt,
@@ -431,6 +433,9 @@ class Dialer(Session):
         self._came(_RECEIPTS)
         self._receipts = max(0, self._receipts - 1)
         self._effects.append(ReceiptArrived(receipt))
+
+    def _on_new_token(self, message: NewToken, now: int) -> None:
+        self._effects.append(TokenCame(message.token))
 
     def _on_pong(self, message: Pong, now: int) -> None:
         if self._telling.answered(message.number):

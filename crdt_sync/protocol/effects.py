@@ -44,6 +44,13 @@ class PinDigests:
     content: bool
 
 
+@dataclass(frozen=True, slots=True)
+class SaidCame:
+    """The partner passes on what the space said: nothing of it is checked yet."""
+
+    statements: tuple[bytes, ...]
+
+
 # --- dialer --------------------------------------------------------------------------------------------------
 
 
@@ -141,6 +148,13 @@ class CheckArrived:
     checked: Checked
 
 
+@dataclass(frozen=True, slots=True)
+class TokenCame:
+    """The partner, which speaks for the space, issued our token anew: nothing of it is checked yet."""
+
+    token: str
+
+
 # --- acceptor ------------------------------------------------------------------------------------------------
 
 
@@ -202,4 +216,6 @@ Effect = (
     | Accept
     | ReadReceipt
     | CheckRecords
+    | SaidCame
+    | TokenCame
 )

@@ -30,7 +30,10 @@ from crdt_sync.limits import (
     RECONCILE_COLUMN_BYTES_MAX,
     RECONCILE_OPEN_RANGES_MAX,
     RETRY_AFTER_MS_MAX,
+    SIGNED_TOKEN_LENGTH_MAX,
     STATE_VECTOR_BYTES_MAX,
+    STATEMENT_BYTES_MAX,
+    STATEMENTS_SAID_MAX,
     TOKEN_LENGTH_MAX,
     UPDATE_BYTES_MAX,
     UPDATES_RECORDS_MAX,
@@ -409,6 +412,30 @@ class Checked:
             check_standing("checked.entries", entry)
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What the space said that the partner lacks: signed statements, in the order in which they can be taken."""
+
+    statements: tuple[bytes, ...]
+
+    def __post_init__(self) -> None:
+        check_length("said.statements", self.statements, STATEMENTS_SAID_MAX, at_least=1)
+        for statement in self.statements:
+            check_bytes("said.statements", statement, 1, STATEMENT_BYTES_MAX)
+
+
+@dataclass(frozen=True, slots=True)
+class NewToken:
+    """The partner's token, issued anew; it takes the place of the one that it showed."""
+
+    token: str
+
+    def __post_init__(self) -> None:
+        check_text("new_token.token", self.token, SIGNED_TOKEN_LENGTH_MAX, at_least=1)
+        if _TOKEN.match(self.token) is None:
+            refuse("new_token.token", "is not printable ASCII")
+
+
 Message = (
     Hello
     | Welcome
@@ -429,6 +456,8 @@ Message = (
     | Audit
     | Check
     | Checked
+    | Said
+    | NewToken
 )
 
 __all__ = [
@@ -447,6 +476,7 @@ __all__ = [
     "Have",
     "Hello",
     "Message",
+    "NewToken",
     "Ping",
     "Pong",
     "Presence",
@@ -457,6 +487,7 @@ __all__ = [
     "Receipt",
     "ReceiptRequest",
     "Resume",
+    "Said",
     "Standing",
     "Terms",
     "Updates",

@@ -8,17 +8,17 @@ answers pings is found out by what it owes: `_awaited`. In both cases the bytes 
 `patience`; and so does a host that does not read: see `pause`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import ClassVar, NamedTuple
 
 from crdt_sync import limits
 from crdt_sync.errors import ProtocolViolation
 from crdt_sync.protocol import codec
-from crdt_sync.protocol.effects import Closed, Effect, PresenceSeen, Send
-from crdt_sync.protocol.messages import Bye, Message, Ping, Pong, Presence, PresenceEntry
+from crdt_sync.protocol.effects import Closed, Effect, PresenceSeen, SaidCame, Send
+from crdt_sync.protocol.messages import Bye, Message, Ping, Pong, Presence, PresenceEntry, Said
 from crdt_sync.protocol.patience import Wait
 from crdt_sync.protocol.states import Move, State, Table, Transition
-from crdt_sync.protocol.versions import GREETING
+from crdt_sync.protocol.versions import GREETING, PEOPLE
 
 _GREETING = frozenset({State.GREETING, State.AGREEING})
 
@@ -152,6 +152,16 @@ class Session:
         if self.state not in {*_GREETING, State.CLOSED}:
             self._tell(Presence(entries[: limits.PRESENCE_ENTRIES_MAX]))
 
+    def say(self, statements: Sequence[bytes]) -> bool:
+        """Pass on what the space said, if the session is open and its version has it; returns whether it is sent.
+
+        At most `STATEMENTS_SAID_MAX`, which are what a space says altogether.
+        """
+        if not statements or self.version < PEOPLE or self.state in {*_GREETING, State.CLOSED}:
+            return False
+        self._send(Said(tuple(statements)))
+        return True
+
     def _handle(self, row: Transition, message: Message, now: int) -> None:
         getattr(self, "_on_" + row.handler)(message, now)
 
@@ -226,6 +236,9 @@ class Session:
 
     def _on_pong(self, message: Pong, now: int) -> None:
         """Nothing to do: hearing anything at all proves that the partner lives."""
+
+    def _on_said(self, message: Said, now: int) -> None:
+        self._effects.append(SaidCame(message.statements))
 
     def _on_presence(self, message: Presence, now: int) -> None:
         self._effects.append(PresenceSeen(message.entries))

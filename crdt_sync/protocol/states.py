@@ -12,6 +12,8 @@ Rules:
 
 5. Where the version has terms, they are the dialer's first message after hello and come once. An acceptor has begun to
    serve meanwhile, so that they cost no round trip.
+6. What the space said may come at any time. To a dialer it comes before the terms where it is not let in: it hears so
+   why, signed by its space, and then the bye.
 
 The tables in `docs/protocol.md` are printed from here, and a test compares them.
 """
@@ -30,6 +32,7 @@ from crdt_sync.protocol.messages import (
     Have,
     Hello,
     Message,
+    NewToken,
     Ping,
     Pong,
     Presence,
@@ -37,6 +40,7 @@ from crdt_sync.protocol.messages import (
     Ranges,
     Receipt,
     ReceiptRequest,
+    Said,
     Terms,
     Updates,
     Want,
@@ -95,6 +99,8 @@ DIALER = [
     *_rows((State.GREETING,), Welcome, "welcome", State.AGREEING, *OPEN),
     *_rows((State.AGREEING,), Bye, "bye", State.CLOSED),
     *_rows((State.AGREEING,), Terms, "terms", *OPEN, State.CLOSED),
+    *_rows((State.AGREEING, *OPEN), Said, "said"),
+    *_rows(OPEN, NewToken, "new_token"),
     *_rows((State.COMPARING,), Ranges, "ranges", State.COMPARING, State.CATCHING_UP),
     *_rows((State.CATCHING_UP, State.LIVE), Changes, "changes", State.CATCHING_UP),
     *_rows((State.COMPARING,), Updates, "updates", State.COMPARING, State.CATCHING_UP),
@@ -109,6 +115,7 @@ ACCEPTOR = [
     *_COMMON,
     *_rows((State.GREETING,), Hello, "hello", *OPEN, State.CLOSED),
     *_rows(OPEN, Terms, "terms"),
+    *_rows(OPEN, Said, "said"),
     *_rows((State.COMPARING,), Ranges, "ranges", State.COMPARING, State.CATCHING_UP),
     *_rows((State.COMPARING,), Want, "want", State.COMPARING, State.CATCHING_UP),
     *_rows((State.CATCHING_UP, State.LIVE), Want, "want"),

@@ -18,6 +18,7 @@ from crdt_sync.storage.port import Store, Stores
 if TYPE_CHECKING:
     from crdt_sync.replica.owner.asking import Owner
 
+MEMBER_FILE = "member"  # see `crdt_sync.membership.folder`, which takes long to import
 _LOOK_S = 0.01
 _STORES: Stores = LmdbStore  # where the stores of devices are
 
@@ -51,7 +52,7 @@ def new_store(path: Path | str, name: str) -> Store:
     """
     if not name.strip() or len(name) > limits.ACTOR_LENGTH_MAX or not name.isprintable():
         raise UsageError(f"{name!r} cannot name a replica", f"Use 1 to {limits.ACTOR_LENGTH_MAX} printable characters.")
-    where = _expanded(path)
+    where = expanded(path)
     try:
         return _STORES.open(where, create=True)
     except StoreExists:
@@ -64,7 +65,7 @@ def new_store(path: Path | str, name: str) -> Store:
 
 def open_alone(path: Path | str) -> Store:
     """The store in `path`, for this program alone. Raises what `Replica.open` raises, and `StoreInUse`."""
-    return _STORES.open(_expanded(path))
+    return _STORES.open(expanded(path))
 
 
 def open_to_repair(path: Path | str) -> tuple[Store, tuple[str, ...]]:
@@ -72,7 +73,7 @@ def open_to_repair(path: Path | str) -> tuple[Store, tuple[str, ...]]:
     try:
         return open_alone(path), ()
     except StoreCorrupt:
-        mended = mend_identity(_expanded(path), wall_clock)
+        mended = mend_identity(expanded(path), wall_clock)
         if not mended:
             raise
         return open_alone(path), mended
@@ -83,7 +84,7 @@ def open_store(path: Path | str) -> "tuple[Store, Owner | None]":
 
     It waits a little for another process that has the store, and serves nobody, to begin to serve, or to end.
     """
-    where = _expanded(path)
+    where = expanded(path)
     found = _beside_owner(where) if local.is_named(where) else None  # locking, which is imported late, is tried after
     if found is not None:
         return found
@@ -111,5 +112,6 @@ def _beside_owner(path: Path) -> "tuple[Store, Owner] | None":
         return OwnedStore.of(owner), owner
 
 
-def _expanded(path: Path | str) -> Path:
+def expanded(path: Path | str) -> Path:
+    """The path, where `~` is the user's home."""
     return Path(path).expanduser()

@@ -43,6 +43,7 @@ from crdt_sync.storage.port import Store
 from crdt_sync.storage.values import Batch, Peer
 
 if TYPE_CHECKING:
+    from crdt_sync.membership.member import Membership
     from crdt_sync.replica.owner.asking import Owner
     from crdt_sync.replica.owner.requests import Action
     from crdt_sync.replica.owner.sent import SentEdit
@@ -66,6 +67,23 @@ class Replica:
         self._mended: tuple[str, ...] = ()  # settings that were set aside when this was opened to be repaired
         self._sharing = Sharing(self.context)
         self.context.succeeded = self._succeeded
+        self.folder: Path | None = None  # where the store is, and what is kept beside it
+        self._membership: Membership | None = None
+
+    @property
+    def membership(self) -> "Membership | None":
+        """What this device is in a space with identities; None where it joined none. Raises `KeyUnusable`."""
+        if self._membership is None and self.folder is not None and (self.folder / opening.MEMBER_FILE).exists():
+            from crdt_sync.membership.folder import load  # noqa: PLC0415 - most devices need none of it
+
+            self.join_as(load(self.folder))
+        return self._membership
+
+    def join_as(self, membership: "Membership | None") -> None:
+        """Be that member of its space from here on."""
+        if membership is not None:
+            membership.now = lambda: self.wall_clock() + self.clock.offset
+        self._membership = membership
 
     @property
     def store(self) -> Store:
@@ -124,6 +142,7 @@ class Replica:
         store = opening.new_store(path, name)
         with opening.closed_on_failure(store):
             replica = cls.over(store)
+            replica.folder = opening.expanded(path)
             for schema in schemas:
                 replica.shared_schemas.add(schema, share=False)
             store.commit([Batch(meta={"name": name.encode()})])  # a replica without a name is not complete
@@ -147,6 +166,7 @@ class Replica:
         store, owner = opening.open_store(path)
         with opening.closed_on_failure(store):
             replica = cls(store, wall_clock=opening.wall_clock, rng=random.SystemRandom(), owner=owner)
+            replica.folder = opening.expanded(path)
             if owner is None:
                 replica.shared_schemas.open()
         if share:

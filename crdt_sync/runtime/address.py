@@ -2,10 +2,14 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from crdt_sync.errors import UsageError
 from crdt_sync.limits import PING_S_MAX, PING_S_MIN
+
+if TYPE_CHECKING:
+    from crdt_sync.membership.member import Membership
 
 TRANSPORTS = ("auto", "websocket", "http")
 
@@ -20,6 +24,7 @@ class Address:
     `PING_S_MAX`; None: the longest. Shorter ones keep a proxy from cutting the link that cuts silent ones sooner.
     `transport` is "websocket", "http" for networks that break those, or "auto", which finds out; devices speak
     websockets only. What was found out is kept in the file `memory`; None: while the process runs.
+    `member` is who calls, where this device is in a space with identities; a token is not shown then.
     Raises `UsageError` for what cannot be an address, a token, an interval or a transport.
     """
 
@@ -31,6 +36,7 @@ class Address:
     ping_interval_s: float | None = None
     transport: str = "auto"
     memory: Path | None = field(default=None, compare=False)
+    member: "Membership | None" = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         fault = _fault(self.url)

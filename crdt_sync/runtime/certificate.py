@@ -20,6 +20,7 @@ Own = tuple[ssl.SSLContext, bytes]
 """A server's TLS context, and the SHA-256 of its certificate."""
 
 CERTIFICATE_FILE = "certificate.pem"
+_END = "-----END CERTIFICATE-----"
 _YEARS = 100  # a date would only make devices with a wrong clock fail
 
 
@@ -35,10 +36,27 @@ def own(directory: Path) -> Own:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_3
         context.load_cert_chain(path)
-        return context, hashlib.sha256(ssl.PEM_cert_to_DER_cert(_certificate(path))).digest()
+        return context, fingerprint(path)
     except (OSError, ValueError) as error:
         again = "Remove the file: a new one is made at the next start."
         raise failed(error, f"the certificate {path} cannot be used", again) from error
+
+
+def fingerprint(path: Path) -> bytes:
+    """The SHA-256 of the first certificate in a PEM file. Raises `OSError`, `ValueError`."""
+    return hashlib.sha256(ssl.PEM_cert_to_DER_cert(first_of(path))).digest()
+
+
+def is_self_signed(path: Path) -> bool:
+    """Whether no authority vouches for the first certificate in a PEM file. Raises `OSError`, `ValueError`."""
+    found = x509.load_pem_x509_certificate(first_of(path).encode("ascii"))
+    return found.issuer == found.subject
+
+
+def binding(tls: ssl.SSLObject | None) -> bytes:
+    """What proofs on a connection are bound to: the SHA-256 of the other end's certificate, nothing without TLS."""
+    shown = tls.getpeercert(binary_form=True) if tls is not None else None
+    return hashlib.sha256(shown).digest() if shown else b""
 
 
 def unchecked() -> ssl.SSLContext:
@@ -50,9 +68,11 @@ def unchecked() -> ssl.SSLContext:
     return context
 
 
-def _certificate(path: Path) -> str:
+def first_of(path: Path) -> str:
+    """The first certificate in a PEM file, as PEM. Raises `OSError`, `ValueError`."""
     text = path.read_text("ascii")
-    return text[text.index("-----BEGIN CERTIFICATE-----") :]
+    begin = text.index("-----BEGIN CERTIFICATE-----")
+    return text[begin : text.index(_END, begin) + len(_END)] + "\n"
 
 
 def _write(path: Path) -> None:

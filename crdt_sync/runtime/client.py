@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import astuple
 
-from crdt_sync.errors import CrdtSyncError, RemoteError, Timeout
+from crdt_sync.errors import CrdtSyncError, IdentityRefused, RemoteError, Timeout
 from crdt_sync.protocol.backoff import Backoff
 from crdt_sync.replica import Event, Replica
 from crdt_sync.replica.owner.message import Message
@@ -41,7 +41,13 @@ async def sync_once(
             on_progress(progress)
         return progress
     conversation = Conversation(replica, address, on_progress)
-    await conversation.run(Conversation.settled)
+    try:
+        await conversation.run(Conversation.settled)
+    except IdentityRefused:
+        if not conversation.renews:
+            raise
+        conversation = Conversation(replica, address, on_progress)  # which asks for a new token
+        await conversation.run(Conversation.settled)
     return conversation.progress
 
 

@@ -8,11 +8,15 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from crdt_sync.errors import (
     ConnectionLost,
+    CrdtSyncError,
     ForeignRelay,
     ForeignSpace,
+    IdentityRefused,
     Rejected,
     StoreError,
 )
@@ -39,7 +43,9 @@ from crdt_sync.protocol.effects import (
     PinDigests,
     PresenceSeen,
     ReceiptArrived,
+    SaidCame,
     Send,
+    TokenCame,
     Welcomed,
 )
 from crdt_sync.protocol.messages import DONE, CheckedEntry, Receipt, VerdictCode
@@ -56,6 +62,9 @@ from crdt_sync.runtime.progress import Progress
 from crdt_sync.runtime.screening import Screening
 from crdt_sync.runtime.steady import steady_us
 from crdt_sync.runtime.transports.channel import Channel, ChannelClosed, Opened, RulesBroken
+
+if TYPE_CHECKING:
+    from crdt_sync.runtime.member_talk import MemberTalk
 
 _BYE_S = 1.0  # how long a partner may take to close the link after our bye
 _REFUSING_US_MAX = 8_000_000  # how long one exchange lets a partner say "not now": the dialer asks every 2 s
@@ -112,15 +121,48 @@ class Conversation:
         self._checks = Asked[tuple[CheckedEntry, ...]]()
         self._pinning: asyncio.Task[None] | None = None
         self._dialer: Dialer | None = None
+        self._people: MemberTalk | None = None  # what is said of the space, where this device is in one
+        self._failed: CrdtSyncError | None = None  # for which this side ended the session
+        self.renews = False  # after the end: another one asks for a new token, and may do better
 
     # --- what the caller asks --------------------------------------------------------------------------------
 
     async def run(self, until: "Until") -> None:
         """Open a channel, talk, and carry out `until(self)`; say bye when it returns.
 
-        Raises `RemoteError` when the link or the partner ends the session first, and what `until` raises.
+        Raises `RemoteError` when the link or the partner ends the session first, and what `until` raises. A device that
+        its space has ordered to be wiped is wiped then, and `IdentityRefused` raised.
         """
+        member = self._replica.membership
+        if member is not None:
+            self._address = replace(self._address, member=member)
+        try:
+            if member is None or not member.wiping:
+                await self._talk(until)
+        except IdentityRefused as error:
+            if member is None or not member.wiping:
+                self.renews = member is not None and not self._address.direct and member.token_refused(error.reason)
+                raise
+        if member is not None and member.wiping:
+            raise await self._wiped()
+
+    async def _wiped(self) -> IdentityRefused:
+        """Destroy what this device holds. What to tell people is returned."""
+        from crdt_sync.runtime.wiping import wiped  # noqa: PLC0415 - once in the life of a device, if at all
+
+        folder = self._replica.folder
+        assert folder is not None, "what is kept of a membership is in a folder"
+        await asyncio.to_thread(self._replica.close)
+        return await wiped(folder, self._address, self._open_channel)
+
+    async def _talk(self, until: "Until") -> None:
+        """See `run`."""
         opened = await self._open_channel(self._address)
+        member = self._address.member
+        if member is not None:
+            from crdt_sync.runtime.member_talk import MemberTalk  # noqa: PLC0415 - few devices are in such a space
+
+            self._people = MemberTalk(member, opened.known, direct=self._address.direct)
         try:
             self._partner = Partner(
                 self._replica, self._address.url, opened.replica, adopt=self._address.adopt or self._address.direct
@@ -133,6 +175,12 @@ class Conversation:
                     await self._own_screening.close()
             finally:
                 await self._end_commits()
+
+    async def let_in(self) -> None:
+        """Wait until the device that opens an invite has its token."""
+        while self._people is None or not self._people.let_in:
+            self._state_changed.clear()
+            await self._state_changed.wait()
 
     async def settled(self) -> None:
         """Wait until everything known on both sides was exchanged. Raises `Rejected` if the partner cannot store it.
@@ -200,6 +248,8 @@ class Conversation:
     @property
     def retry_after_us(self) -> int | None:
         """After the end: how long the partner asked us to wait; None where trying again cannot help."""
+        if self._failed is not None:
+            return None
         return self._closed.retry_after_us if self._closed else 0
 
     @property
@@ -231,6 +281,8 @@ class Conversation:
         trust_clock = self._replica.context.watch_clock(self._clock_doubted) if self._lasting else None
         if self._presence is not None:
             self._presence.listen(self._presence_changed)
+        member = self._address.member
+        forget = member.listen(self._news) if member is not None else None
         self._pump()
         tasks = [
             asyncio.create_task(work, name=name)
@@ -251,11 +303,15 @@ class Conversation:
                 return
             if self._foreign is not None:
                 raise self._foreign
+            if self._failed is not None:
+                raise self._failed
             if self._closed is not None:
                 raise as_error(self._closed, self._address)
             raise error or ConnectionLost(f"the connection to {self._address.url} was lost", "It will be tried again.")
         finally:
             unsubscribe()
+            if forget is not None:
+                forget()
             self._partner.ended()
             if self._resting is not None:
                 self._resting.cancel()
@@ -454,6 +510,8 @@ class Conversation:
                         self._audit.set_result(differences)
                 case CheckArrived(checked):
                     self._checks.answered(checked.number, checked.entries)
+                case SaidCame() | TokenCame():
+                    self._hear(effect)
                 case Closed():
                     self._closed = effect
         self._kick_sender.set()
@@ -466,6 +524,20 @@ class Conversation:
         if self._on_progress is not None:
             self._on_progress(self.progress)
 
+    def _hear(self, effect: SaidCame | TokenCame) -> None:
+        """Take what is said of the space, which is a small file to write; what nobody of it says ends the session."""
+        if self._people is None or self._dialer is None:
+            return
+        try:
+            if isinstance(effect, SaidCame):
+                self._people.heard(effect.statements, self._dialer)
+            else:
+                self._people.renewed(effect.token)
+        except (IdentityRefused, StoreError) as error:
+            self._failed = error
+            self._dialer.close("refused", error.message, self._now())
+        self._effects.extend(self._dialer.drain())
+
     async def _welcomed(self, effect: Welcomed) -> None:
         """Store who answered, which takes a turn at the disk; what the session asks for meanwhile waits."""
         assert self._dialer is not None
@@ -477,8 +549,14 @@ class Conversation:
         else:
             if self._presence is not None and self._presence.ours:
                 self._dialer.present(self._presence.ours)
+            self._pass_on()
         self._welcoming = None
         self._pump()
+
+    def _pass_on(self) -> None:
+        """Tell the partner what it lacks of what the space said."""
+        if self._people is not None and self._dialer is not None:
+            self._people.pass_on(self._dialer)
 
     def _part_from(self, foreign: ForeignRelay | ForeignSpace) -> None:
         """End the session with a relay that is to have nothing: what the session had to say to it is not said."""
@@ -525,6 +603,16 @@ class Conversation:
         if records:
             with suppress(RuntimeError):  # the loop was closed a moment ago
                 self._loop.call_soon_threadsafe(self._edited, records)
+
+    def _news(self) -> None:
+        """The space said something, in whatever thread it was heard."""
+        with suppress(RuntimeError):  # the loop was closed a moment ago
+            self._loop.call_soon_threadsafe(self._tell_news)
+
+    def _tell_news(self) -> None:
+        if self._dialer is not None and not self._dialer.closed and self._welcoming is None:
+            self._pass_on()
+            self._pump()
 
     def _clock_doubted(self) -> None:
         with suppress(RuntimeError):  # the loop was closed a moment ago

@@ -6,6 +6,7 @@ from itertools import islice
 from crdt_sync.errors import (
     ConnectionLost,
     ForeignSpace,
+    IdentityRefused,
     ProtocolViolation,
     Rejected,
     RemoteError,
@@ -13,6 +14,7 @@ from crdt_sync.errors import (
     Unauthorized,
     VersionMismatch,
 )
+from crdt_sync.identity.refusals import NEXT_STEPS, Reason
 from crdt_sync.protocol.effects import Closed
 from crdt_sync.runtime.address import Address
 
@@ -38,6 +40,8 @@ def as_error(closed: Closed, address: Address) -> RemoteError:
             return ProtocolViolation(f"{who}: {closed.message}", "Update both sides to the same version.")
         case "connection_lost":
             return ConnectionLost(f"{who}: {closed.message}", "Run the command again; it goes on where it stopped.")
+    if closed.code in NEXT_STEPS:
+        return IdentityRefused(closed.code, f"{who}: {closed.message}", NEXT_STEPS[Reason(closed.code)])
     return Rejected(f"{who} ended the session ({closed.code}): {closed.message}", "Try again later.")
 
 

@@ -1,16 +1,18 @@
 """Websocket links to a partner: how they are opened, and what their failures are called here.
 
-A relay is trusted for its certificate, and told the token. A device is not told it: both prove that they know it.
+A relay is trusted for its certificate, and told the token. A device is not told it: both prove that they know it. In a
+space with identities each side proves its own key, see `greeting`.
 """
 
 import asyncio
-import hashlib
 import os
 import secrets
 import ssl
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.datastructures import Headers
 from websockets.exceptions import InvalidStatus, InvalidURI, NegotiationError, WebSocketException
 from websockets.typing import Subprotocol
 
@@ -24,6 +26,9 @@ from crdt_sync.runtime.transports import channel
 from crdt_sync.runtime.transports.arrivals import Arrivals
 from crdt_sync.runtime.transports.channel import Opened
 from crdt_sync.runtime.transports.websocket import WebsocketChannel
+
+if TYPE_CHECKING:
+    from crdt_sync.runtime.greeting import Greeting
 
 _RELAY_PORT = 8765  # where one listens unless it is told otherwise
 _OPEN_TIMEOUT_S = 10.0
@@ -46,17 +51,19 @@ async def open_link(address: Address, *, try_out: bool = False) -> Opened:
     Raises `Unreachable`, `VersionMismatch`, `Unauthorized`, `UsageError`.
     """
     nonce = secrets.token_bytes(proof.NONCE_BYTES)
-    connection = await _connect(address, {proof.NONCE_HEADER: nonce.hex()} if address.direct else {})
+    greeting = _greeting(address)
+    plain = ((proof.NONCE_HEADER, nonce.hex()),) if address.direct else ()
+    connection = await _connect(address, dict(plain if greeting is None else greeting.headers))
     if connection.subprotocol != SUBPROTOCOL:  # a server that knows no subprotocols accepts without one
         await WebsocketChannel(connection).close()
         raise mismatch(address)
     if try_out:
         await _try_out(connection, address)
-    if not address.direct:
+    if greeting is None and not address.direct:
         return Opened(WebsocketChannel(connection), address.token)
     try:
-        return _proved(connection, address, nonce)
-    except Unauthorized:
+        return _met(connection, address, greeting) if greeting else _proved(connection, address, nonce)
+    except CrdtSyncError:
         await WebsocketChannel(connection).close()
         raise
 
@@ -147,6 +154,21 @@ def _answered(error: InvalidStatus) -> str:
     return f"it answered with HTTP {status}" + (f", to go to {target[0][:80]!r} instead" if target else "")
 
 
+def _greeting(address: Address) -> "Greeting | None":
+    if address.member is None:
+        return None
+    from crdt_sync.runtime.greeting import Greeting  # noqa: PLC0415 - few devices are in a space with identities
+
+    return Greeting(address.member, direct=address.direct)
+
+
+def _met(connection: Dialed, address: Address, greeting: "Greeting") -> Opened:
+    """The channel, once the other end has proved that it is of our space. Raises what `Greeting.met` does."""
+    headers = connection.response.headers if connection.response is not None else Headers()
+    met = greeting.met(headers.get_all, _binding(connection), address.whom)
+    return Opened(WebsocketChannel(connection), met.token, met.replica, met.known)
+
+
 def _proved(connection: Dialed, address: Address, nonce: bytes) -> Opened:
     """The channel, once the device at its other end has proved that it knows the token. Raises `Unauthorized`."""
     told = connection.response.headers if connection.response is not None else {}
@@ -162,9 +184,7 @@ def _proved(connection: Dialed, address: Address, nonce: bytes) -> Opened:
 
 
 def _binding(connection: Dialed) -> bytes:
-    tls: ssl.SSLObject | None = connection.transport.get_extra_info("ssl_object")
-    certificate_bytes = tls.getpeercert(binary_form=True) if tls is not None else None
-    return hashlib.sha256(certificate_bytes).digest() if certificate_bytes else b""
+    return certificate.binding(connection.transport.get_extra_info("ssl_object"))
 
 
 def _reason(error: Exception) -> str:
@@ -186,7 +206,7 @@ def security(address: Address) -> ssl.SSLContext | None:
     """What makes a link secure; None for one that is not. Raises `UsageError`."""
     if not address.url.startswith("wss://"):
         return None
-    if address.direct:
+    if address.direct or (address.member is not None and address.member.facts.pinned):
         return certificate.unchecked()
     try:
         return ssl.create_default_context(cafile=address.authorities)

@@ -10,18 +10,16 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 
-from websockets.asyncio.server import ServerConnection
-from websockets.http11 import Response
-
 from crdt_sync.errors import UsageError
 from crdt_sync.limits import LISTENER_SESSIONS_MAX
 from crdt_sync.protocol import proof
-from crdt_sync.protocol.acceptor import Authorise, Refusal
+from crdt_sync.protocol.acceptor import Refusal
 from crdt_sync.protocol.messages import Hello
 from crdt_sync.protocol.principal import Principal, everybody
 from crdt_sync.replica import Event, Replica
 from crdt_sync.replica.pushed import PushedUpdates
 from crdt_sync.runtime import certificate
+from crdt_sync.runtime.guests import Guest, Told
 from crdt_sync.runtime.hosting.audits import ReplicaAudits
 from crdt_sync.runtime.hosting.engine import Engine
 from crdt_sync.runtime.hosting.serving import Port
@@ -139,17 +137,19 @@ class _Doorkeeper:
         self._token = token
         self._binding = binding
 
-    def introduce(self, websocket: ServerConnection, response: Response) -> Authorise | None:
-        """See `serving.Introduce`."""
-        told = websocket.request.headers.get_all(proof.NONCE_HEADER) if websocket.request is not None else []
-        nonce = proof.read_nonce(told[0] if len(told) == 1 else None)
+    def introduce(self, told: Told) -> Guest | None:
+        """See `Introduce`."""
+        nonces = told(proof.NONCE_HEADER)
+        nonce = proof.read_nonce(nonces[0] if len(nonces) == 1 else None)
         if nonce is None:
             return None  # and the engine lets nobody in
         exchange = proof.Exchange(nonce, secrets.token_bytes(proof.NONCE_BYTES), self._binding)
         token = self._token()
-        response.headers[proof.NONCE_HEADER] = exchange.acceptor_nonce.hex()
-        response.headers[proof.PROOF_HEADER] = exchange.acceptor(token)
-        response.headers[proof.REPLICA_HEADER] = self._replica.id.hex()
+        headers = (
+            (proof.NONCE_HEADER, exchange.acceptor_nonce.hex()),
+            (proof.PROOF_HEADER, exchange.acceptor(token)),
+            (proof.REPLICA_HEADER, self._replica.id.hex()),
+        )
         expected = exchange.dialer(token)
 
         def authorise(hello: Hello) -> Principal | Refusal:
@@ -157,7 +157,7 @@ class _Doorkeeper:
                 return everybody(hello)
             return Refusal("unauthorized", "this device does not know the space's token")
 
-        return authorise
+        return Guest(authorise, headers)
 
 
 class _Changes:

@@ -44,12 +44,20 @@ async def open_channel(address: Address) -> Opened:
 
 
 async def _open_over_http(address: Address) -> Opened:
-    """Raises `Unreachable`, `VersionMismatch`, `UsageError`."""
+    """Raises `Unreachable`, `VersionMismatch`, `UsageError`, and `Unauthorized` for a member of a space."""
     # Most devices never need this: it is loaded where a websocket failed.
+    from crdt_sync.runtime.greeting import Greeting, Met  # noqa: PLC0415
     from crdt_sync.runtime.transports.http import dialed  # noqa: PLC0415
-    from crdt_sync.runtime.transports.http.requests import Broken  # noqa: PLC0415
+    from crdt_sync.runtime.transports.http.requests import Broken, Head  # noqa: PLC0415
 
     way = ways.known(address)
+    greeting = None if address.member is None else Greeting(address.member, direct=False)
+    found: list[Met] = []
+
+    def met(head: Head, binding: bytes) -> None:
+        assert greeting is not None
+        found.append(greeting.met(head.told, binding, address.whom))
+
     try:
         channel = await dialed.open_channel(
             address.url,
@@ -57,6 +65,8 @@ async def _open_over_http(address: Address) -> Opened:
             polls=way is not None and way.polls,
             wait_s=address.ping_interval_s or HTTP_WAIT_S_MAX,
             held_back=lambda: ways.http_passes(address, polls=True),
+            headers=() if greeting is None else greeting.headers,
+            met=None if greeting is None else met,
         )
     except dialed.Refused as refused:
         head = refused.head
@@ -68,4 +78,4 @@ async def _open_over_http(address: Address) -> Opened:
         ) from refused
     except Broken as broken:
         raise failure(address, broken.__cause__ if isinstance(broken.__cause__, Exception) else broken) from broken
-    return Opened(channel, address.token)
+    return Opened(channel, found[0].token, None, found[0].known) if found else Opened(channel, address.token)

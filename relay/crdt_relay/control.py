@@ -1,7 +1,7 @@
 """The operator's way into a running relay: a Unix socket in its data directory.
 
 Who may open the directory may use it; nobody else, and nothing over the network. A request is one line of JSON,
-`{"do": "status" | "backup" | "compact", ...}`; the answer is one line, `{"ok": ...}` or an error as
+`{"do": "status" | "backup" | "compact" | "people", ...}`; the answer is one line, `{"ok": ...}` or an error as
 `CrdtSyncError.as_dict` gives it.
 """
 
@@ -21,7 +21,7 @@ import structlog
 from crdt_sync.errors import CrdtSyncError, StoreFailed, UsageError
 
 SOCKET_NAME = "control"
-_LINE_BYTES_MAX = 64 * 1024
+_LINE_BYTES_MAX = 8 * 1024 * 1024  # a policy, with six characters for each letter that is not ASCII
 _REQUEST_TIMEOUT_S = 5.0
 _log = structlog.get_logger("relay")
 

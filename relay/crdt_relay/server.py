@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from crdt_relay.administration import Administration
+from crdt_relay.authority import Authority
 from crdt_relay.control import ControlServer
+from crdt_relay.device_guest import introduced
 from crdt_relay.observability import Metrics, Readings
 from crdt_relay.settings import LIVE, Settings
 from crdt_sync import limits
@@ -20,6 +23,8 @@ from crdt_sync.errors import InvalidSettings, StoreError, StoreMissing, UsageErr
 from crdt_sync.protocol.acceptor import Refusal
 from crdt_sync.protocol.messages import Hello, VerdictCode
 from crdt_sync.protocol.principal import Principal, everybody
+from crdt_sync.runtime import certificate as certificates
+from crdt_sync.runtime.guests import IDENTITY_NEEDED, Guest, Told
 from crdt_sync.runtime.hosting.engine import Engine
 from crdt_sync.runtime.hosting.link import SEND_TIMEOUT_S
 from crdt_sync.runtime.hosting.serving import Port
@@ -30,6 +35,8 @@ if TYPE_CHECKING:
 
 _RESTART_RETRY_US = 2_000_000
 _GRACE_S = 4.0  # for the disk, at a shutdown; what is not stored by then is sent again by its device
+_ONLY_LOOK = frozenset({"invites", "devices", "device", "keys"})  # acts of which no line is logged
+_ABOUT = ("user", "device", "wipe", "disabled", "invite")  # what the line of any other one says of it
 _log = structlog.get_logger("relay")
 
 
@@ -55,6 +62,7 @@ class Relay:
         self._port = port
         self._observed = observed
         self._control: ControlServer | None = None
+        self.people: Administration | None = None
         self._started_at = time.time()
         self._readings = Readings()
         metrics.read_with(self._read)
@@ -75,7 +83,7 @@ class Relay:
         certificate = _tls(settings)
         store = store or open_store(settings.data)
         metrics = Metrics()
-        door = Door(settings.tokens)
+        door = Door(settings.tokens, bound_to(settings))
         engine = Engine(
             store,
             door.authorise,
@@ -91,6 +99,10 @@ class Relay:
         async with contextlib.AsyncExitStack() as started:
             started.callback(store.close)
             started.push_async_callback(engine.stop, 0, 0.0)
+            people = Administration(store, settings.space_key, _wall_clock)
+            check_identities(settings, people)
+            door.identify(engine, people)
+            people.changed = lambda: door.identify(engine, people)
             await engine.start()
             observed = await _observe(settings, engine, metrics)
             if observed is not None:
@@ -102,16 +114,17 @@ class Relay:
                 certificate=certificate,
                 # Without a token, what keeps other people out is that they are not on this machine, but a web page
                 # that somebody opens here is. Browsers say where a page comes from; devices do not.
-                browsers=settings.token is not None,
+                browsers=settings.token is not None or people.authority is not None,
                 sessions_max=settings.sessions_max,
                 send_timeout_s=send_timeout_s,
                 http_too=True,
+                introduce=door.introduce,
             )
             started.callback(port.close)
             relay = cls(settings, store, engine, port, observed, metrics, door, certificate)
-            relay._control = await ControlServer.start(
-                store.path, {"status": relay._status, "backup": relay._backup, "compact": relay._compact}
-            )
+            relay.people = people
+            actions = {"status": relay._status, "backup": relay._backup, "compact": relay._compact}
+            relay._control = await ControlServer.start(store.path, {**actions, "people": relay._people})
             started.pop_all()
         return relay
 
@@ -147,9 +160,11 @@ class Relay:
         elif self._certificate is not None:
             _tls(settings)  # first one that nobody uses: half of a pair must not come into use
             _load_certificate(self._certificate, settings)  # the same file may hold another one
+        binding = bound_to(settings)
         _allow(self.engine, settings)
         if "token" not in late:
             self._door.tokens = encoded(settings.tokens)
+        self._door.bound_to = binding
         return sorted(late)
 
     @property
@@ -210,6 +225,13 @@ class Relay:
             "copies": [str(each) for each in copies.found(self.store.path)],
         }
 
+    async def _people(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        assert self.people is not None
+        done = self.people.do(request)
+        if request.get("act") not in _ONLY_LOOK:
+            _log.info("people", act=request.get("act"), **{name: request[name] for name in _ABOUT if name in request})
+        return done
+
     async def _backup(self, request: Mapping[str, Any]) -> dict[str, Any]:
         target = Path(str(request.get("to", "")))
         if not target.is_absolute():
@@ -230,6 +252,27 @@ def open_store(data: Path) -> LmdbStore:
         return LmdbStore.open(data, create=False)
     except StoreMissing:
         return LmdbStore.open(data, create=True)
+
+
+def check_identities(settings: Settings, people: Administration) -> None:
+    """Raise `InvalidSettings` where a space had identities and what it said is lost: nobody may be let in then."""
+    if people.authority is None and settings.space_key.exists():
+        raise InvalidSettings(
+            f"there is a space's key in {settings.space_key}, and in {settings.data} nothing that the space said",
+            "Put a backup back: crdt-relay restore. Where the key is new, say the first thing: crdt-relay policy apply "
+            "FILE. To let everybody in who has the token, move the key away.",
+        )
+
+
+def bound_to(settings: Settings) -> bytes:
+    """The SHA-256 of the certificate that devices see. Raises `InvalidSettings`."""
+    path = settings.proxy_certificate or settings.tls_certificate
+    if path is None:
+        return b""
+    try:
+        return certificates.fingerprint(path)
+    except (OSError, ValueError) as error:
+        raise InvalidSettings(f"cannot read the certificate {path}: {error}", "Give a PEM file.") from error
 
 
 def _allow(engine: Engine, settings: Settings) -> None:
@@ -266,13 +309,29 @@ def _load_certificate(context: ssl.SSLContext, settings: Settings) -> None:
 
 
 class Door:
-    """Who is let in: whoever presents one of the tokens, or anybody where there is none."""
+    """Who is let in: whoever proves an identity where the space has those; else whoever presents one of the tokens, or
+    anybody where there is none. `bound_to` is the SHA-256 of the certificate that devices see, or nothing.
+    """
 
-    def __init__(self, tokens: Sequence[str]) -> None:
+    def __init__(self, tokens: Sequence[str], bound_to: bytes = b"") -> None:
         self.tokens = encoded(tokens)
+        self.bound_to = bound_to
+        self._authority: Authority | None = None
+
+    def identify(self, engine: Engine, people: Administration) -> None:
+        """Go by what the space said: at the start, and again whenever it said more."""
+        if people.authority is not None:
+            engine.people.identities = self._authority = people.authority
+            engine.people_changed()
+
+    def introduce(self, told: Told) -> Guest | None:
+        """See `Introduce`."""
+        return None if self._authority is None else introduced(self._authority, self.bound_to, told)
 
     def authorise(self, hello: Hello) -> Principal | Refusal:
         """See `Authorise`. All are compared, so that the time tells nothing."""
+        if self._authority is not None:
+            return IDENTITY_NEEDED
         given = hello.token.encode()
         matches = [hmac.compare_digest(given, token) for token in self.tokens]
         if matches and not any(matches):

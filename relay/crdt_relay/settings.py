@@ -34,10 +34,12 @@ ENVIRONMENT_PREFIX: Final = "CRDT_RELAY_"
 TOKEN_LENGTH_MIN: Final = 16  # characters; shorter ones can be guessed
 TOKENS_MAX: Final = 2  # in a token file: the one to use, and the one before it, during a rotation
 QUOTAS: Final = tuple(f"quota_{span}_{what}" for span in ("session", "day") for what in Allowance._fields)
-LIVE: Final = frozenset({"token", "token_file", "tls_certificate", "tls_key", "log_format", "log_level", *QUOTAS})
+_CERTIFICATES: Final = ("tls_certificate", "tls_key", "proxy_certificate")
+LIVE: Final = frozenset({"token", "token_file", *_CERTIFICATES, "address", "log_format", "log_level", *QUOTAS})
 """What a running relay takes over; the others need a start."""
 DEFAULT_SOURCE: Final = "default"
-_PATHS: Final = ("data", "token_file", "tls_certificate", "tls_key")
+_PATHS: Final = ("data", "token_file", "tls_certificate", "tls_key", "key_file", "proxy_certificate")
+SPACE_KEY_FILE: Final = "space.key"
 _MAKE_TOKEN: Final = "crdt-relay token FILE"
 
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -60,6 +62,13 @@ class Settings(BaseSettings):
     token_file: Path | None = Field(default=None, description="file that holds the token")
     tls_certificate: Path | None = Field(default=None, description="certificate chain, PEM")
     tls_key: Path | None = Field(default=None, description="private key of the certificate, PEM")
+    key_file: Path | None = Field(
+        default=None, description="key of the space, PEM; else space.key in the data directory"
+    )
+    proxy_certificate: Path | None = Field(
+        default=None, description="certificate of the proxy that ends TLS before the relay, PEM"
+    )
+    address: str | None = Field(default=None, description="address that invites name, ws:// or wss://")
     sessions_max: int = Field(
         default=limits.SESSIONS_MAX, ge=1, le=limits.SESSIONS_MAX, description="devices connected at once"
     )
@@ -105,10 +114,11 @@ class Settings(BaseSettings):
             raise InvalidSettings(f"{given} is set, but {missing} is not", f"Set {missing} as well, or neither.")
         if self.token is not None:
             check_token(self.token.get_secret_value())
-        elif not is_loopback(self.host):
+        elif not is_loopback(self.host) and not self.space_key.exists():
             raise InvalidSettings(
                 f"host {self.host!r} can be reached from other machines, but no token is set",
-                f"Make a token with '{_MAKE_TOKEN}' and name that file with --token-file, or listen on 127.0.0.1.",
+                f"Make a token with '{_MAKE_TOKEN}' and name that file with --token-file, say who may do what with "
+                "'crdt-relay policy apply FILE', or listen on 127.0.0.1.",
             )
         if self.metrics and self.port == self.metrics_port != 0 and self.host == self.metrics_host:
             raise InvalidSettings(f"port and metrics_port are both {self.port}", "Choose another metrics_port.")
@@ -117,6 +127,11 @@ class Settings(BaseSettings):
     def allowance(self, span: Literal["session", "day"]) -> Allowance:
         """What a session, or a device in a day, may store."""
         return Allowance(*(getattr(self, f"quota_{span}_{what}") for what in Allowance._fields))
+
+    @property
+    def space_key(self) -> Path:
+        """Where the key of the space is, if it has identities."""
+        return self.key_file if self.key_file is not None else self.data / SPACE_KEY_FILE
 
     @property
     def tokens(self) -> tuple[str, ...]:

@@ -5,11 +5,12 @@ from functools import partial
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crdt_sync.identity.enrolling import Invite, Joined, MemoryInvites, join, renew
+from crdt_sync.identity.enrolling import Invite, Joined, join, renew
 from crdt_sync.identity.handshake import Handshake
 from crdt_sync.identity.invites import Link, lookup
 from crdt_sync.identity.keys import KeyPair
 from crdt_sync.identity.presented import Enrolment
+from crdt_sync.identity.registry import MemoryRegistry
 from crdt_sync.identity.revocations import Revocations, Revoked
 from crdt_sync.identity.statements import Statements
 from crdt_sync.identity.tokens import Tokens, claims_for, issue
@@ -21,8 +22,8 @@ NOBODY = Revocations()
 UNTIL = NOW + INVITE_LIFE_US
 
 
-def kept(*invites: Invite) -> MemoryInvites:
-    memory = MemoryInvites()
+def kept(*invites: Invite) -> MemoryRegistry:
+    memory = MemoryRegistry()
     for invite in invites or (Invite(lookup(SECRET), "anna", UNTIL),):
         memory.add(invite)
     return memory
@@ -82,7 +83,7 @@ def test_a_device_is_one_users() -> None:
 def test_of_two_that_come_at_once_one_joins() -> None:
     """The other had found the invite unused."""
 
-    class Overtaken(MemoryInvites):
+    class Overtaken(MemoryRegistry):
         def find(self, lookup: bytes) -> Invite | None:
             found = super().find(lookup)
             self.use(lookup, LAPTOP.public.device)
@@ -92,7 +93,7 @@ def test_of_two_that_come_at_once_one_joins() -> None:
     invites.add(Invite(lookup(SECRET), "anna", UNTIL))
     assert reason(lambda: join(came(), invites, NOBODY, NOW)) == "invite_used"
 
-    class Withdrawn(MemoryInvites):
+    class Withdrawn(MemoryRegistry):
         def use(self, lookup: bytes, device: bytes) -> None:
             return None
 

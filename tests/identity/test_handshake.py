@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from crdt_sync.identity import presented, rotation
 from crdt_sync.identity.base64url import decoded, encoded
 from crdt_sync.identity.handshake import Handshake
-from crdt_sync.identity.presented import BEGINNINGS, Enrolment, Renewal, SpaceProof, TokenProof
+from crdt_sync.identity.presented import BEGINNINGS, Enrolment, Renewal, SpaceProof, TokenProof, Wiped
 from crdt_sync.identity.revocations import Revocations, Revoked
 from crdt_sync.identity.statements import Statements
 from crdt_sync.identity.tokens import Tokens
@@ -128,6 +128,11 @@ def test_whoever_enrols_or_renews_has_the_key_that_they_bring() -> None:
     mine = presented.read(HERE.enrol(LAPTOP, SECRET), Enrolment)
     for taken in (replace(mine, key=PHONE.public), replace(mine, secret=bytes(16))):
         assert reason(partial(HERE.check_enrolment, str(taken))) == "proof_invalid"
+    assert HERE.check_wiped(HERE.confirm_wiped(PHONE)) == PHONE.public
+    wiped = presented.read(HERE.confirm_wiped(LAPTOP), Wiped)
+    assert reason(lambda: HERE.check_wiped(str(replace(wiped, key=PHONE.public)))) == "proof_invalid"
+    asked = presented.read(HERE.renew(PHONE), Renewal)
+    assert reason(lambda: HERE.check_wiped(str(Wiped(PHONE.public, asked.signature)))) == "proof_invalid"
     renewal = presented.read(HERE.renew(LAPTOP), Renewal)
     assert reason(lambda: HERE.check_renewal(str(replace(renewal, key=PHONE.public)))) == "proof_invalid"
 
@@ -138,12 +143,14 @@ def test_no_proof_is_one_of_something_else() -> None:
         "space": HERE.prove_space(SPACE_KEY),
         "enrolment": HERE.enrol(PHONE, SECRET),
         "renewal": HERE.renew(PHONE),
+        "wiped": HERE.confirm_wiped(PHONE),
     }
     checks: dict[str, Any] = {
         "device": partial(checked_device, "dialer"),
         "space": lambda text: HERE.check_space(text, keys(SPACE_KEY)),
         "enrolment": HERE.check_enrolment,
         "renewal": HERE.check_renewal,
+        "wiped": HERE.check_wiped,
     }
     for name, check in checks.items():
         for other, text in shown.items():
@@ -162,6 +169,7 @@ SHOWN = (
     HERE.prove_space(SPACE_KEY),
     HERE.enrol(PHONE, SECRET),
     HERE.renew(PHONE),
+    HERE.confirm_wiped(PHONE),
 )
 
 
@@ -176,6 +184,8 @@ def any_check(text: str) -> object:
             return HERE.check_enrolment(text)
         case Renewal():
             return HERE.check_renewal(text)
+        case Wiped():
+            return HERE.check_wiped(text)
 
 
 @pytest.mark.parametrize("text", SHOWN, ids=BEGINNINGS)

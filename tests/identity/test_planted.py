@@ -9,6 +9,7 @@ import pytest
 
 from crdt_sync.identity import enrolling, handshake, invites, keys, presented, statements, tokens
 from crdt_sync.identity.claims import Claims
+from crdt_sync.identity.registry import MemoryRegistry
 from tests.identity import (
     test_enrolling,
     test_handshake,
@@ -93,13 +94,13 @@ def _remembered_whatever(patch: pytest.MonkeyPatch) -> None:
 
 
 def _first_come_all_served(patch: pytest.MonkeyPatch) -> None:
-    sound = enrolling.MemoryInvites.use
+    sound = MemoryRegistry.use
 
-    def use(self: enrolling.MemoryInvites, lookup: bytes, device: bytes) -> enrolling.Invite | None:
+    def use(self: MemoryRegistry, lookup: bytes, device: bytes) -> enrolling.Invite | None:
         used = sound(self, lookup, device)
         return None if used is None else replace(used, device=device)
 
-    patch.setattr(enrolling.MemoryInvites, "use", use)
+    patch.setattr(MemoryRegistry, "use", use)
 
 
 def _standing_first(patch: pytest.MonkeyPatch) -> None:

@@ -95,6 +95,8 @@ def shown_by(vector: dict[str, Any]) -> str:
             return handshake.enrol(pair, bytes.fromhex(vector["secret"]))
         case "renew":
             return handshake.renew(pair)
+        case "wiped":
+            return handshake.confirm_wiped(pair)
         case end:
             return handshake.prove_device(end, pair, vector["token"])
 

@@ -22,7 +22,7 @@ VECTORS = json.loads(Path(__file__).with_name("vectors.json").read_text("utf-8")
 RULES = (  # by message type, from 1
     *("hello", "welcome", "changes", "want", "updates", "have", "push", "ack", "ranges"),
     *("receipt-request", "receipt", "presence", "ping", "pong", "bye"),
-    *("audit", "check", "checked", "terms"),
+    *("audit", "check", "checked", "terms", "said", "new-token"),
 )
 TOP = limits.INTEGER_EXACT_MAX
 NUMBERS = (-1, 0, 1, 2, 7, 8, 9, 15, 8191, 8192, limits.RETRY_AFTER_MS_MAX, limits.RETRY_AFTER_MS_MAX + 1, TOP, TOP + 1)

@@ -19,6 +19,7 @@ from crdt_sync.protocol.messages import (
     Have,
     Hello,
     Message,
+    NewToken,
     Ping,
     Pong,
     Presence,
@@ -29,6 +30,7 @@ from crdt_sync.protocol.messages import (
     Receipt,
     ReceiptRequest,
     Resume,
+    Said,
     Standing,
     Terms,
     Updates,
@@ -65,7 +67,11 @@ AUDIT = Audit(content=True)
 CHECK = Check(1, mend=False, records=(RECORD,))
 TERMS = Terms(ID, joined=True, log=ID, features=("erasure",))
 CHECKED = Checked(1, (CheckedEntry(RECORD, ID, ID, Standing.AGREES),))
+SAID = Said((b"statement",))
+NEW_TOKEN = NewToken("a.b.c")
 SAMPLES = (
+    SAID,
+    NEW_TOKEN,
     HELLO,
     WELCOME,
     CHANGES,
@@ -167,6 +173,20 @@ FIELDS = [
     (CHECK, "mend", *FLAGS),
     (CHECK, "records", [(RECORD,), (RECORD_LONGEST,) * 256], [(), (RECORD,) * 257, ("c",), (b"c/a",), [RECORD], None]),
     (CHECKED, "number", *NUMBERS),
+    (
+        SAID,
+        "statements",
+        [(b"s",), (b"s",) * limits.STATEMENTS_SAID_MAX, (bytes(limits.STATEMENT_BYTES_MAX),)],
+        [
+            (),
+            (b"s",) * (limits.STATEMENTS_SAID_MAX + 1),
+            (b"",),
+            (bytes(limits.STATEMENT_BYTES_MAX + 1),),
+            ("s",),
+            None,
+        ],
+    ),
+    (NEW_TOKEN, "token", ["a", "~" * 2048], ["", "x" * 2049, "ü", "a\n", b"x", None]),
     (BYE, "code", ["a", "a_1", "a" * 48], ["", "a" * 49, "A", "a-b", "1a", "a\n", b"a", None]),
     (BYE, "message", *REASONS),
     (BYE, "retry_after_ms", [None, 0, limits.RETRY_AFTER_MS_MAX], [-1, limits.RETRY_AFTER_MS_MAX + 1, True, 1.0]),
@@ -201,7 +221,9 @@ ENTRIES = [  # message, its list, limits of its length, and both sides of each c
 
 
 def name_of(message: Message) -> str:
-    return {"ReceiptRequest": "receipt_request"}.get(type(message).__name__, type(message).__name__.lower())
+    return {"ReceiptRequest": "receipt_request", "NewToken": "new_token"}.get(
+        type(message).__name__, type(message).__name__.lower()
+    )
 
 
 def test_the_samples_cover_every_message() -> None:

@@ -20,6 +20,7 @@ from crdt_sync.protocol.messages import (
     Have,
     Hello,
     Message,
+    NewToken,
     Ping,
     Pong,
     Presence,
@@ -28,6 +29,7 @@ from crdt_sync.protocol.messages import (
     Ranges,
     Receipt,
     ReceiptRequest,
+    Said,
     Standing,
     Terms,
     Updates,
@@ -60,6 +62,8 @@ SAMPLES: dict[type, Message] = {
     Audit: Audit(content=False),
     Check: Check(1, mend=False, records=("customers/a",)),
     Checked: Checked(1, (CheckedEntry("customers/a", b"", b"", Standing.ABSENT),)),
+    Said: Said((b"statement",)),
+    NewToken: NewToken("token"),
 }
 ROLES = {"dialer": DIALER_TABLE, "acceptor": ACCEPTOR_TABLE}
 PAIRS = [(role, state, kind) for role, state, kind in product(ROLES, State, SAMPLES) if state is not State.CLOSED]

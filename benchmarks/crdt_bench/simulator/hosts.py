@@ -17,6 +17,7 @@ from crdt_bench.simulator.writers import LoopWriter
 from crdt_sync.limits import COMING_BYTES_MAX
 from crdt_sync.protocol.hub import Hub
 from crdt_sync.protocol.principal import everybody
+from crdt_sync.runtime.guests import Guest
 from crdt_sync.runtime.hosting.engine import Engine
 from crdt_sync.runtime.hosting.link import BUFFER_BYTES, DeviceLink
 from crdt_sync.runtime.hosting.strangers import Strangers
@@ -126,10 +127,10 @@ class Host:
             return await receive()
 
         channel.receive = looked_at  # type: ignore[method-assign]
-        await DeviceLink(channel, self._engine, authorise=everybody).read()
+        await DeviceLink(channel, self._engine, guest=Guest(everybody)).read()
 
     async def _serve(self, channel: LinkChannel) -> None:
-        await DeviceLink(channel, self._engine, authorise=everybody).read()
+        await DeviceLink(channel, self._engine, guest=Guest(everybody)).read()
 
     def die(self) -> None:
         """The process is gone, with everything that is not on disk."""

@@ -131,6 +131,14 @@ class Stored:
 
 
 @dataclass(frozen=True, slots=True)
+class SaidBy:
+    """The session's partner passes on what the space said: nothing of it is checked yet."""
+
+    session: int
+    statements: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
     """The session is over, and everything that it pushed was decided on: this is how often each verdict was given."""
 
@@ -150,6 +158,7 @@ HubEffect = (
     | MakeCheck
     | Arrived
     | Stored
+    | SaidBy
     | Finished
 )
 

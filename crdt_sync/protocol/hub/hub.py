@@ -24,6 +24,7 @@ from crdt_sync.protocol.effects import (
     PinDigests,
     PresenceSeen,
     ReadReceipt,
+    SaidCame,
     Send,
 )
 from crdt_sync.protocol.hub.effects import (
@@ -36,6 +37,7 @@ from crdt_sync.protocol.hub.effects import (
     MakeReceipt,
     PinAudit,
     PinIndex,
+    SaidBy,
     Stored,
 )
 from crdt_sync.protocol.hub.pipeline import Answer, Pipeline
@@ -253,6 +255,22 @@ class Hub:
             acceptor.close(code, message, now, retry_after_us)
             self._collect(session, acceptor, now)
 
+    def say(self, session: int, statements: Sequence[bytes], now: int) -> bool:
+        """Pass on what the space said to the session's partner; returns whether it is sent, see `Session.say`."""
+        acceptor = self._sessions.get(session)
+        if acceptor is None:
+            return False
+        sent = acceptor.say(statements)
+        self._collect(session, acceptor, now)
+        return sent
+
+    def give_token(self, session: int, token: str, now: int) -> None:
+        """Give the session's partner a new token."""
+        acceptor = self._sessions.get(session)
+        if acceptor is not None:
+            acceptor.give_token(token)
+            self._collect(session, acceptor, now)
+
     def refuse_newcomers(self, code: str, message: str, retry_after_us: int) -> None:
         """From now on, say bye to everybody who comes; those who are here stay."""
         self._closing = (code, message, retry_after_us)
@@ -384,6 +402,8 @@ class Hub:
                     self._ask(MakeCheck(session, number, records, mend))
                 case PresenceSeen(entries):
                     self._presence.opened(session, entries)
+                case SaidCame(statements):
+                    self._effects.append(SaidBy(session, statements))
                 case Holds(cursor):
                     self._effects.append(Stored(session, cursor))
                 case Greeted(replica, agent, cursor):

@@ -8,7 +8,9 @@ Nothing proves a replica id, and several devices may share an address, so neithe
 2. Each wrong token counts against its address. Where they are used up, the token of a stranger is not looked at before
    others are free; who was let in from there before is always heard.
 3. Newcomers from this machine are neither shut out nor counted: a proxy has one address for everybody.
-4. Every table is bounded; the oldest entries are forgotten first.
+4. Who proved the key of a device is known by it, wherever it comes from: what it is sent away for it is sent away for
+   everywhere, and no other device there pays for it.
+5. Every table is bounded; the oldest entries are forgotten first.
 
 Whoever is refused is told when to come back, and costs no more than a hello. Times are microseconds of a steady clock.
 """
@@ -24,7 +26,9 @@ from crdt_sync.runtime.network import is_loopback, network_of
 from crdt_sync.verdicts import VerdictCode
 
 POISONED = "poisoned"  # the code of a session that is ended for what it cost others
-_TOKEN_REFUSED = "unauthorized"
+_GUESSES = frozenset(
+    {"unauthorized", "proof_malformed", "proof_invalid", "token_malformed", "token_forged", "invite_unknown"}
+)
 _NOWHERE = ""  # the address of who has none
 
 K = TypeVar("K")
@@ -111,14 +115,21 @@ class Visitor:
                 return refusal
             found = authorise(hello)
             if isinstance(found, Principal):
+                if found.user and (away := self._proved(found)) is not None:
+                    return away
                 self.user = found.user
                 self.is_in = True
                 self._admission.let_in(self.place, hello.replica)
-            elif found.code == _TOKEN_REFUSED:
+            elif found.code in _GUESSES:
                 self._admission.guessed(self.place, hello.replica)
             return found
 
         return guard
+
+    def _proved(self, principal: Principal) -> Refusal | None:
+        """It is that device from here on; why it is not let in, if it is not."""
+        self.replica, self.place = principal.device, _NOWHERE
+        return self._admission.refusal(self.place, self.replica)
 
     def expelled(self) -> None:
         """Its session is ended because its updates have killed workers."""

@@ -37,6 +37,7 @@ from crdt_sync.protocol.hub import (
     MakeReceipt,
     PinAudit,
     PinIndex,
+    SaidBy,
     Stored,
     StoredUpdates,
 )
@@ -44,6 +45,7 @@ from crdt_sync.protocol.quotas import Quotas
 from crdt_sync.replica import StoreSource
 from crdt_sync.replica.index import UNKNOWN_TO_ACCEPTOR, StoreIndex
 from crdt_sync.replica.source import change_of
+from crdt_sync.runtime.guests import Guest
 from crdt_sync.runtime.hosting.admission import Admission
 from crdt_sync.runtime.hosting.answers import Answers, Asked
 from crdt_sync.runtime.hosting.audits import Audits, WorkerAudits
@@ -55,6 +57,7 @@ from crdt_sync.runtime.hosting.following import Following
 from crdt_sync.runtime.hosting.health import Health
 from crdt_sync.runtime.hosting.held import HeldSessions
 from crdt_sync.runtime.hosting.meter import Counts, Meter
+from crdt_sync.runtime.hosting.people import LOOK_S, People
 from crdt_sync.runtime.hosting.rest import AtRest
 from crdt_sync.runtime.hosting.rounds import Rounds
 from crdt_sync.runtime.hosting.tails import Tails, length
@@ -143,6 +146,8 @@ class Engine:
             self._ping_us,
             self.quotas,
         )
+        self.people = People(self.hub, self._now)
+        self._looking: asyncio.TimerHandle | None = None
         self.pool = IntegrationPool(
             self._load,
             self._worker_died,
@@ -221,6 +226,8 @@ class Engine:
         self.hub.close(*bye, self._now())
         self._pump()
         self.stopped = True
+        if self._looking is not None:
+            self._looking.cancel()
         if self._presence_timer is not None:
             self._presence_timer.cancel()
         self._rounds.stop()
@@ -256,13 +263,16 @@ class Engine:
             self.pool.forget(record)
             self.slow_pool.forget(record)
 
-    def connect(self, link: Link, authorise: Authorise | None = None, address: str = "") -> int:
+    def connect(
+        self, link: Link, authorise: Authorise | None = None, address: str = "", guest: Guest | None = None
+    ) -> int:
         """A device has connected; returns its session's number. `authorise` is for this session alone, and until it is
-        let in, what it causes is done in turns with all others of that `address`.
+        let in, what it causes is done in turns with all others of that `address`. `guest` is who proves who it is.
         """
         session = self.hub.connect(self._now(), authorise, address)
         self._filling.seat(session, link, self.queue.stranger(address))
         self._links[session] = link
+        self.people.came(session, guest)
         self._arm(session)
         return session
 
@@ -336,6 +346,18 @@ class Engine:
         """See `held.Rules`."""
         return self.hub.has_pushed(session)
 
+    def people_changed(self) -> None:
+        """What the space said is more than before, or it has identities now: see `People.changed`."""
+        self.people.changed()
+        self._pump()
+        if self._looking is None and not self.stopped:
+            self._looking = self.loop.call_later(LOOK_S, self._look)
+
+    def _look(self) -> None:
+        self.people.look()
+        self._pump()
+        self._looking = self.loop.call_later(LOOK_S, self._look)
+
     def refuse(self, session: int, code: str, message: str) -> None:
         """The device breaks the rules of the link itself: say why and end its session."""
         self.hub.expel(session, code, message, None, self._now())
@@ -354,6 +376,7 @@ class Engine:
         if seat.timer is not None:
             seat.timer.cancel()
         self._held.leave(session)
+        self.people.left(session)
         if self._visits is not None:
             self._visits.left(session)
         return seat.link
@@ -408,12 +431,15 @@ class Engine:
                 self.slow_pool.forget_all()
             case PinIndex() | MakeReceipt() | PinAudit() | MakeCheck():
                 self._answer(effect)
+            case SaidBy(session, statements):
+                self.people.said(session, statements)
             case Finished(session, verdicts):
                 self._links.pop(session).finished(verdicts)
             case Arrived() | Stored():
                 if isinstance(effect, Arrived) and (seat := self._filling.seats.get(effect.session)) is not None:
                     share = self.hub.share(effect.session)
                     seat.flow = Flow() if share is None else self.queue.member(share)
+                    self.people.arrived(effect.session)
                 if self._visits is not None:
                     self._visits.heard(effect)
 

@@ -18,8 +18,8 @@ from collections.abc import Callable, Mapping
 import structlog
 
 from crdt_sync.limits import FRAME_BYTES_MAX, HELLO_BYTES_MAX, LINK_BYTES_PER_S_MIN
-from crdt_sync.protocol.acceptor import Authorise
 from crdt_sync.protocol.effects import Closed
+from crdt_sync.runtime.guests import Guest
 from crdt_sync.runtime.hosting.admission import POISONED
 from crdt_sync.runtime.hosting.engine import Engine
 from crdt_sync.runtime.transports.channel import Channel, ChannelClosed, RulesBroken
@@ -44,7 +44,7 @@ class DeviceLink:
         channel: Channel,
         engine: Engine,
         send_timeout_s: float = SEND_TIMEOUT_S,
-        authorise: Authorise | None = None,
+        guest: Guest | None = None,
         more: Callable[[], bytes | None] = lambda: None,
         let_in: Callable[[], object] = lambda: None,
     ) -> None:
@@ -60,7 +60,8 @@ class DeviceLink:
         self._unsent_max = BUFFER_BYTES  # with more bytes than that unsent, nothing is read
         self._closing: asyncio.Task[None] | None = None
         self._visitor = engine.admission.visitor(channel.peer)
-        self.session = engine.connect(self, self._visitor.guarded(authorise or engine.authorise), self._visitor.place)
+        authorise = engine.authorise if guest is None else guest.authorise
+        self.session = engine.connect(self, self._visitor.guarded(authorise), self._visitor.place, guest)
 
     def send(self, frame: bytes) -> None:
         """See `Link.send`."""

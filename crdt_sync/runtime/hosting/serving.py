@@ -19,7 +19,7 @@ from websockets.typing import Origin, Subprotocol
 from crdt_sync.errors import InvalidSettings
 from crdt_sync.limits import COMING_BYTES_MAX, HANDSHAKE_BYTES_MAX, HANDSHAKE_TIMEOUT_US, HELLO_BYTES_MAX
 from crdt_sync.protocol import SUBPROTOCOL
-from crdt_sync.protocol.acceptor import Authorise
+from crdt_sync.runtime.guests import Guest, Introduce
 from crdt_sync.runtime.hosting.engine import Engine
 from crdt_sync.runtime.hosting.front import Front
 from crdt_sync.runtime.hosting.link import BUFFER_BYTES, SEND_TIMEOUT_S, DeviceLink
@@ -40,9 +40,6 @@ _STRANGERS_MAX = 256  # connections beyond the devices allowed, so that those he
 # What strangers do to the port is no event of ours; what a session does is logged where it happens.
 _quiet = logging.getLogger("crdt_sync.websockets")
 _quiet.setLevel(logging.CRITICAL)
-
-Introduce = Callable[[ServerConnection, Response], Authorise | None]
-"""Adds what the newcomer must know to the answer to its upgrade; returns who is let in, None: as always."""
 
 
 class Port:
@@ -87,7 +84,7 @@ class Port:
         channels_max = sessions_max + _STRANGERS_MAX
 
         async def talk(opened: AcceptedChannel) -> None:
-            link = DeviceLink(opened, engine, send_timeout_s)
+            link = DeviceLink(opened, engine, send_timeout_s, opened.guest)
             opened.held = partial(engine.hold, link.session)
             await link.read()
 
@@ -102,6 +99,7 @@ class Port:
             unknown,
             connections_max=2 * channels_max,
             browsers=browsers,
+            introduce=introduce,
         )
 
         class Known(_Known):
@@ -114,7 +112,7 @@ class Port:
             assert isinstance(websocket, Known)
             opened = WebsocketChannel(websocket, BUFFER_BYTES)
             let_in = partial(unknown.leave, websocket.transport)
-            link = DeviceLink(opened, engine, send_timeout_s, websocket.authorise, websocket.small_message, let_in)
+            link = DeviceLink(opened, engine, send_timeout_s, websocket.guest, websocket.small_message, let_in)
             websocket.flow = partial(engine.flow, link.session)
             websocket.held = partial(engine.hold, link.session)
             try:
@@ -128,12 +126,14 @@ class Port:
                 return None
             return websocket.respond(http.HTTPStatus.SERVICE_UNAVAILABLE, "As many devices are here as may be.\n")
 
-        def answer(websocket: ServerConnection, _: Request, response: Response) -> Response:
+        def answer(websocket: ServerConnection, request: Request, response: Response) -> Response:
             assert isinstance(websocket, Known)
             if response.status_code != http.HTTPStatus.SWITCHING_PROTOCOLS:
                 websocket.forget_failures()  # its end may have come before
             elif introduce is not None:
-                websocket.authorise = introduce(websocket, response)
+                websocket.guest = introduce(request.headers.get_all)
+                for name, value in websocket.guest.headers if websocket.guest is not None else ():
+                    response.headers[name] = value
             return response
 
         def connect(protocol: ServerProtocol, *args: Any, **settings: Any) -> InPieces:
@@ -204,7 +204,7 @@ class _Known(ParsedInTurns, ServerConnection):
 
     places: ClassVar[Places["_Known"]]
     strangers: ClassVar[Strangers]
-    authorise: Authorise | None = None  # of this one alone
+    guest: Guest | None = None
     address = ""
     _asked_bytes = 0
     _greeted = False

@@ -26,9 +26,12 @@ greeting (`crdt_sync.protocol.proof`). The opening side returns `Opened`; the ac
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from crdt_sync.runtime.address import Address
+
+if TYPE_CHECKING:
+    from crdt_sync.identity.known import Known
 
 CLOSE_TIMEOUT_S = 2.0  # for the other end to take what was sent and to agree that it is the end
 
@@ -87,12 +90,14 @@ class Opened:
     """A channel that was opened to an address, what to say as token in the hello, and what the partner has proved.
 
     `replica` is the id of a device that proved that it knows the space's token; None of a relay, whose identity
-    (a certificate, or the network) the transport checks by itself.
+    (a certificate, or the network) the transport checks by itself, or that proved the key of its space. `known` is how
+    far the partner knows what the space said, where it told.
     """
 
     channel: Channel
     token: str
     replica: bytes | None = None
+    known: "Known | None" = None
 
 
 Open = Callable[[Address], Awaitable[Opened]]

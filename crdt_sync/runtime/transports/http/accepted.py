@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Callable
 
 from crdt_sync import limits
+from crdt_sync.runtime.guests import Guest
 from crdt_sync.runtime.transports.http.ends import End
 from crdt_sync.runtime.transports.room import Room
 
@@ -43,6 +44,7 @@ class AcceptedChannel(End):
         self.connections: set[asyncio.Transport] = set()  # on which requests are under way
         self._left = left
         self._lingering: asyncio.TimerHandle | None = None
+        self.guest: Guest | None = None
         self._linger()
 
     @property

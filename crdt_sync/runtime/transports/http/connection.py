@@ -1,7 +1,7 @@
 """One connection on which requests come, read with h11; what a stranger may say is bounded in bytes and in time."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import cast
 
@@ -64,20 +64,22 @@ class Connection:
             return None
         raise Gone
 
-    async def answer(self, status: int, body: bytes = b"", *, last: bool = False) -> None:
+    async def answer(
+        self, status: int, body: bytes = b"", *, last: bool = False, headers: Sequence[tuple[str, str]] = ()
+    ) -> None:
         """Answer a request as a whole. Where its body was not read, or with `last`, the connection ends with it.
 
         The answer says so: a proxy would make the next request on it, of somebody else.
         """
         closing = {"Connection": "close"} if last or self._is_unread() else {}
-        await self.begin(status, {"Content-Length": str(len(body)), **closing})
+        await self.begin(status, {"Content-Length": str(len(body)), **closing}, headers)
         if body:
             await self.write(body)
         await self.end()
 
-    async def begin(self, status: int, headers: Mapping[str, str]) -> None:
+    async def begin(self, status: int, headers: Mapping[str, str], more: Sequence[tuple[str, str]] = ()) -> None:
         """Begin an answer; without a `Content-Length` its end is told by its form, or by the end of the connection."""
-        said = [*_FIXED_HEADERS, *headers.items()]
+        said = [*_FIXED_HEADERS, *headers.items(), *more]
         try:
             self._write(self._http.send(h11.Response(status_code=status, headers=said)))
         except h11.LocalProtocolError:

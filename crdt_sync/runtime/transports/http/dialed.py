@@ -4,7 +4,7 @@ import asyncio
 import math
 import secrets
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
 from crdt_sync import limits
@@ -38,19 +38,31 @@ async def open_channel(
     wait_s: float = limits.HTTP_WAIT_S_MAX,
     buffer_bytes: int = BUFFER_BYTES,
     held_back: Callable[[], None] = lambda: None,
+    headers: Sequence[tuple[str, str]] = (),
+    met: Callable[[Head, bytes], object] | None = None,
 ) -> "DialedChannel":
     """Open a channel. With `polls` nothing is streamed; an answer may be waited for `wait_s` seconds then.
 
-    `held_back` hears when it is found that what is streamed does not come through.
+    `held_back` hears when it is found that what is streamed does not come through. `headers` go with the first request,
+    and `met` looks at its answer and the SHA-256 of the certificate, and raises where nothing more is to be said; then
+    nobody with another certificate is spoken to.
 
-    Raises `Broken`, `Refused`.
+    Raises `Broken`, `Refused`, and what `met` raises.
     """
     key = secrets.token_hex(TOKEN_BYTES)
     up, down, last = (Requests(url, tls, [(KEY_HEADER, key)]) for _ in range(3))
-    head, name = await up.ask("POST", Target(OPEN).of(url))
+    head, name = await up.ask("POST", Target(OPEN).of(url), headers=headers)
     if not head.ours or head.status != 200 or not is_key(named := name.decode("ascii", "replace")):
         await up.close()
         raise Refused(head)
+    if met is not None:
+        binding = up.binding
+        try:
+            met(head, binding)
+        except BaseException:
+            await up.close()
+            raise
+        up.bound_to = down.bound_to = last.bound_to = binding
     channel = DialedChannel(url, named, (up, down, last), polls=polls, wait_s=wait_s, buffer_bytes=buffer_bytes)
     channel.held_back = held_back
     return channel

@@ -17,6 +17,7 @@ import h11
 
 from crdt_sync import limits
 from crdt_sync.protocol import SUBPROTOCOL
+from crdt_sync.runtime.guests import Introduce
 from crdt_sync.runtime.transports.http.accepted import PIECE_BYTES, AcceptedChannel
 from crdt_sync.runtime.transports.http.connection import Connection, Gone
 from crdt_sync.runtime.transports.http.streams import FrameTooLarge, OffsetUnknown
@@ -57,6 +58,7 @@ class Door:
         *,
         connections_max: int,
         browsers: bool,
+        introduce: Introduce | None = None,
     ) -> None:
         self._welcome = welcome
         self._buffer_bytes = buffer_bytes
@@ -66,6 +68,7 @@ class Door:
         self._newcomers = strangers
         self._connections_max = connections_max
         self._browsers = browsers
+        self._introduce = introduce
         self._channels: dict[str, AcceptedChannel] = {}
         self._strangers: dict[str, AcceptedChannel] = {}  # and some of whom it is known by now who they are
         self._talks: set[asyncio.Task[None]] = set()
@@ -143,7 +146,7 @@ class Door:
         elif "origin" in said and not self._browsers:
             await connection.answer(403, last=True)
         elif target.channel == OPEN:
-            await (self._opened(connection, key, said) if posted else connection.answer(405, last=True))
+            await (self._opened(connection, key, request) if posted else connection.answer(405, last=True))
         elif (channel := self._known(target.channel, key)) is None:
             await connection.answer(404, last=True)
         elif len(channel.connections) >= limits.HTTP_REQUESTS_MAX:
@@ -168,8 +171,12 @@ class Door:
                 if channel.greeted:
                     self._is_known(connection.transport)
 
-    async def _opened(self, connection: Connection, key: str, said: dict[str, str]) -> None:
-        if said.get(PROTOCOL_HEADER.lower()) != SUBPROTOCOL:
+    async def _opened(self, connection: Connection, key: str, request: h11.Request) -> None:
+        def told(name: str) -> list[str]:
+            wanted = name.lower().encode()
+            return [value.decode("latin-1") for known, value in request.headers if known == wanted]
+
+        if told(PROTOCOL_HEADER)[-1:] != [SUBPROTOCOL]:
             await connection.answer(400, last=True)
         elif not self.open or self._crowded():
             await connection.answer(503, last=True)
@@ -181,12 +188,14 @@ class Door:
             channel = AcceptedChannel(
                 key, peer, self._buffer_bytes, lambda: self._left(name), self._room, self._kept_room
             )
+            channel.guest = self._introduce(told) if self._introduce is not None else None
+            headers = channel.guest.headers if channel.guest is not None else ()
             self._channels[name] = self._strangers[name] = channel
             talk = asyncio.create_task(self._talk(channel))
             self._talks.add(talk)
             talk.add_done_callback(self._talks.discard)
             again, connection.opened = connection.opened, True
-            await connection.answer(200, name.encode(), last=again)
+            await connection.answer(200, name.encode(), last=again, headers=headers)
 
     async def _talk(self, channel: AcceptedChannel) -> None:
         try:

@@ -4,13 +4,14 @@ import asyncio
 import ssl
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 import h11
 
 from crdt_sync.limits import HANDSHAKE_BYTES_MAX
 from crdt_sync.protocol import SUBPROTOCOL
+from crdt_sync.runtime import certificate
 from crdt_sync.runtime.transports.http.wire import PROTOCOL_HEADER
 
 _READ_BYTES = 64 * 1024
@@ -27,6 +28,11 @@ class Head:
 
     status: int
     protocol: str | None
+    headers: tuple[tuple[str, str], ...] = ()  # names in lower case
+
+    def told(self, name: str) -> Sequence[str]:
+        """The values of a header."""
+        return [value for known, value in self.headers if known == name.lower()]
 
     @property
     def ours(self) -> bool:
@@ -42,12 +48,18 @@ class Requests:
         self._host = parts.hostname or ""
         self._port = parts.port or (80 if tls is None else 443)
         self._tls = tls
+        self.bound_to: bytes | None = None  # the only certificate whose holder is spoken to, by its SHA-256
         named = self._host.encode("idna").decode()
         named = f"[{named}]" if ":" in named else named
         host = named if parts.port is None else f"{named}:{parts.port}"
         self._headers = [("Host", host), (PROTOCOL_HEADER, SUBPROTOCOL), ("Cache-Control", "no-store"), *headers]
         self._http: h11.Connection | None = None
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    @property
+    def binding(self) -> bytes:
+        """The SHA-256 of the certificate that the relay shows on the connection, nothing without TLS or connection."""
+        return b"" if self._streams is None else certificate.binding(self._streams[1].get_extra_info("ssl_object"))
 
     @property
     def unwritten_bytes(self) -> int:
@@ -68,9 +80,12 @@ class Requests:
         self.abort()
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
             self._streams = await asyncio.open_connection(self._host, self._port, ssl=self._tls, limit=_READ_BYTES)
+        if self.bound_to is not None and self.binding != self.bound_to:
+            self.abort()
+            raise OSError("another certificate is shown than the one that the space's key was proved over")
         self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=HANDSHAKE_BYTES_MAX)
 
-    async def begin(self, method: str, target: str, body: bytes = b"") -> Head:
+    async def begin(self, method: str, target: str, body: bytes = b"", headers: Sequence[tuple[str, str]] = ()) -> Head:
         """Make a request; `piece` has the body of the answer. Raises `Broken`."""
         length = [("Content-Length", str(len(body)))] if method == "POST" else []
         try:
@@ -78,7 +93,7 @@ class Requests:
             assert self._http is not None
             assert self._streams is not None
             writer = self._streams[1]
-            request = h11.Request(method=method, target=target, headers=[*self._headers, *length])
+            request = h11.Request(method=method, target=target, headers=[*self._headers, *length, *headers])
             writer.write(self._http.send(request) or b"")
             if body:
                 writer.write(self._http.send(h11.Data(data=body)) or b"")
@@ -91,9 +106,11 @@ class Requests:
         if not isinstance(event, h11.Response):
             self.abort()
             raise Broken("the connection was closed")
-        said = {name: value for name, value in event.headers if name == PROTOCOL_HEADER.lower().encode()}
-        protocol = next(iter(said.values()), None)
-        return Head(event.status_code, None if protocol is None else protocol.decode("ascii", "replace"))
+        said = tuple(
+            (name.decode("ascii", "replace"), value.decode("ascii", "replace")) for name, value in event.headers
+        )
+        head = Head(event.status_code, None, said)
+        return replace(head, protocol=next(iter(head.told(PROTOCOL_HEADER)), None))
 
     async def piece(self) -> bytes | None:
         """The next piece of an answer, None after the last. Raises `Broken`."""
@@ -110,12 +127,19 @@ class Requests:
         raise Broken("the connection was closed")
 
     async def ask(
-        self, method: str, target: str, body: bytes = b"", *, most: int = 256, patience_s: float = CONNECT_TIMEOUT_S
+        self,
+        method: str,
+        target: str,
+        body: bytes = b"",
+        *,
+        most: int = 256,
+        patience_s: float = CONNECT_TIMEOUT_S,
+        headers: Sequence[tuple[str, str]] = (),
     ) -> tuple[Head, bytes]:
         """An answer as a whole, of `most` bytes. Raises `Broken`, also where it does not come in time."""
         try:
             async with asyncio.timeout(patience_s):
-                head = await self.begin(method, target, body)
+                head = await self.begin(method, target, body, headers)
                 answer = bytearray()
                 while (piece := await self.piece()) is not None:
                     answer += piece

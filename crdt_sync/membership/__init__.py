@@ -1,0 +1,6 @@
+"""What a device is in a space with identities: its key, its token, and what the space said as far as it heard.
+
+facts    what is kept of it
+member   the device, as it proves itself and takes what it is told
+folder   where it is kept: beside the store
+"""

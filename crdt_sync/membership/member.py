@@ -1,0 +1,179 @@
+"""A device in a space: what it proves itself with, and what it was told.
+
+Rules:
+
+1. What is taken is kept before anybody hears of it. What is kept never goes back.
+2. A token is taken from whoever speaks for the space, if it is one of this space's, for this device's key.
+3. Who was told to destroy what it holds keeps that order, and its key, until it has confirmed.
+
+Threads may call; who listens is called in the thread that brought the news.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import replace
+
+from crdt_sync.errors import IdentityRefused, InvalidPolicy
+from crdt_sync.identity.claims import Claims
+from crdt_sync.identity.keys import KeyPair, PublicKey
+from crdt_sync.identity.known import Known
+from crdt_sync.identity.refusals import Reason, refused
+from crdt_sync.identity.statements import Statements
+from crdt_sync.identity.tokens import Tokens
+from crdt_sync.membership.facts import Facts
+from crdt_sync.policy.in_force import InForce
+from crdt_sync.policy.reading import parse_policy
+
+HOSTILE = frozenset({Reason.STATEMENT_MALFORMED, Reason.STATEMENT_FORGED, Reason.STATEMENT_FOREIGN_SPACE})
+"""Why statements are refused that nobody of the space passes on."""
+
+_RENEWABLE = frozenset({Reason.TOKEN_EXPIRED, Reason.TOKEN_UNKNOWN_KEY, Reason.TOKEN_FORGED, Reason.TOKEN_MALFORMED})
+
+
+class Membership:
+    """See the module. `keep` makes facts durable, and raises `StoreError`. `secret` is of an invite that is opened."""
+
+    def __init__(self, facts: Facts, pair: KeyPair, keep: Callable[[Facts], None], secret: bytes = b"") -> None:
+        """Raises `IdentityRefused` where what was kept does not hold."""
+        self.facts = facts
+        self.pair = pair
+        self.secret = secret
+        self.statements = Statements(facts.space, PublicKey(facts.anchor), facts.statements)
+        self.statements.confirm(facts.confirmed)
+        self.tokens = Tokens(self.statements)
+        self._keep = keep
+        self._lock = threading.RLock()
+        self._listeners: list[Callable[[], None]] = []
+        self._in_force: InForce | None = None
+        self._renews = False
+        self.now: Callable[[], int] = lambda: time.time_ns() // 1000  # the clock that tokens of others are checked by
+
+    @property
+    def space(self) -> bytes:
+        """The space's id."""
+        return self.facts.space
+
+    @property
+    def device(self) -> bytes:
+        """The id of this device."""
+        return self.pair.public.device
+
+    @property
+    def known(self) -> Known:
+        """How far this device knows what the space said."""
+        return Known.of(self.statements)
+
+    def claims(self) -> Claims | None:
+        """What the token says; None where there is none, or one that nobody would take any more."""
+        with suppress(IdentityRefused):
+            return self.tokens.read(self.facts.token) if self.facts.token else None
+        return None
+
+    def renews(self, now: int) -> bool:
+        """Whether a new token is asked for instead of showing the one that is here."""
+        claims = self.claims()
+        return self._renews or claims is None or now >= claims.expires
+
+    def token_refused(self, reason: str) -> bool:
+        """Somebody who speaks for the space refused the token; returns whether asking for a new one may help."""
+        again = reason in _RENEWABLE and not self._renews
+        self._renews = self._renews or again
+        return again
+
+    def in_force(self) -> InForce | None:
+        """The policy as it was heard last; None where none was."""
+        version, text = self.statements.versions.policy, self.statements.policy
+        if text is not None and (self._in_force is None or self._in_force.version != version):
+            with suppress(InvalidPolicy):  # of a later form: the one before holds
+                self._in_force = InForce(version, parse_policy(text, "the policy"))
+        return self._in_force
+
+    def check_out(self) -> None:
+        """Raises `IdentityRefused` where this device or its user is out, as far as is known here."""
+        claims = self.claims()
+        self.statements.revocations.check_device(self.device)
+        if claims is not None:
+            self.check_user(claims.user)
+
+    def check_user(self, user: str) -> None:
+        """Raises `IdentityRefused` where a user is out, as far as is known here."""
+        check_user(self.statements, self.in_force(), user)
+
+    @property
+    def wiping(self) -> bool:
+        """Whether this device was told to destroy what it holds."""
+        return self.facts.wiping
+
+    # --- what it is told -------------------------------------------------------------------------------------
+
+    def hear(self, statements: Iterable[bytes]) -> bool:
+        """Take what somebody passes on; returns whether any of it is news, which is kept then.
+
+        Raises `IdentityRefused` for what nobody of the space passes on, after the rest was taken.
+        """
+        with self._lock:
+            news, hostile = False, None
+            for raw in statements:
+                try:
+                    news |= self.statements.take(raw)
+                except IdentityRefused as error:
+                    hostile = hostile or (error if error.reason in HOSTILE else None)
+            if news:
+                revoked = self.statements.revocations.devices.get(self.device)
+                wiping = self.facts.wiping or (revoked is not None and revoked.wipe)
+                self._store(replace(self._said(), wiping=wiping))
+        if news:
+            self._tell()
+        if hostile is not None:
+            raise hostile
+        return news
+
+    def confirm(self, now: int) -> None:
+        """Who speaks for the space has nothing newer."""
+        with self._lock:
+            self.statements.confirm(now)
+
+    def take_token(self, token: str) -> Claims:
+        """Take a token that who speaks for the space issued. Raises `IdentityRefused` for that of anybody else."""
+        with self._lock:
+            claims = self.tokens.read(token)
+            if claims.key != self.pair.public:
+                raise refused(Reason.TOKEN_MALFORMED, "the token is that of another device")
+            self._store(replace(self._said(), token=token))
+            self._renews, self.secret = False, b""
+            return claims
+
+    def listen(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """`listener` is called after each news, until the call that is returned."""
+        self._listeners.append(listener)
+
+        def unsubscribe() -> None:
+            with suppress(ValueError):
+                self._listeners.remove(listener)
+
+        return unsubscribe
+
+    def _said(self) -> Facts:
+        statements, confirmed = tuple(self.statements.kept()), self.statements.confirmed
+        return replace(self.facts, anchor=self.statements.anchor.raw, statements=statements, confirmed=confirmed)
+
+    def _store(self, facts: Facts) -> None:
+        self._keep(facts)
+        self.facts = facts
+
+    def _tell(self) -> None:
+        for listener in tuple(self._listeners):
+            listener()
+
+
+def check_user(statements: Statements, policy: InForce | None, user: str) -> None:
+    """Raises `IdentityRefused` where a user is out: disabled, or in the policy no more."""
+    statements.revocations.check_user(user)
+    if policy is not None:
+        known = policy.policy.users.get(user)
+        if known is None:
+            raise refused(Reason.USER_DISABLED, f"the policy names no user {user!r}")
+        if known.disabled:
+            raise refused(Reason.USER_DISABLED, f"the policy disables the user {user!r}")

@@ -1,0 +1,43 @@
+"""What is said of the space in one session that a device of it has opened."""
+
+from crdt_sync.identity.known import Known
+from crdt_sync.identity.refusals import Reason, refused
+from crdt_sync.identity.statements import Versions
+from crdt_sync.membership.member import Membership
+from crdt_sync.protocol.dialer import Dialer
+
+
+class MemberTalk:
+    """See the module. `known` is how far the partner knows what the space said, `direct` whether it is a device."""
+
+    def __init__(self, member: Membership, known: Known | None, *, direct: bool) -> None:
+        self._member = member
+        self._known = known.versions if known is not None else Versions()
+        self._direct = direct
+        self.let_in = not member.secret
+
+    def pass_on(self, dialer: Dialer) -> None:
+        """Tell the partner what it lacks of what the space said, once it has welcomed us."""
+        statements = self._member.statements
+        if dialer.say(statements.lacking(self._known)):
+            self._know(statements.versions)
+        if not self._direct and self._known == statements.versions:
+            self._member.confirm(self._member.now())
+
+    def heard(self, statements: tuple[bytes, ...], dialer: Dialer) -> None:
+        """Take what the partner passes on. Raises `IdentityRefused` where nobody of the space says that, or where it
+        orders this device to be wiped, and `StoreError`.
+        """
+        self._member.hear(statements)
+        self._know(self._member.statements.versions)
+        if self._member.wiping:
+            raise refused(Reason.DEVICE_REVOKED, "this device was revoked, and is to destroy what it holds")
+        self.pass_on(dialer)
+
+    def renewed(self, token: str) -> None:
+        """Take the token that the relay issued. Raises `IdentityRefused` where it is none of ours, `StoreError`."""
+        self._member.take_token(token)
+        self.let_in = True
+
+    def _know(self, versions: Versions) -> None:
+        self._known = Versions(*map(max, zip(self._known, versions, strict=True)))

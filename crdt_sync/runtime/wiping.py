@@ -1,0 +1,60 @@
+"""A device that was told to destroy what it holds does so, and confirms it to a relay of its space.
+
+Both may be cut short, and are begun again whenever the device would sync: the order is kept until it was confirmed.
+"""
+
+import asyncio
+import secrets
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from crdt_sync.errors import CrdtSyncError, IdentityRefused
+from crdt_sync.identity.refusals import Reason, refused
+from crdt_sync.membership import folder as kept
+from crdt_sync.protocol import codec
+from crdt_sync.protocol.messages import Bye, Hello
+from crdt_sync.protocol.versions import NEWEST, VERSIONS
+from crdt_sync.replica.destroying import destroy
+from crdt_sync.runtime.address import Address
+from crdt_sync.runtime.transports.channel import Channel, ChannelClosed, Open
+
+_ANSWER_S = 10.0
+
+
+async def wiped(folder: Path, address: Address | None, open_channel: Open) -> IdentityRefused:
+    """Destroy what is in `folder`, whose store is closed, and confirm it to the relay at `address`.
+
+    Returns what to tell people. Raises `StoreError` where it cannot be destroyed.
+    """
+    await asyncio.to_thread(destroy, folder)
+    confirmed = address is not None and not address.direct and await _confirmed(address, open_channel)
+    if confirmed:
+        with suppress(OSError):
+            await asyncio.to_thread(kept.forget, folder)
+    told = "and the relay has noted that" if confirmed else "and the relay is to be told that yet: crdt-sync sync"
+    return refused(Reason.DEVICE_REVOKED, f"this device was wiped, as its space ordered: what it held is gone, {told}")
+
+
+async def _confirmed(address: Address, open_channel: Open) -> bool:
+    """Whether a relay has noted that this device has nothing any more."""
+    try:
+        async with asyncio.timeout(_ANSWER_S):
+            opened = await open_channel(address)
+            try:
+                return await _told(opened.channel, opened.token)
+            finally:
+                await opened.channel.close()
+    except (CrdtSyncError, ChannelClosed, TimeoutError):
+        return False
+
+
+async def _told(channel: Channel, shown: str) -> bool:
+    """Say hello with nothing but that, and hear the answer. Raises `ChannelClosed`, `ProtocolViolation`."""
+    now = time.time_ns() // 1000
+    hello = Hello(VERSIONS, secrets.token_bytes(16), shown, now, None, follow=False, count=0, agent="crdt-sync")
+    channel.send(codec.encode(hello))
+    while True:
+        answer = codec.decode(await channel.receive(), version=NEWEST)
+        if isinstance(answer, Bye):
+            return answer.code == Reason.DEVICE_REVOKED

@@ -1,0 +1,135 @@
+"""The space, as the relay speaks for it: it signs what the space says, and issues tokens.
+
+Rules:
+
+1. What is said is on disk before anybody hears of it.
+2. What devices bring is believed, since the space signed it: after a backup was put back, they know more.
+3. Whoever is asked whether somebody is out looks at the revocations and at the policy: who is in no policy is out.
+"""
+
+import secrets
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from crdt_sync.errors import IdentityRefused, InvalidPolicy, KeyUnusable
+from crdt_sync.identity import rotation
+from crdt_sync.identity.claims import ID_BYTES
+from crdt_sync.identity.keys import KeyPair, PublicKey
+from crdt_sync.identity.policy_text import PolicyText
+from crdt_sync.identity.registry import Kept, Registry
+from crdt_sync.identity.space_keys import SpaceKeys
+from crdt_sync.identity.statement import Body, Statement, sealed
+from crdt_sync.identity.statements import Statements
+from crdt_sync.identity.tokens import Tokens, claims_for, issue
+from crdt_sync.membership.member import HOSTILE, check_user
+from crdt_sync.policy.in_force import InForce
+from crdt_sync.policy.reading import parse_policy
+
+
+class Authority:
+    """See the module. `pair` is the space's newest key, `wall_clock` gives microseconds since 1970; `changed` is called
+    when the space has said something new, or devices have brought it.
+    """
+
+    def __init__(self, registry: Registry, space: bytes, pair: KeyPair, wall_clock: Callable[[], int]) -> None:
+        """Raises `IdentityRefused` where what was said does not hold, `KeyUnusable` for another key than the newest."""
+        said = registry.said()
+        assert said is not None, "a space that said nothing has no authority"
+        self.registry = registry
+        self.space = space
+        self.pair = pair
+        self.wall_clock = wall_clock
+        self.changed: Callable[[], None] = lambda: None
+        self.seen: dict[bytes, int] = {}  # when devices were last here, since the relay was started
+        self.statements = Statements(space, PublicKey(said.anchor), said.statements)
+        if self.statements.keys.newest != pair.public:
+            raise KeyUnusable(
+                f"the key of the space is {pair.public.kid.hex()}, and its newest one is "
+                f"{self.statements.keys.newest.kid.hex()}",
+                "Give the newest one with --key-file, or restore it from a backup.",
+            )
+        self.tokens = Tokens(self.statements)
+        self._in_force: InForce | None = None
+
+    @classmethod
+    def begin(cls, registry: Registry, space: bytes, pair: KeyPair, wall_clock: Callable[[], int]) -> "Authority":
+        """A space that says its first word: its one key."""
+        registry.keep(Kept(pair.public.raw, (rotation.begun(space, pair, wall_clock()),)))
+        return cls(registry, space, pair, wall_clock)
+
+    def in_force(self) -> InForce | None:
+        """The policy in force; None where none was said yet."""
+        version, text = self.statements.versions.policy, self.statements.policy
+        if text is not None and (self._in_force is None or self._in_force.version != version):
+            with suppress(InvalidPolicy):  # brought by a device, and of a later form: the one before holds
+                self._in_force = InForce(version, parse_policy(text, "the policy in force"))
+        return self._in_force
+
+    def check_user(self, user: str) -> None:
+        """Raises `IdentityRefused` where a user is out."""
+        check_user(self.statements, self.in_force(), user)
+
+    def token_for(self, user: str, key: PublicKey) -> str:
+        """A new token."""
+        claims = claims_for(self.space, user, key, secrets.token_bytes(ID_BYTES), self.wall_clock())
+        return issue(claims, self.pair)
+
+    # --- what the space says ---------------------------------------------------------------------------------
+
+    def say(self, *bodies: Body) -> None:
+        """Say something new: of each kind, the next version. Raises `StoreError`, `IdentityRefused` for too much."""
+        versions, now = self.statements.versions, self.wall_clock()
+        statements = [Statement(self.space, getattr(versions, body.kind) + 1, now, body) for body in bodies]
+        self._say([statement.signed_by(self.pair) for statement in statements])
+
+    def introduce(self, pair: KeyPair) -> None:
+        """Introduce a new key, which signs from now on; the others hold until they are retired."""
+        self._say(rotation.introduced(self._keys(), self.pair, pair, self.wall_clock()))
+        self.pair = pair
+
+    def retire(self, gone: PublicKey) -> None:
+        """Retire a key, and say anew what holds."""
+        now, versions = self.wall_clock(), self.statements.versions
+        bodies = [body for body in self._bodies() if body is not None]
+        others = [Statement(self.space, getattr(versions, body.kind), now, body) for body in bodies]
+        self._say(rotation.retired(self._keys(), self.pair, gone, others, now))
+
+    def hear(self, statements: Sequence[bytes]) -> bool:
+        """See `Identities`."""
+        news, hostile = False, None
+        for raw in statements:
+            try:
+                news |= self.statements.take(raw)
+            except IdentityRefused as error:
+                hostile = hostile or (error if error.reason in HOSTILE else None)
+        if news:
+            self._keep(self.statements)
+        if hostile is not None:
+            raise hostile
+        return news
+
+    def _keys(self) -> Statement:
+        """The statement of keys in force."""
+        return next(
+            sealed(raw, self.space).opened(key)
+            for raw in reversed(self.statements.kept())
+            for key in self.statements.keys.keys
+            if (came := sealed(raw, self.space)).kind == SpaceKeys.kind and came.kid == key.kid
+        )
+
+    def _bodies(self) -> Sequence[Body | None]:
+        text = self.statements.policy
+        revocations = self.statements.revocations if self.statements.versions.revocations else None
+        return (PolicyText(text) if text is not None else None, revocations)
+
+    def _say(self, raws: Sequence[bytes]) -> None:
+        trial = Statements(self.space, self.statements.anchor, self.statements.kept())
+        for raw in raws:
+            trial.take(raw)
+        self._keep(trial)
+        for raw in raws:
+            self.statements.take(raw)
+        self.changed()
+
+    def _keep(self, statements: Statements) -> None:
+        self.registry.keep(Kept(statements.anchor.raw, tuple(statements.kept())))

@@ -1,0 +1,139 @@
+"""A device that calls a relay which speaks for a space: it proves itself, joins, or asks for a new token."""
+
+import secrets
+from dataclasses import replace
+
+import structlog
+
+from crdt_relay.authority import Authority
+from crdt_sync.errors import IdentityRefused, StoreError
+from crdt_sync.identity import enrolling
+from crdt_sync.identity.claims import Claims
+from crdt_sync.identity.handshake import Handshake
+from crdt_sync.identity.keys import PublicKey
+from crdt_sync.identity.known import KNOWS_HEADER, STATEMENT_HEADER, Known, read_known, statement_text
+from crdt_sync.identity.presented import Enrolment, Renewal, TokenProof, Wiped, presented
+from crdt_sync.identity.refusals import Reason, refused
+from crdt_sync.identity.registry import Device
+from crdt_sync.limits import STATEMENTS_LEADING_MAX
+from crdt_sync.protocol import proof
+from crdt_sync.protocol.acceptor import Refusal
+from crdt_sync.protocol.agent import name_in
+from crdt_sync.protocol.messages import Hello
+from crdt_sync.protocol.principal import Principal
+from crdt_sync.runtime.guests import Guest, Told, refusal, stranger
+
+_RETRY_US = 5_000_000
+_RENEWABLE = frozenset({Reason.TOKEN_EXPIRED, Reason.TOKEN_UNKNOWN_KEY, Reason.TOKEN_FORGED, Reason.TOKEN_MALFORMED})
+_log = structlog.get_logger("relay")
+
+
+def introduced(authority: Authority, binding: bytes, told: Told) -> Guest:
+    """Whoever asks for a connection; `binding` is the SHA-256 of the certificate that devices see, or nothing."""
+    nonce, known = proof.read_nonce(_one(told, proof.NONCE_HEADER)), read_known(_one(told, KNOWS_HEADER))
+    if nonce is None or known is None:
+        return Guest(stranger)
+    handshake = Handshake(authority.space, nonce, secrets.token_bytes(proof.NONCE_BYTES), binding)
+    return DeviceGuest(authority, handshake, known)
+
+
+class DeviceGuest(Guest):
+    """See the module."""
+
+    def __init__(self, authority: Authority, handshake: Handshake, known: Known) -> None:
+        statements = authority.statements
+        leading = statements.leading(known.versions.keys, known.kid, STATEMENTS_LEADING_MAX)
+        headers = [
+            (proof.NONCE_HEADER, handshake.acceptor_nonce.hex()),
+            (proof.PROOF_HEADER, handshake.prove_space(authority.pair)),
+            (KNOWS_HEADER, str(Known.of(statements))),
+            *((STATEMENT_HEADER, statement_text(raw)) for raw in leading),
+        ]
+        super().__init__(self._admitted, headers, known.versions)
+        self._authority = authority
+        self._handshake = handshake
+        self._claims: Claims | None = None  # of the token that it showed
+        self._key: PublicKey | None = None  # once it is let in
+        self._user = ""
+        self._needs_token = False
+
+    def check(self) -> Refusal | None:
+        """See `Guest`. How old its token is makes no difference here, where it is renewed."""
+        try:
+            if self._key is not None:
+                self._authority.statements.revocations.check_device(self._key.device)
+                self._authority.check_user(self._user)
+        except IdentityRefused as error:
+            return refusal(error, self._authority.statements, self.known)
+        return None
+
+    def due_token(self) -> str | None:
+        """See `Guest`."""
+        authority = self._authority
+        due = self._needs_token or (self._claims is not None and authority.wall_clock() >= self._claims.renewal_due)
+        if self._key is None or not due:
+            return None
+        token = authority.token_for(self._user, self._key)
+        self._claims, self._needs_token = authority.tokens.read(token), False
+        return token
+
+    def _admitted(self, hello: Hello) -> Principal | Refusal:
+        authority = self._authority
+        try:
+            self._user, self._key = self._proved(hello)
+            authority.check_user(self._user)
+        except IdentityRefused as error:
+            self._key = None
+            again = 0 if error.reason in _RENEWABLE else None
+            return refusal(error, authority.statements, self.known, again)
+        except StoreError as error:
+            _log.warning("identity_not_kept", code=error.code, error=error.message)
+            return Refusal("unavailable", "this cannot be stored now", _RETRY_US)
+        device = self._key.device
+        authority.seen[device] = authority.wall_clock()
+        return Principal(device, authority.space, self._user)
+
+    def _proved(self, hello: Hello) -> tuple[str, PublicKey]:
+        """The user and the key of who says hello. Raises `IdentityRefused`, `StoreError`."""
+        authority, handshake, text = self._authority, self._handshake, hello.token
+        now, name = authority.wall_clock(), name_in(hello.agent)
+        match presented(text):
+            case TokenProof():
+                claims = handshake.check_device("dialer", text, authority.tokens, now)
+                self._claims = claims
+                if authority.registry.device(claims.device) is None:  # a backup was put back that does not know it
+                    authority.registry.note(Device(claims.device, claims.user, now, name))
+                return claims.user, claims.key
+            case Enrolment():
+                shown = handshake.check_enrolment(text)
+                joined = enrolling.join(shown, authority.registry, authority.statements.revocations, now)
+                device = authority.registry.device(shown.key.device)
+                if device is not None and name and not device.name:
+                    authority.registry.note(replace(device, name=name))
+                _log.info("device_joined", device=shown.key.device.hex(), user=joined.user, again=joined.again)
+                self._needs_token = True
+                return joined.user, joined.key
+            case Renewal():
+                key = handshake.check_renewal(text)
+                renewed = enrolling.renew(key, authority.registry, authority.statements.revocations)
+                self._needs_token = True
+                return renewed.user, renewed.key
+            case Wiped():
+                self._note_wiped(handshake.check_wiped(text), now)
+        raise refused(Reason.PROOF_MALFORMED, "this is no proof of a device")
+
+    def _note_wiped(self, key: PublicKey, now: int) -> None:
+        """Raises `IdentityRefused`, as nobody comes in with it."""
+        registry, revocations = self._authority.registry, self._authority.statements.revocations
+        device, revoked = registry.device(key.device), revocations.devices.get(key.device)
+        if revoked is not None and revoked.wipe:
+            if device is not None and device.wiped is None:
+                registry.note(replace(device, wiped=now))
+                _log.info("device_wiped", device=device.id.hex(), user=device.user)
+            raise refused(Reason.DEVICE_REVOKED, "it is noted that this device destroyed what it held")
+        revocations.check_device(key.device)
+
+
+def _one(told: Told, name: str) -> str | None:
+    values = told(name)
+    return values[0] if len(values) == 1 else None

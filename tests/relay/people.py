@@ -1,0 +1,70 @@
+"""A relay whose space has identities, and devices that join it."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from crdt_relay.server import Relay
+from crdt_sync import Address, Replica, bundled_schema
+from crdt_sync.identity.invites import read_link
+from crdt_sync.membership import folder
+from crdt_sync.runtime.conversation import Conversation
+from crdt_sync.runtime.outside import OUTSIDE, Outside
+from tests.relay.devices import running
+
+POLICY = """
+[[role.sales.grant]]
+collection = "customers"
+read = ["*"]
+write = ["*"]
+operations = ["create", "edit", "delete", "restore", "resolve"]
+
+[user.anna]
+role = "sales"
+
+[user.ben]
+role = "sales"
+"""
+
+
+@asynccontextmanager
+async def with_people(data: Path, policy: str = POLICY, **settings: Any) -> AsyncIterator[Relay]:
+    """A running relay with a policy in force."""
+    async with running(data, **settings) as relay:
+        assert relay.people is not None
+        relay.people.apply(policy, "policy.toml")
+        yield relay
+
+
+def invited(relay: Relay, user: str = "anna", certificate: bytes = b"") -> str:
+    """The link of a new invite."""
+    assert relay.people is not None
+    return str(relay.people.invite(user, relay.url, certificate)["link"])
+
+
+def device(path: Path, name: str) -> Replica:
+    """A new device, in no space."""
+    return Replica.create(path, name, [bundled_schema("customers")], share=False)
+
+
+async def join(replica: Replica, link: str, outside: Outside = OUTSIDE, transport: str = "auto") -> Conversation:
+    """Open an invite with a device."""
+    read = read_link(link)
+    assert replica.folder is not None
+    replica.join_as(folder.joining(replica.folder, read))
+    talking = Conversation(replica, Address(read.address, transport=transport), outside=outside)
+    await talking.run(Conversation.let_in)
+    return talking
+
+
+async def sync(replica: Replica, url: str, outside: Outside = OUTSIDE, transport: str = "auto") -> Conversation:
+    """Exchange everything once."""
+    talking = Conversation(replica, Address(url, transport=transport), outside=outside)
+    await talking.run(Conversation.settled)
+    return talking
+
+
+def names(replica: Replica) -> Sequence[str]:
+    """The customers of a device."""
+    return sorted(str(view["name"]) for view in replica.list())
