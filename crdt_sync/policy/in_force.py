@@ -1,7 +1,7 @@
 """The policy that is in force: what a space has said last of who may see and do what.
 
-Replaced whole by whoever hears of a newer one. Who asks for it is handed `Callable[[], InForce | None]`; None means that
-there is no policy, and all who share one token may do everything.
+Replaced whole by whoever hears of a newer one. Who asks for it is handed `Callable[[], InForce | None]`; None: there is
+no policy, and all who share one token may do everything.
 """
 
 from dataclasses import dataclass, field
