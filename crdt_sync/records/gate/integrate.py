@@ -42,7 +42,7 @@ from crdt_sync.policy.values import Shown, Values
 from crdt_sync.records import yrs
 from crdt_sync.records.document import Document
 from crdt_sync.records.gate.contradictions import contradiction
-from crdt_sync.records.gate.permitted import Permitted, Rules, permitted
+from crdt_sync.records.gate.permitted import Rules, permitted
 from crdt_sync.records.gate.touches import Touches, touches_between, touches_of
 from crdt_sync.records.gate.walks import steps_added, walked_steps
 from crdt_sync.records.gate.well_placed import cuts_pair, misnamed, misplaced, need_lists, tangled
@@ -74,8 +74,8 @@ class Integration(NamedTuple):
     `lineage` is that of the record, 0 for the first. `evicted` names records that left the cache, whose stored bytes
     must be given next time.
 
-    Where `Rules` were given, `shown` is what the filter fields showed before all of it, None where the record was new,
-    and after; and `brought` names for each verdict the other users whose entries the update brought.
+    Where `Rules` were given, `shown` is what the filter fields showed before all of it and after, None where the record
+    was not there.
     """
 
     verdicts: tuple[Verdict, ...]
@@ -86,7 +86,6 @@ class Integration(NamedTuple):
     lineage: int = 0
     renewed: bool = False
     shown: Shown | None = None
-    brought: tuple[tuple[str, ...], ...] = ()
 
 
 class Integrator:
@@ -130,10 +129,9 @@ class Integrator:
             self._loaded[record] = loaded
         self._loaded.move_to_end(record)
         lineage = loaded.lineage
-        brought: list[tuple[str, ...]] = []
         try:
             before = None if rules is None else loaded.shown(rules)
-            verdicts, changed = _judged(loaded, updates, stamp_max, checked, quick, begin, rules, users, brought)
+            verdicts, changed = _judged(loaded, updates, stamp_max, checked, quick, begin, rules, users)
             shown = None if rules is None else (before, loaded.shown(rules))
         except UpdateRefused as refusal:
             self.forget(record)
@@ -148,7 +146,6 @@ class Integrator:
             loaded.lineage,
             renewed,
             shown,
-            tuple(brought),
         )
 
     def document(self, record: str) -> Document:
@@ -191,7 +188,6 @@ class _Loaded:
         "_texts",
         "_vector",
         "_walked_max",
-        "brought",
         "document",
         "lineage",
     )
@@ -205,7 +201,6 @@ class _Loaded:
     def __init__(self, good: Sequence[bytes], *, begins: bool = False) -> None:
         """`begins`: the first update of a lineage may be integrated, into nothing."""
         self._begins = begins
-        self.brought: tuple[str, ...] = ()  # whose entries the update brought that was judged last
         self._hold(current(good))
 
     def _hold(self, good: Sequence[bytes]) -> None:
@@ -256,8 +251,6 @@ class _Loaded:
         user: str = "",
     ) -> Verdict:
         """Raises `UpdateRefused` where what is here already cannot be read."""
-        if rules is not None:
-            self.brought = ()
         if not self._begins and is_foreign(self.lineage, update):
             if quick and self._good_bytes + len(update) > QUICK_JOIN_BYTES_MAX:
                 return POSTPONED
@@ -292,10 +285,10 @@ class _Loaded:
         if rules is not None:
             lists = self._listed()
             touched = touches_of(update, found, fresh, lists, self.document.deletes() if found.deletes else {})
-            verdict = self._forbidden(touched, rules, user, partial(self._with, steps))
-            if verdict is not None:
+            denied = self._forbidden(touched, rules, user, partial(self._with, steps))
+            if denied is not None:
                 lists.take_back(fresh)
-                return verdict
+                return denied
         sure = steps[0] is update and _in_order(fresh, vector)
         verdict = self._apply(update, steps, sure) or self._outgrown(update, found.roots)
         if verdict is not None:
@@ -315,15 +308,12 @@ class _Loaded:
     def _forbidden(self, touched: Touches, rules: Rules, user: str, after: Callable[[], Document]) -> Verdict | None:
         """The refusal of what the user may not do, by what it touches; `after` makes a document that has it as well."""
         try:
-            found: Permitted = permitted(rules, user, touched, self.shown(rules), self.document, after)
+            denied = permitted(rules, user, touched, self.shown(rules), self.document, after)
         except (KeyboardInterrupt, SystemExit, MemoryError):
             raise
         except BaseException as error:  # pycrdt's PanicException is no Exception
             return refused(VerdictCode.MALFORMED, str(error)[:REASON_LENGTH_MAX])
-        if found.denied:
-            return refused(VerdictCode.FORBIDDEN, found.denied)
-        self.brought = found.brought
-        return None
+        return refused(VerdictCode.FORBIDDEN, denied) if denied else None
 
     def _with(self, steps: Sequence[bytes]) -> Document:
         """A document of its own that has these as well."""
@@ -353,9 +343,9 @@ class _Loaded:
             return _too_large(len(whole))
         if rules is not None:
             touched = touches_between(self.document.contents(), together.contents())
-            verdict = self._forbidden(touched, rules, user, lambda: together)
-            if verdict is not None:
-                return verdict
+            denied = self._forbidden(touched, rules, user, lambda: together)
+            if denied is not None:
+                return denied
         self._hold((whole,))
         return _NEW
 
@@ -599,9 +589,8 @@ def _judged(
     begin: Callable[[int], bool] | None,
     rules: Rules | None,
     users: Sequence[str],
-    brought: list[tuple[str, ...]],
 ) -> tuple[tuple[Verdict, ...], bool]:
-    """The verdicts, and whether one of them is of something new; with `rules`, `brought` gets whom each brought."""
+    """The verdicts, and whether one of them is of something new."""
     verdicts: list[Verdict] = []
     changed = False
     for position, update in enumerate(updates):
@@ -611,7 +600,6 @@ def _judged(
             verdict = loaded.judge(update, stamp_max, checked, quick=quick)
         else:
             verdict = loaded.judge(update, stamp_max, True, quick=quick, rules=rules, user=users[position])
-            brought.append(loaded.brought)
         verdicts.append(verdict)
         changed = changed or verdict.new
         if verdict is POSTPONED:

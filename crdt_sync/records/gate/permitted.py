@@ -19,7 +19,6 @@ A reason names the field and the rule, and never a value.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
 
 from crdt_sync import ids
 from crdt_sync.errors import UpdateRefused
@@ -97,13 +96,6 @@ class Rules:
         )
 
 
-class Permitted(NamedTuple):
-    """Why an update is refused, empty where it is not; and the other users whose entries it brings."""
-
-    denied: str = ""
-    brought: tuple[str, ...] = ()
-
-
 class _Denied(Exception):
     def __init__(self, rule: str, field: str = "") -> None:
         super().__init__(rule)
@@ -122,14 +114,14 @@ def permitted(
     values: Values | None,
     before: Document,
     after: Callable[[], Document],
-) -> Permitted:
-    """Judge what `touched` tells of an update of a user.
+) -> str:
+    """Why a user may not do what `touched` tells of an update; empty where all of it is allowed.
 
     `values` are those that the record shows before, None where it is new; `before` is the record as it is, and `after`
     makes a document of it with the update.
     """
     if not touched:
-        return Permitted()
+        return ""
     judge = _Judge(rules, user, values, before, after)
     try:
         judge.holds()
@@ -137,8 +129,8 @@ def permitted(
             judge.root(root, touched[root])
         judge.authors()
     except _Denied as denied:
-        return Permitted(denied.told)
-    return Permitted("", tuple(sorted(judge.brought)))
+        return denied.told
+    return ""
 
 
 class _Judge:
@@ -162,7 +154,7 @@ class _Judge:
         self._rights = rules.in_force.rights(user)
         self._access = self._rights.on(rules.collection, self._values)
         self._is_book = rules.collection == ids.IMPORTS and _may_import(self._rights)
-        self.brought: dict[str, set[tuple[str, Operation]]] = {}
+        self._brought: dict[str, set[tuple[str, Operation]]] = {}
 
     @cached_property
     def _after(self) -> Document:
@@ -205,11 +197,11 @@ class _Judge:
     def _by(self, author: object, field: str, operation: Operation) -> None:
         """An entry in a field names its author."""
         if author != self._user:
-            self.brought.setdefault(str(author), set()).add((field, operation))
+            self._brought.setdefault(str(author), set()).add((field, operation))
 
     def authors(self) -> None:
         """Whoever else is named may do it, too."""
-        for author, done in self.brought.items():
+        for author, done in sorted(self._brought.items()):
             if author not in self._rules.in_force.policy.users:
                 raise _Denied(NOBODY, min(done)[0])
             access = self._rules.in_force.rights(author).on(self._rules.collection, self._values)
