@@ -133,4 +133,5 @@ def change_of(stored: StoredUpdates, now: int) -> values.Change:
         renewed=stored.lineage is not None,
         lineage=stored.lineage,
         principals=stored.principals,
+        brought_by=stored.brought_by,
     )

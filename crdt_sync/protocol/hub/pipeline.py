@@ -25,7 +25,7 @@
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import chain
 from typing import NamedTuple, Protocol
@@ -311,14 +311,14 @@ class Pipeline:
         for item, parts, result in zip(batch.items, batch.parts, results, strict=True):
             kept: list[Part] = []
             news: list[bytes] = []
-            let_in: dict[Principal, None] = {}
+            let_in: list[Principal] = []  # per update
             put_off: set[int] = set()  # sessions
             asked = zip(parts, item.updates, item.principals, result.verdicts, strict=True)
             for part, update, principal, judged in asked:
                 if judged.code is VerdictCode.ACCEPTED and judged.new:
                     kept.append(part)
                     news.append(update)
-                    let_in[principal] = None
+                    let_in.append(principal)
                     continue
                 if judged is POSTPONED or (
                     judged.code is VerdictCode.GAP
@@ -496,10 +496,24 @@ class Pipeline:
 
 
 def _change(
-    record: str, news: Sequence[bytes], origins: Sequence[bytes], result: Integrated, let_in: Iterable[Principal]
+    record: str,
+    news: Sequence[bytes],
+    origins: Sequence[bytes],
+    result: Integrated,
+    let_in: Sequence[Principal],
 ) -> StoredUpdates:
+    users = [principal.user for principal in let_in]
+    if any(users) and len(news) < len(users):  # they became one
+        users = [users[0] if len(set(users)) == 1 else ""]
     return StoredUpdates(
-        record, tuple(news), tuple(origins), result.state_vector, result.snapshot, result.lineage, tuple(let_in)
+        record,
+        tuple(news),
+        tuple(origins),
+        result.state_vector,
+        result.snapshot,
+        result.lineage,
+        tuple(dict.fromkeys(let_in)),
+        tuple(users) if any(users) else (),
     )
 
 
