@@ -24,6 +24,7 @@ from crdt_sync.protocol.messages import (
     Check,
     Checked,
     CheckedEntry,
+    Dropped,
     Have,
     Hello,
     Message,
@@ -36,6 +37,7 @@ from crdt_sync.protocol.messages import (
     Ranges,
     Receipt,
     ReceiptRequest,
+    Regranted,
     Resume,
     Standing,
     Terms,
@@ -266,6 +268,10 @@ _LAYOUTS = (
         4,
         ((3, partial(_read_array, "features")),),
     ),
+    _Layout(
+        30, "dropped", Dropped, attrgetter("cursor", "head", "records"), 3, ((2, partial(_read_array, "records")),)
+    ),
+    _Layout(31, "regranted", Regranted, attrgetter("epoch", "settled"), 2),
 )
 _ACK = array_of(5) + uint(8)  # its code and its fields
 _ACCEPTED = array_of(2) + uint(_NUMBERS[VerdictCode.ACCEPTED])

@@ -4,14 +4,15 @@
 never sent to a partner whose version does not have it: what came with a later version stands in `SINCE`.
 """
 
-from crdt_sync.protocol.messages import Message, Terms
+from crdt_sync.protocol.messages import Dropped, Message, Regranted, Terms
 
 GREETING = 1
 TERMS = 2  # from this version on, each side tells its terms before anything else
-NEWEST = TERMS
-VERSIONS = (2, 1)
+PEOPLE = 3  # from this version on, a partner may hold some records and not others
+NEWEST = PEOPLE
+VERSIONS = (3, 2, 1)
 
-SINCE: dict[type[Message], int] = {Terms: TERMS}
+SINCE: dict[type[Message], int] = {Terms: TERMS, Dropped: PEOPLE, Regranted: PEOPLE}
 LINEAGE = "lineage"  # knows records that were renewed, see docs/decisions/0068-a-record-is-renewed-by-what-it-shows.md
 FEATURES = frozenset({LINEAGE})
 """What this side can do beyond its version; a partner is sent what belongs to a feature only if it named it, too."""

@@ -7,7 +7,7 @@ from crdt_sync import ids
 from crdt_sync.policy.values import Forms, Whereabouts
 from crdt_sync.storage import places
 from crdt_sync.storage.places import Row
-from crdt_sync.storage.values import Placement
+from crdt_sync.storage.values import Change, Placement
 
 Place = tuple[str, str, str]
 
@@ -34,14 +34,15 @@ class MemoryPlaces:
             self.moves_from = seq + 1
         self.placement = placement
 
-    def changed(self, record: str, forms: Forms | None, first: int, last: int, *, new: bool) -> None:
-        """Updates of a record were stored, and it shows this."""
+    def changed(self, change: Change, first: int, last: int, *, new: bool) -> None:
+        """Updates of a record were stored, and it shows what the change says."""
         if self.placement is None:
             return
-        if forms is None:
+        if change.forms is None or change.fields != self.placement.fields:
             self.placement = Placement(self.placement.fields, "")
             return
-        found, known = self.rows.get(record), places.known(forms)
+        record = change.record
+        found, known = self.rows.get(record), places.known(change.forms)
         if found is None:
             self._put(record, Row(known, first if new else 0))
         elif found.forms != known:

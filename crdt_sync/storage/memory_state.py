@@ -96,8 +96,8 @@ class MemoryState:
                 self.meta[key] = value
         if batch.placement is not None:
             self.places.begin(batch.placement, self.seq)
-        for record, forms in batch.forms.items():
-            if record in self.heads:
+        for record, (seq, forms) in batch.forms.items():
+            if record in self.heads and self.heads[record].seq == seq:
                 self.places.read_anew(record, forms, self.seq)
         for record in batch.drop:
             self._drop(record)
@@ -137,7 +137,7 @@ class MemoryState:
         head = self.heads[record]
         seqs = tuple(range(self.seq + 1, self.seq + 1 + len(change.updates)))
         if seqs:
-            self.places.changed(record, change.forms, seqs[0], seqs[-1], new=not head.seq)
+            self.places.changed(change, seqs[0], seqs[-1], new=not head.seq)
         previous = 0 if change.renewed else head.seq
         for seq, update in zip(seqs, change.updates, strict=True):
             self.log[seq] = LogEntry(seq, record, update, change.origin, change.actor, change.received_at, previous)

@@ -43,6 +43,7 @@ class Change(NamedTuple):
     lineage: int | None = None
     principals: tuple[Principal, ...] = ()
     forms: Forms | None = None
+    fields: bytes = b""
 
 
 def lineage_after(change: Change, before: int | None) -> int:
@@ -104,8 +105,9 @@ class Batch:
     """What one caller wants to become durable together; applied in the order of the fields below.
 
     `views`, `digests` and `forms` of records that are not held are ignored. In `meta` and `digests` None removes.
-    `forms` are those of records that were read anew, and no move of theirs; a `placement` with an empty `through`
-    begins anew. `drop` takes records out, and what all partners are owed of them: nothing of them stays.
+    `forms` are those of records that were read anew, and no move of theirs, with the number of the update up to which
+    each was read: nothing is taken of one that has moved on. A `placement` with an empty `through` begins anew. `drop`
+    takes records out, and what all partners are owed of them: nothing of them stays.
     """
 
     changes: tuple[Change, ...] = ()
@@ -119,7 +121,7 @@ class Batch:
     ] = ()  # (peer, record, edit): removed if `edit` is still the stored one
     meta: Mapping[str, bytes | None] = field(default_factory=dict)
     placement: Placement | None = None
-    forms: Mapping[str, Forms] = field(default_factory=dict)
+    forms: Mapping[str, tuple[int, Forms]] = field(default_factory=dict)
     drop: tuple[str, ...] = ()
 
 

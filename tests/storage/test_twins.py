@@ -31,11 +31,11 @@ def changes(draw):
     snapshots = [st.none(), SMALL] + ([st.just(updates[-1])] if updates else [])
     if updates and draw(st.integers(0, 5)) == 0:
         renewed = Change(draw(RECORDS), updates, draw(REPLICAS), "anna", 0, draw(SMALL), updates[-1])
-        return renewed._replace(renewed=True, lineage=draw(st.sampled_from([0, 7, 8])), forms=draw(FORMS))
+        return renewed._replace(renewed=True, lineage=draw(st.sampled_from([0, 7, 8])), forms=draw(FORMS), fields=b"f")
     return Change(
         draw(RECORDS), updates, draw(REPLICAS), "anna", draw(st.integers(0, 9)), draw(SMALL),
         draw(st.one_of(snapshots)), draw(st.one_of(st.none(), SMALL)), draw(DIGESTS),
-        forms=draw(FORMS) if draw(st.integers(0, 9)) else None,
+        forms=draw(FORMS) if draw(st.integers(0, 9)) else None, fields=b"f",
     )  # fmt: skip
 
 
@@ -61,7 +61,7 @@ def batches(draw):
         outbox_done=tuple(draw(st.lists(st.tuples(REPLICAS, RECORDS, st.integers(0, 3)), max_size=2))),
         meta=draw(st.dictionaries(st.sampled_from("xy"), st.one_of(st.none(), SMALL), max_size=1)),
         placement=draw(st.one_of(st.none(), st.builds(Placement, st.just(b"f"), st.sampled_from([None, "", "c"])))),
-        forms=draw(st.dictionaries(RECORDS, FORMS, max_size=1)),
+        forms=draw(st.dictionaries(RECORDS, st.tuples(st.integers(1, 9), FORMS), max_size=1)),
         drop=(draw(RECORDS),) if draw(st.integers(0, 5)) == 0 else (),
     )
 

@@ -137,7 +137,7 @@ class Commit:
             self._touched[record] = touched
             seqs = self._append(change, touched.key, row)
             if self._placing is not None:
-                self._placing.changed(touched.key, change.forms, seqs[0], row.seq, new=new)
+                self._placing.changed(touched.key, change, seqs[0], row.seq, new=new)
             if change.snapshot is None:
                 row.tail += len(seqs)
                 row.tail_bytes += sum(map(len, change.updates))
@@ -187,15 +187,15 @@ class Commit:
             return
         if batch.placement is not None:
             self._placing.begin(batch.placement, self._seq)
-        for record, forms in batch.forms.items():
+        for record, (seq, forms) in batch.forms.items():
             touched = self._touched.get(record) or self._touch(record)
-            if touched.row.seq:
+            if touched.row.seq and touched.row.seq == seq:
                 self._placing.read_anew(touched.key, forms, self._seq)
 
     def _drop(self, records: Sequence[str]) -> None:
         """Take records out. What this commit has gathered of them is written before, as it may have updates of them."""
         self._write_log()
-        gone = [self._touched.pop(record, None) or self._touch(record) for record in records]
+        gone = [self._touched.get(record) or self._touch(record) for record in dict.fromkeys(records)]
         for item in gone:
             self._touched.pop(item.record, None)
         taken = dropping.drop(self._transaction, self._tables, [(each.key, each.row) for each in gone])

@@ -278,7 +278,7 @@ def _open_tables(environment: lmdb.Environment) -> Tables:
     """Open the tables, or make them all in one transaction: a creation that was cut short leaves all or none."""
     aside = ASIDE_NAME.encode("ascii")
     with environment.begin(write=True) as transaction:
-        tables = Tables(*(environment.open_db(name.encode("ascii"), txn=transaction) for name in TABLE_NAMES))
+        tables = Tables(*[environment.open_db(name.encode("ascii"), txn=transaction) for name in TABLE_NAMES])
         if transaction.get(PLACE_NAMES[0].encode("ascii")) is not None:
             tables = replace(tables, placed=_place_tables(environment, transaction))
         if transaction.get(aside) is None:
@@ -287,7 +287,7 @@ def _open_tables(environment: lmdb.Environment) -> Tables:
 
 
 def _place_tables(environment: lmdb.Environment, transaction: Transaction) -> PlaceTables:
-    return PlaceTables(*(environment.open_db(name.encode("ascii"), txn=transaction) for name in PLACE_NAMES))
+    return PlaceTables(*[environment.open_db(name.encode("ascii"), txn=transaction) for name in PLACE_NAMES])
 
 
 def _commit_or_fail(transaction: Transaction) -> None:

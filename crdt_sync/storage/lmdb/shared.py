@@ -106,7 +106,7 @@ class SharedEnvironment(Environment):
             raise translate(error, self.path) from error
         try:
             identity.check_format(environment, self.path)
-            tables = Tables(*(environment.open_db(name.encode("ascii"), create=False) for name in TABLE_NAMES))
+            tables = Tables(*[environment.open_db(name.encode("ascii"), create=False) for name in TABLE_NAMES])
             with contextlib.suppress(lmdb.NotFoundError):
                 tables = replace(tables, damaged=environment.open_db(ASIDE_NAME.encode("ascii"), create=False))
             with contextlib.suppress(lmdb.NotFoundError):

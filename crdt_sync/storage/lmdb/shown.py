@@ -22,7 +22,7 @@ from crdt_sync.storage.lmdb import reads
 from crdt_sync.storage.lmdb.codec import STORE, Seal
 from crdt_sync.storage.lmdb.tables import PlaceTables, Tables, Transaction
 from crdt_sync.storage.places import Row
-from crdt_sync.storage.values import Placement
+from crdt_sync.storage.values import Change, Placement
 
 SHOWN = Seal("shown")
 STATE_KEY = b"places"
@@ -142,15 +142,15 @@ class Placing:
             kept = self._kept = _Kept(placement, seq + 1, seq)
         kept.placement = placement
 
-    def changed(self, key: bytes, forms: Forms | None, first: int, last: int, *, new: bool) -> None:
-        """The updates `first` to `last` of a record were stored, and it shows this."""
+    def changed(self, key: bytes, change: Change, first: int, last: int, *, new: bool) -> None:
+        """The updates `first` to `last` of a record were stored, and it shows what the change says."""
         kept = self._kept
         if kept is None:
             return
-        if forms is None:
+        if change.forms is None or change.fields != kept.placement.fields:
             kept.placement = Placement(kept.placement.fields, "")  # it may be anywhere
             return
-        found, row = self._row(key), places.known(forms)
+        found, row = self._row(key), places.known(change.forms)
         if found is None:
             self._rows[key] = Row(row, first if new else 0)
         elif found.forms != row:

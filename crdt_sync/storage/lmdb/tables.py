@@ -1,6 +1,6 @@
 """The databases of a store, and the transactions in which they are read and written."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import lmdb
@@ -48,4 +48,4 @@ class Tables:
     meta: Table
     store: Table
     damaged: Table | None = None
-    placed: PlaceTables | None = None
+    placed: PlaceTables | None = field(default=None, kw_only=True)

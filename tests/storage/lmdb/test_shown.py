@@ -11,12 +11,12 @@ FIELDS = Placement(b"region")
 def kept(path):
     store = LmdbStore.open(path, create=True, map_bytes=1 << 26)
     store.commit([Batch(placement=Placement(b"region", "")), Batch(placement=FIELDS)])
-    store.commit([Batch(changes=(make_change(ANN, b"1")._replace(forms={"region": "North"}),))])
+    store.commit([Batch(changes=(make_change(ANN, b"1")._replace(fields=b"region", forms={"region": "North"}),))])
     return store
 
 
 def test_a_store_that_keeps_no_places_has_no_database_for_them(lmdb_store, change):
-    lmdb_store.commit([Batch(changes=(change(ANN, b"1")._replace(forms={"region": "North"}),))])
+    lmdb_store.commit([Batch(changes=(change(ANN, b"1")._replace(fields=b"region", forms={"region": "North"}),))])
     assert lmdb_store._environment.read(lambda _, tables: tables.placed) is None
 
 
@@ -27,7 +27,7 @@ def test_what_a_release_that_keeps_no_places_has_written_makes_all_unknown(lmdb_
         older.setattr(shown.Placing, "finish", lambda *_: None)
         store.commit([Batch(changes=(make_change(ANN, b"2"),))])
     assert store.placement() is None
-    store.commit([Batch(changes=(make_change(ANN, b"3")._replace(forms={"region": "South"}),))])
+    store.commit([Batch(changes=(make_change(ANN, b"3")._replace(fields=b"region", forms={"region": "South"}),))])
     assert store.placement() == Placement(b"", "")
     store.close()
 

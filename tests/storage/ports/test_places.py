@@ -15,19 +15,27 @@ def keep(store, placement=FIELDS):
     store.commit([Batch(placement=Placement(placement.fields, "")), Batch(placement=placement)])
 
 
+def shows(forms, change):
+    return change._replace(fields=b"region", forms=forms)
+
+
 def at(store, region):
     return store.placed("customers", "region", region, "", 100)
 
 
 def test_nothing_is_kept_before_a_batch_asks_for_it(store, change):
-    put(store, change(ANN, b"1")._replace(forms={"region": "North"}))
+    put(store, shows({"region": "North"}, change(ANN, b"1")))
     assert (store.placement(), store.whereabouts(ANN, 0), at(store, "North"), store.moves_from()) == (None, None, [], 0)
 
 
 def test_what_a_record_shows_is_there_with_its_update(store, change, opened):
     keep(store)
-    put(store, change(ANN, b"1")._replace(forms={"region": "North", "owner": "", "note": None}))
-    put(store, change(BOB, b"1")._replace(forms={"region": "North"}), change("orders/a", b"1")._replace(forms={}))
+    put(store, shows({"region": "North", "owner": "", "note": None}, change(ANN, b"1")))
+    put(
+        store,
+        shows({"region": "North"}, change(BOB, b"1")),
+        shows({}, change("orders/a", b"1")),
+    )
     for reopened in (False, True):
         each = opened.reopen() if reopened else store
         assert each.placement() == FIELDS
@@ -42,9 +50,9 @@ def test_what_a_record_shows_is_there_with_its_update(store, change, opened):
 
 def test_what_is_left_is_known_to_older_cursors_and_outlasts_compaction(store, change):
     keep(store)
-    put(store, change(ANN, b"1", snapshot=b"1")._replace(forms={"region": "North"}))
-    put(store, change(ANN, b"2", snapshot=b"2")._replace(forms={"region": "South"}))
-    put(store, change(ANN, b"3", snapshot=b"3")._replace(forms={"region": "South"}))
+    put(store, shows({"region": "North"}, change(ANN, b"1", snapshot=b"1")))
+    put(store, shows({"region": "South"}, change(ANN, b"2", snapshot=b"2")))
+    put(store, shows({"region": "South"}, change(ANN, b"3", snapshot=b"3")))
     store.compact()
     assert store.whereabouts(ANN, 0) == Whereabouts({"region": "South"}, ({"region": "North"},), new=True)
     assert store.whereabouts(ANN, 1) == Whereabouts({"region": "South"}, ({"region": "North"},), new=False)
@@ -55,9 +63,9 @@ def test_what_is_left_is_known_to_older_cursors_and_outlasts_compaction(store, c
 def test_of_a_record_that_comes_back_only_what_it_does_not_show_is_left(store, change):
     keep(store)
     for number, region in enumerate(("North", "South", "North", "West"), 1):
-        put(store, change(ANN, b"%d" % number)._replace(forms={"region": region}))
+        put(store, shows({"region": region}, change(ANN, b"%d" % number)))
     assert store.whereabouts(ANN, 0).left == ({"region": "South"}, {"region": "North"})
-    put(store, change(ANN, b"5")._replace(forms={"region": "North"}))
+    put(store, shows({"region": "North"}, change(ANN, b"5")))
     assert store.whereabouts(ANN, 0).left == ({"region": "South"}, {"region": "West"})
     assert store.whereabouts(ANN, 3).left == ({"region": "West"},)
 
@@ -66,31 +74,45 @@ def test_of_a_record_that_comes_back_only_what_it_does_not_show_is_left(store, c
 def test_what_a_record_left_is_bounded_and_older_cursors_are_told(store, change, moves):
     keep(store)
     for number in range(moves + 1):
-        put(store, change(ANN, b"%d" % number)._replace(forms={"region": f"r{number}"}))
+        put(store, shows({"region": f"r{number}"}, change(ANN, b"%d" % number)))
     assert len(store.whereabouts(ANN, 0).left) == limits.MOVES_KEPT_MAX
     assert store.moves_from() == (1 if moves == limits.MOVES_KEPT_MAX else 2)
 
 
 def test_several_moves_in_one_commit_are_all_known(store, change):
     keep(store)
-    put(store, *(change(ANN, b"1")._replace(forms={"region": region}) for region in ("a", "b", "c")))
+    put(store, *(shows({"region": region}, change(ANN, b"1")) for region in ("a", "b", "c")))
     assert store.whereabouts(ANN, 1) == Whereabouts({"region": "c"}, ({"region": "a"}, {"region": "b"}), new=False)
     assert (at(store, "a"), at(store, "c")) == ([], [ANN])
 
 
 def test_a_change_that_does_not_say_what_is_shown_has_all_read_anew(store, change):
     keep(store)
-    put(store, change(ANN, b"1")._replace(forms={"region": "North"}))
+    put(store, shows({"region": "North"}, change(ANN, b"1")))
     put(store, change(ANN, b"2"))
     assert store.placement() == Placement(b"region", "")
 
 
+def test_what_was_read_before_a_record_moved_on_counts_no_more(store, change):
+    keep(store)
+    put(store, shows({"region": "North"}, change(ANN, b"1")))
+    put(store, shows({"region": "South"}, change(ANN, b"2")))
+    store.commit([Batch(forms={ANN: (1, {"region": "North"})})])
+    assert store.whereabouts(ANN, 2) == Whereabouts({"region": "South"})
+
+
+def test_a_change_that_tells_of_other_fields_has_all_read_anew(store, change):
+    keep(store)
+    put(store, change(ANN, b"1")._replace(fields=b"owner", forms={"owner": "anna"}))
+    assert (store.placement(), store.whereabouts(ANN, 0)) == (Placement(b"region", ""), None)
+
+
 def test_what_was_read_anew_and_differs_is_no_move_that_older_cursors_know(store, change):
     keep(store)
-    put(store, change(ANN, b"1")._replace(forms={"region": "North"}))
-    store.commit([Batch(forms={ANN: {"region": "North"}, BOB: {"region": "North"}}, placement=FIELDS)])
+    put(store, shows({"region": "North"}, change(ANN, b"1")))
+    store.commit([Batch(forms={ANN: (1, {"region": "North"}), BOB: (1, {"region": "North"})}, placement=FIELDS)])
     assert (store.whereabouts(ANN, 0).new, store.moves_from(), store.whereabouts(BOB, 0)) == (True, 1, None)
-    store.commit([Batch(forms={ANN: {"region": "South"}})])
+    store.commit([Batch(forms={ANN: (1, {"region": "South"})})])
     assert store.whereabouts(ANN, 0) == Whereabouts({"region": "South"}, (), new=False)
     assert store.moves_from() == 2
     assert (at(store, "North"), at(store, "South")) == ([], [ANN])
@@ -98,17 +120,17 @@ def test_what_was_read_anew_and_differs_is_no_move_that_older_cursors_know(store
 
 def test_keeping_begins_anew_with_an_empty_through(store, change):
     keep(store)
-    put(store, change(ANN, b"1")._replace(forms={"region": "North"}))
+    put(store, shows({"region": "North"}, change(ANN, b"1")))
     store.commit([Batch(placement=Placement(b"owner", ""))])
     assert (store.whereabouts(ANN, 0), at(store, "North"), store.moves_from()) == (None, [], 2)
-    store.commit([Batch(placement=Placement(b"owner", ANN), forms={ANN: {"owner": "anna"}})])
+    store.commit([Batch(placement=Placement(b"owner", ANN), forms={ANN: (1, {"owner": "anna"})})])
     assert store.placement() == Placement(b"owner", ANN)
     assert store.placed("customers", "owner", "anna", "", 9) == [ANN]
 
 
 def test_a_quarantined_record_is_nowhere_and_what_it_left_is_not_known(store, change):
     keep(store)
-    put(store, change(ANN, b"1")._replace(forms={"region": "North"}))
+    put(store, shows({"region": "North"}, change(ANN, b"1")))
     store.quarantine(ANN)
     assert (store.whereabouts(ANN, 0), at(store, "North"), store.moves_from()) == (None, [], 2)
     assert store.verify().findings == ()
@@ -116,12 +138,12 @@ def test_a_quarantined_record_is_nowhere_and_what_it_left_is_not_known(store, ch
 
 def test_a_dropped_record_leaves_nothing(store, change):
     keep(store)
-    put(store, change(BOB, b"1", digest=b"b" * 16)._replace(forms={"region": "North"}))
+    put(store, shows({"region": "North"}, change(BOB, b"1", digest=b"b" * 16)))
     before = (store.root(), store.count())
-    put(store, change(ANN, b"1", view=b"v", digest=b"d" * 16)._replace(forms={"region": "North"}),
+    put(store, shows({"region": "North"}, change(ANN, b"1", view=b"v", digest=b"d" * 16)),
         outbox=((PARTNER, OutboxEntry(ANN, b"", 1, "quota")), (PARTNER, OutboxEntry(BOB, b"", 1))))  # fmt: skip
-    put(store, change(ANN, b"2", snapshot=b"12")._replace(forms={"region": "North"}))
-    put(store, change(ANN, b"3")._replace(forms={"region": "North"}), drop=(ANN, CID))
+    put(store, shows({"region": "North"}, change(ANN, b"2", snapshot=b"12")))
+    put(store, shows({"region": "North"}, change(ANN, b"3")), drop=(ANN, CID))
     assert (store.root(), store.count()) == before
     assert store.record_head(ANN) is None
     assert (store.load(ANN).updates, store.view(ANN), store.history(ANN), store.whereabouts(ANN, 0)) == (
@@ -140,8 +162,8 @@ def test_a_dropped_record_leaves_nothing(store, change):
 
 def test_a_dropped_record_may_come_back_in_the_same_commit(store, change):
     keep(store)
-    put(store, change(ANN, b"1")._replace(forms={"region": "North"}))
-    store.commit([Batch(drop=(ANN,)), Batch(changes=(change(ANN, b"9")._replace(forms={"region": "South"}),))])
+    put(store, shows({"region": "North"}, change(ANN, b"1")))
+    store.commit([Batch(drop=(ANN,)), Batch(changes=(shows({"region": "South"}, change(ANN, b"9")),))])
     assert store.load(ANN).updates == (b"9",)
     assert store.whereabouts(ANN, 1) == Whereabouts({"region": "South"}, (), new=True)
     assert (at(store, "North"), at(store, "South")) == ([], [ANN])
