@@ -66,6 +66,8 @@ STRATEGIES = {
     m.Audit: (flags,),
     m.Check: (numbers, flags, st.lists(records, min_size=1, max_size=6).map(tuple)),
     m.Checked: (numbers, st.lists(checked, min_size=1, max_size=6).map(tuple)),
+    m.Dropped: (st.none() | numbers, numbers, st.lists(records, min_size=1, max_size=6).map(tuple)),
+    m.Regranted: (st.binary(min_size=16, max_size=16), flags),
 }
 for message, parts in STRATEGIES.items():
     st.register_type_strategy(message, st.builds(message, *parts))

@@ -348,7 +348,7 @@ def test_a_refused_hello_gets_the_reason_and_nothing_else() -> None:
 
 
 def test_no_common_version_is_said_so() -> None:
-    sent, _ = say(acceptor(ScriptedLog()), hello(versions=(3, 4)))
+    sent, _ = say(acceptor(ScriptedLog()), hello(versions=(4, 5)))
     assert isinstance(sent[0], Bye)
     assert sent[0].code == "version_mismatch"
 

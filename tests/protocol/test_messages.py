@@ -16,6 +16,7 @@ from crdt_sync.protocol.messages import (
     Check,
     Checked,
     CheckedEntry,
+    Dropped,
     Have,
     Hello,
     Message,
@@ -28,6 +29,7 @@ from crdt_sync.protocol.messages import (
     Ranges,
     Receipt,
     ReceiptRequest,
+    Regranted,
     Resume,
     Standing,
     Terms,
@@ -65,6 +67,8 @@ AUDIT = Audit(content=True)
 CHECK = Check(1, mend=False, records=(RECORD,))
 TERMS = Terms(ID, joined=True, log=ID, features=("erasure",))
 CHECKED = Checked(1, (CheckedEntry(RECORD, ID, ID, Standing.AGREES),))
+DROPPED = Dropped(9, 10, (RECORD,))
+REGRANTED = Regranted(ID, settled=True)
 SAMPLES = (
     HELLO,
     WELCOME,
@@ -85,6 +89,8 @@ SAMPLES = (
     CHECK,
     CHECKED,
     TERMS,
+    DROPPED,
+    REGRANTED,
 )
 
 NUMBERS = [0, TOP], [-1, TOP + 1, True, 1.0, "1", b"1", None]
@@ -167,6 +173,16 @@ FIELDS = [
     (CHECK, "mend", *FLAGS),
     (CHECK, "records", [(RECORD,), (RECORD_LONGEST,) * 256], [(), (RECORD,) * 257, ("c",), (b"c/a",), [RECORD], None]),
     (CHECKED, "number", *NUMBERS),
+    (DROPPED, "cursor", *OPTIONAL),
+    (DROPPED, "head", *NUMBERS),
+    (
+        DROPPED,
+        "records",
+        [(RECORD,), (RECORD_LONGEST,) * 512],
+        [(), (RECORD,) * 513, ("c",), (b"c/a",), [RECORD], None],
+    ),
+    (REGRANTED, "epoch", *SIXTEEN),
+    (REGRANTED, "settled", *FLAGS),
     (BYE, "code", ["a", "a_1", "a" * 48], ["", "a" * 49, "A", "a-b", "1a", "a\n", b"a", None]),
     (BYE, "message", *REASONS),
     (BYE, "retry_after_ms", [None, 0, limits.RETRY_AFTER_MS_MAX], [-1, limits.RETRY_AFTER_MS_MAX + 1, True, 1.0]),

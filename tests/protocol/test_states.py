@@ -17,6 +17,7 @@ from crdt_sync.protocol.messages import (
     Check,
     Checked,
     CheckedEntry,
+    Dropped,
     Have,
     Hello,
     Message,
@@ -28,6 +29,7 @@ from crdt_sync.protocol.messages import (
     Ranges,
     Receipt,
     ReceiptRequest,
+    Regranted,
     Standing,
     Terms,
     Updates,
@@ -59,6 +61,8 @@ SAMPLES: dict[type, Message] = {
     Bye: Bye("done", "", None),
     Audit: Audit(content=False),
     Check: Check(1, mend=False, records=("customers/a",)),
+    Dropped: Dropped(None, 1, ("customers/a",)),
+    Regranted: Regranted(b"e" * 16, settled=True),
     Checked: Checked(1, (CheckedEntry("customers/a", b"", b"", Standing.ABSENT),)),
 }
 ROLES = {"dialer": DIALER_TABLE, "acceptor": ACCEPTOR_TABLE}

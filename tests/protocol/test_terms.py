@@ -54,7 +54,7 @@ def test_a_dialer_offers_all_versions_and_says_hello_as_the_first_did() -> None:
     (effect,) = session.drain()
     greeting = codec.decode(effect.frame, version=GREETING)
     assert isinstance(greeting, Hello)
-    assert greeting.versions == (2, 1)
+    assert greeting.versions == (3, 2, 1)
 
 
 def test_a_relay_of_the_first_version_is_told_nothing_of_terms() -> None:
