@@ -41,6 +41,7 @@ MODULES = (
             "stepping",
             "update",
             "varint",
+            "written",
         )
     ),
     *(f"{_RECORDS}/gate/{name}.py" for name in ("contradictions", "integrate", "walks", "well_placed")),

@@ -136,6 +136,7 @@ def change_of(stored: StoredUpdates, now: int, fields: bytes = b"") -> values.Ch
         renewed=stored.lineage is not None,
         lineage=stored.lineage,
         principals=stored.principals,
+        brought_by=stored.brought_by,
         forms=stored.forms,
         fields=fields,
     )

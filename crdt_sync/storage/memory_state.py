@@ -139,8 +139,9 @@ class MemoryState:
         if seqs:
             self.places.changed(change, seqs[0], seqs[-1], new=not head.seq)
         previous = 0 if change.renewed else head.seq
-        for seq, update in zip(seqs, change.updates, strict=True):
-            self.log[seq] = LogEntry(seq, record, update, change.origin, change.actor, change.received_at, previous)
+        actors = change.brought_by or (change.actor,) * len(seqs)
+        for seq, update, actor in zip(seqs, change.updates, actors, strict=True):
+            self.log[seq] = LogEntry(seq, record, update, change.origin, actor, change.received_at, previous)
             previous = seq
         if seqs:
             if change.renewed:

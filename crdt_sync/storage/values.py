@@ -23,8 +23,9 @@ class Change(NamedTuple):
     with them, though what was there before stays in the log until compaction. `lineage` is the one that the record is
     in then (0: the first; see `crdt_sync/records/lineages`), None for the one that it was in: another one takes a
     change that is `renewed` and brings a snapshot. `principals` are those for whom pushed updates were let in, each
-    once, for whoever completes the change; a store keeps nothing of them. `forms` is what the filter fields of the
-    record show then, for a store that keeps that; None: not known.
+    once, for whoever completes the change; a store keeps nothing of them. `brought_by` names for each update the user
+    who brought it, in the place of `actor`: entries in it may name others. `forms` is what the filter fields of the
+    record show then, for a store that keeps that of these `fields` (see `Placement`); None: not known.
 
     Without updates the record's content stays as it is: `snapshot`, `state_vector`, `view` and a given
     `digest` are taken over, and the record must exist.
@@ -42,6 +43,7 @@ class Change(NamedTuple):
     renewed: bool = False
     lineage: int | None = None
     principals: tuple[Principal, ...] = ()
+    brought_by: tuple[str, ...] = ()
     forms: Forms | None = None
     fields: bytes = b""
 

@@ -65,6 +65,7 @@ class StoredUpdates(NamedTuple):
     snapshot: bytes | None
     lineage: int | None = None
     principals: tuple[Principal, ...] = ()  # for whom these were let in, each once
+    brought_by: tuple[str, ...] = ()  # per update, the user whose session pushed it; nothing where users have no names
     forms: Forms | None = None  # what the filter fields show then, where that was asked for
 
 

@@ -25,7 +25,7 @@
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import chain
 from typing import NamedTuple, Protocol
@@ -313,14 +313,14 @@ class Pipeline:
         for item, parts, result in zip(batch.items, batch.parts, results, strict=True):
             kept: list[Part] = []
             news: list[bytes] = []
-            let_in: dict[Principal, None] = {}
+            let_in: list[Principal] = []  # per update
             put_off: set[int] = set()  # sessions
             asked = zip(parts, item.updates, item.principals, result.verdicts, strict=True)
             for part, update, principal, judged in asked:
                 if judged.code is VerdictCode.ACCEPTED and judged.new:
                     kept.append(part)
                     news.append(update)
-                    let_in[principal] = None
+                    let_in.append(principal)
                     continue
                 if judged is POSTPONED or (
                     judged.code is VerdictCode.GAP
@@ -501,8 +501,15 @@ class Pipeline:
 
 
 def _change(
-    record: str, news: Sequence[bytes], origins: Sequence[bytes], result: Integrated, let_in: Iterable[Principal]
+    record: str,
+    news: Sequence[bytes],
+    origins: Sequence[bytes],
+    result: Integrated,
+    let_in: Sequence[Principal],
 ) -> StoredUpdates:
+    users = [principal.user for principal in let_in]
+    if any(users) and len(news) < len(users):  # they became one
+        users = [users[0] if len(set(users)) == 1 else ""]
     shown = None if result.shown is None else result.shown[1]
     return StoredUpdates(
         record,
@@ -511,7 +518,8 @@ def _change(
         result.state_vector,
         result.snapshot,
         result.lineage,
-        tuple(let_in),
+        tuple(dict.fromkeys(let_in)),
+        tuple(users) if any(users) else (),
         None if shown is None else forms_of(shown),
     )
 

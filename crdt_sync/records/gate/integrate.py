@@ -13,12 +13,14 @@ Rules:
 7. An update of another lineage is never integrated: where it holds all that it builds on, what both know becomes one
    document, see `lineage`, which is to be stored in the place of what was stored; else it is a gap.
 8. What is accepted can be loaded again, whatever the order: see `walks`.
+9. Where a policy is in force, its author may do all that it does: see `permitted`. It is told before it is integrated.
 
 Hostile bytes that pass `scan` may still hang or kill the process inside yrs, so a relay runs this in a worker.
 """
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Final, NamedTuple
 
 from crdt_sync.errors import UpdateRefused
@@ -36,9 +38,12 @@ from crdt_sync.limits import (
     WALKED_STEPS_MAX,
     WALKED_STEPS_PER_KIB,
 )
+from crdt_sync.policy.values import Shown, Values
 from crdt_sync.records import yrs
 from crdt_sync.records.document import Document
 from crdt_sync.records.gate.contradictions import contradiction
+from crdt_sync.records.gate.permitted import Rules, permitted
+from crdt_sync.records.gate.touches import Touches, touches_between, touches_of
 from crdt_sync.records.gate.walks import steps_added, walked_steps
 from crdt_sync.records.gate.well_placed import cuts_pair, misnamed, misplaced, need_lists, tangled
 from crdt_sync.records.lineages.document_dots import dots_of
@@ -68,6 +73,9 @@ class Integration(NamedTuple):
     carried over, and the snapshot is to be stored alone, in the place of what was stored and of these updates.
     `lineage` is that of the record, 0 for the first. `evicted` names records that left the cache, whose stored bytes
     must be given next time.
+
+    Where `Rules` were given, `shown` is what the filter fields showed before all of it and after, None where the record
+    was not there.
     """
 
     verdicts: tuple[Verdict, ...]
@@ -77,6 +85,7 @@ class Integration(NamedTuple):
     evicted: tuple[str, ...]
     lineage: int = 0
     renewed: bool = False
+    shown: Shown | None = None
 
 
 class Integrator:
@@ -99,6 +108,8 @@ class Integrator:
         *,
         quick: bool = False,
         begin: Callable[[int], bool] | None = None,
+        rules: Rules | None = None,
+        users: Sequence[str] = (),
     ) -> Integration:
         """Judge and integrate `updates` into `record`, in order.
 
@@ -109,6 +120,7 @@ class Integrator:
         from a trusted source, and stamps are not looked at. `quick` answers `POSTPONED` to what may take longer than
         some milliseconds, and nothing is done for it. `begin` is called with the position of each update before that is
         judged. Where it returns false, and behind what was postponed, nothing more is judged: there are fewer verdicts.
+        With `rules`, `users` names for each update who is to be allowed what it does; all of it is `checked` then.
         """
         if stored is None:
             loaded = self._loaded[record]
@@ -118,7 +130,9 @@ class Integrator:
         self._loaded.move_to_end(record)
         lineage = loaded.lineage
         try:
-            verdicts, changed = _judged(loaded, updates, stamp_max, checked, quick, begin)
+            before = None if rules is None else loaded.shown(rules)
+            verdicts, changed = _judged(loaded, updates, stamp_max, checked, quick, begin, rules, users)
+            shown = None if rules is None else (before, loaded.shown(rules))
         except UpdateRefused as refusal:
             self.forget(record)
             raise _unreadable(record, refusal) from None
@@ -131,6 +145,7 @@ class Integrator:
             self._evict() if len(self._loaded) > self._documents_max else (),
             loaded.lineage,
             renewed,
+            shown,
         )
 
     def document(self, record: str) -> Document:
@@ -167,6 +182,8 @@ class _Loaded:
         "_mended",
         "_pairs",
         "_roots",
+        "_shown",
+        "_shown_by",
         "_size_max",
         "_texts",
         "_vector",
@@ -201,6 +218,8 @@ class _Loaded:
         self._vector = vectors.decode(self.document.raw_state_vector())
         self.lineage = self.document.lineage_writer()
         self._made_of: Lineage | None = None  # once it was asked for
+        self._shown: Values | None = None  # likewise
+        self._shown_by: Rules | None = None
 
     @property
     def state_vector(self) -> bytes:
@@ -213,12 +232,29 @@ class _Loaded:
         self._good_bytes = self._size_max = len(whole)
         return whole
 
-    def judge(self, update: bytes, stamp_max: int | None, checked: bool, *, quick: bool = False) -> Verdict:
+    def shown(self, rules: Rules) -> Values | None:
+        """What the filter fields show; None of a record that is new."""
+        if not self._vector:
+            return None
+        if self._shown is None or self._shown_by is not rules:
+            self._shown, self._shown_by = rules.values(self.document), rules
+        return self._shown
+
+    def judge(
+        self,
+        update: bytes,
+        stamp_max: int | None,
+        checked: bool,
+        *,
+        quick: bool = False,
+        rules: Rules | None = None,
+        user: str = "",
+    ) -> Verdict:
         """Raises `UpdateRefused` where what is here already cannot be read."""
         if not self._begins and is_foreign(self.lineage, update):
             if quick and self._good_bytes + len(update) > QUICK_JOIN_BYTES_MAX:
                 return POSTPONED
-            return self._carry(update, stamp_max, checked)
+            return self._carry(update, stamp_max, checked, rules, user)
         if not checked:
             return self._trust(update)
         try:
@@ -239,10 +275,20 @@ class _Loaded:
         if quick and 2 * len(fresh) * (self._items_max + len(fresh)) > QUICK_STEPS_MAX:
             return POSTPONED
         self._forks = None
+        if rules is not None:
+            self._listed()
         verdict = self._refusal(found, stamp_max) or self._misplaced(fresh, found) or self._dear(fresh, update)
         if verdict is not None:
             return verdict
         steps = self._steps(update, found)
+        touched: Touches = {}
+        if rules is not None:
+            lists = self._listed()
+            touched = touches_of(update, found, fresh, lists, self.document.deletes() if found.deletes else {})
+            denied = self._forbidden(touched, rules, user, partial(self._with, steps))
+            if denied is not None:
+                lists.take_back(fresh)
+                return denied
         sure = steps[0] is update and _in_order(fresh, vector)
         verdict = self._apply(update, steps, sure) or self._outgrown(update, found.roots)
         if verdict is not None:
@@ -254,10 +300,28 @@ class _Loaded:
                 vector[writer] = end
         if found.roots and not self._texts:
             self._texts = any(root.startswith(TEXT_PREFIX) for root in found.roots)
+        if rules is None or rules.shows(touched):
+            self._shown = None
         self._keep(steps)
         return _NEW
 
-    def _carry(self, update: bytes, stamp_max: int | None, checked: bool) -> Verdict:
+    def _forbidden(self, touched: Touches, rules: Rules, user: str, after: Callable[[], Document]) -> Verdict | None:
+        """The refusal of what the user may not do, by what it touches; `after` makes a document that has it as well."""
+        try:
+            denied = permitted(rules, user, touched, self.shown(rules), self.document, after)
+        except (KeyboardInterrupt, SystemExit, MemoryError):
+            raise
+        except BaseException as error:  # pycrdt's PanicException is no Exception
+            return refused(VerdictCode.MALFORMED, str(error)[:REASON_LENGTH_MAX])
+        return refused(VerdictCode.FORBIDDEN, denied) if denied else None
+
+    def _with(self, steps: Sequence[bytes]) -> Document:
+        """A document of its own that has these as well."""
+        return Document.load_whole((*self._good, *steps))
+
+    def _carry(
+        self, update: bytes, stamp_max: int | None, checked: bool, rules: Rules | None = None, user: str = ""
+    ) -> Verdict:
         """Take over what an update of another lineage tells, if it builds on nothing that it does not hold."""
         other = _Loaded((), begins=True)
         verdict = other.judge(update, stamp_max, checked)
@@ -277,6 +341,11 @@ class _Loaded:
             return self._known(whole)
         if len(whole) > RECORD_BYTES_MAX:
             return _too_large(len(whole))
+        if rules is not None:
+            touched = touches_between(self.document.contents(), together.contents())
+            denied = self._forbidden(touched, rules, user, lambda: together)
+            if denied is not None:
+                return denied
         self._hold((whole,))
         return _NEW
 
@@ -518,6 +587,8 @@ def _judged(
     checked: bool,
     quick: bool,
     begin: Callable[[int], bool] | None,
+    rules: Rules | None,
+    users: Sequence[str],
 ) -> tuple[tuple[Verdict, ...], bool]:
     """The verdicts, and whether one of them is of something new."""
     verdicts: list[Verdict] = []
@@ -525,7 +596,10 @@ def _judged(
     for position, update in enumerate(updates):
         if begin is not None and not begin(position):
             break
-        verdict = loaded.judge(update, stamp_max, checked, quick=quick)
+        if rules is None:
+            verdict = loaded.judge(update, stamp_max, checked, quick=quick)
+        else:
+            verdict = loaded.judge(update, stamp_max, True, quick=quick, rules=rules, user=users[position])
         verdicts.append(verdict)
         changed = changed or verdict.new
         if verdict is POSTPONED:

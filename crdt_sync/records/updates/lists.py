@@ -140,6 +140,13 @@ class Lists:
         column, index = self._find(operation)
         return self._names[column.lists[index]]
 
+    def placed(self, operation: Operation) -> tuple[Operation, Name, int]:
+        """The first operation of the item that holds this one, the list of it, and the clock behind its last."""
+        writer = operation[0]
+        column, index = self._find(operation)
+        end = column.starts[index + 1] if index + 1 < len(column.starts) else self._ends[writer]
+        return (writer, column.starts[index]), self._names[column.lists[index]], end
+
     def followers(self, left: Operation | None, name: Name) -> Iterator[Operation]:
         """The operations of a list that have this left origin, by writer and clock."""
         left_writer, left_clock = left or (0, _NONE)

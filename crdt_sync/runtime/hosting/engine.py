@@ -21,6 +21,7 @@ import structlog
 
 from crdt_sync import limits
 from crdt_sync.errors import CrdtSyncError, StoreCorrupt, StoreError, StoreFailed, StoreFull
+from crdt_sync.policy.in_force import InForce
 from crdt_sync.protocol.acceptor import Authorise
 from crdt_sync.protocol.hub import (
     Arrived,
@@ -33,6 +34,7 @@ from crdt_sync.protocol.hub import (
     HubEffect,
     Integrate,
     Integrated,
+    IntegrationItem,
     MakeCheck,
     MakeReceipt,
     PinAudit,
@@ -96,7 +98,8 @@ class Engine:
     `damage_met` which record is damaged, and how, and `visits` who comes and what it holds. `ping_us` is after how long
     a silence a device is asked whether it lives.
     With `logs_pushes` each session that pushed leaves a line in the log: a device that listens keeps none.
-    `outside` starts the workers and the writer. The store stays the caller's to close.
+    `outside` starts the workers and the writer. The store stays the caller's to close. `in_force` tells the policy that
+    each update is judged by, for the user of the session that pushed it; None: whoever is let in may write everything.
     """
 
     def __init__(
@@ -116,9 +119,11 @@ class Engine:
         ping_us: int | None = None,
         logs_pushes: bool = False,
         outside: Outside = OUTSIDE,
+        in_force: Callable[[], InForce | None] = lambda: None,
     ) -> None:
         self.store = store
         self.logs_pushes = logs_pushes
+        self._in_force = in_force
         self._ping_us = limits.KEEPALIVE_US if ping_us is None else ping_us
         self._visits = visits
         try:
@@ -150,6 +155,7 @@ class Engine:
             start_worker=outside.start_worker,
             turn=_QUICK,
             on_unloadable=self._unloadable,
+            seq=self._seq,
         )
         self.slow_pool = IntegrationPool(
             self._load,
@@ -160,6 +166,7 @@ class Engine:
             turn=_SLOW,
             poisons=self.pool.poisons,
             on_unloadable=self._unloadable,
+            seq=self._seq,
         )
         self.writer = outside.make_writer(commits or store)
         self.health = Health(store, self.pool, wall_clock)
@@ -417,14 +424,18 @@ class Engine:
                     self._visits.heard(effect)
 
     async def _integrate(self, effect: Integrate) -> None:
-        items = [Item(item.record, item.updates, item.snapshot, item.senders, item.sessions) for item in effect.items]
+        in_force = self._in_force()
+        items = [
+            Item(item.record, item.updates, item.snapshot, item.senders, item.sessions, _users(item, in_force))
+            for item in effect.items
+        ]
         begun = time.perf_counter()
         pool, other = (self.slow_pool, self.pool) if effect.slow else (self.pool, self.slow_pool)
         for item in items if other.holds_any else ():
             if other.cached(item.record):
                 other.forget(item.record)  # what it holds will not be what is stored
         try:
-            results = await pool.integrate(items, effect.stamp_max)
+            results = await pool.integrate(items, effect.stamp_max, in_force)
         except Exception as error:
             self.health.integration_failed(error)
             self.hub.integration_failed(self._now(), slow=effect.slow)
@@ -432,7 +443,8 @@ class Engine:
             self.health.integration_succeeded()
             self.metrics.integration_seconds.observe(time.perf_counter() - begun)
             answers = [
-                Integrated(result.verdicts, result.state_vector, result.snapshot, result.lineage) for result in results
+                Integrated(result.verdicts, result.state_vector, result.snapshot, result.lineage, result.shown)
+                for result in results
             ]
             self.hub.integrated(answers, self._now(), slow=effect.slow)
             if self._clock_doubted is not None and clocks_differ(results):
@@ -552,6 +564,10 @@ class Engine:
             raise
         return [*stored, *self._uncommitted.of(record)] if record in self._uncommitted else stored
 
+    def _seq(self, record: str) -> int:
+        head = self.store.record_head(record)
+        return 0 if head is None else head.seq
+
     def _tail(self, record: str) -> int:
         try:
             head = self.store.record_head(record)
@@ -576,6 +592,10 @@ class Engine:
 
     def _now(self) -> int:
         return steady_us(self.loop)
+
+
+def _users(item: IntegrationItem, in_force: InForce | None) -> tuple[str, ...]:
+    return () if in_force is None else tuple(principal.user for principal in item.principals)
 
 
 def _size(change: StoredUpdates) -> int:

@@ -8,6 +8,7 @@ The network process never builds a CRDT document: hostile bytes can crash, hang 
     progress    sixteen shared bytes that say which update the worker is at, so that a death has a culprit
     confine     limits that the worker sets upon itself
     seccomp     a filter of its system calls, one of these
+    ruling      the policy and the schemas: what a worker is told of them, and what it goes by
     service     the worker's side: frames in, the integrator, frames out
     budget      the processor time that a request may take, by the bytes that it goes through
     process     the parent's side of one worker: start, ask, look at its processor time, kill

@@ -2,15 +2,18 @@
 What it is asked is written by `marshal`, in a tenth of the time: both are one interpreter.
 
     ready    [version, limits that cannot be had on this machine]
-    request  [kind, number, stamp_max, turn, items]
+    request  [kind, number, stamp_max, turn, items, rules]
              turn     = null | [µs of processor time after which nothing further is begun, whether it is a short
                         turn, so that what takes longer is left out]
-             INTEGRATE        item = [record, stored | null, updates, want_snapshot]
+             rules    = null | [version of the policy, policy | null: it was told before, {collection: what is stored
+                        of its definition} of those that were not told or have changed]
+             INTEGRATE        item = [record, stored | null, updates, want_snapshot, users: with rules, one an update]
              DIGEST, CONTENT  item = [record, stored]
              TRIM             item = [record, [update, state_vector]]
     answer   [number, results, evicted, [µs]]
              µs       = for each result the processor time that it took; only where the turn was over
-             INTEGRATE        result = [verdicts, state_vector, snapshot | null, lineage | null], or null: not done,
+             INTEGRATE        result = [verdicts, state_vector, snapshot | null, lineage | null], with rules
+                              [..., values before | null, values after | null], or null: not done,
                               because the record is not cached, the answer is full or the turn over, or 0: its stored
                               state cannot be read
                               verdict = 0 accepted and known, 1 accepted and new, 2 not reached in this turn, 3 left
@@ -30,10 +33,13 @@ from typing import Any, Final, NamedTuple, cast
 import cbor2
 
 from crdt_sync import limits
+from crdt_sync.ids import is_collection
+from crdt_sync.policy.packed import Packed
+from crdt_sync.policy.values import Shown, Values
 from crdt_sync.runtime.worker.values import ACCEPTED_KNOWN, ACCEPTED_NEW, OUT_OF_TURN, RecordDigest, Result, Turn
 from crdt_sync.verdicts import POSTPONED, Verdict, VerdictCode, refused
 
-VERSION: Final = 3
+VERSION: Final = 4
 INTEGRATE: Final = 0
 DIGEST: Final = 1
 CONTENT: Final = 2
@@ -48,7 +54,13 @@ ANSWER_BYTES_FULL: Final = limits.INTEGRATION_BYTES_MAX
 ANSWER_BYTES_MAX: Final = ANSWER_BYTES_FULL + limits.RECORD_BYTES_MAX + limits.STATE_VECTOR_BYTES_MAX + limits.MIB
 REFUSALS: Final = {
     code.value: code
-    for code in (VerdictCode.GAP, VerdictCode.MALFORMED, VerdictCode.TOO_LARGE, VerdictCode.CLOCK_AHEAD)
+    for code in (
+        VerdictCode.GAP,
+        VerdictCode.MALFORMED,
+        VerdictCode.TOO_LARGE,
+        VerdictCode.CLOCK_AHEAD,
+        VerdictCode.FORBIDDEN,
+    )
 }
 _DEPTH_MAX: Final = 5
 _SPENT_US_MAX: Final = 1 << 40  # twelve days
@@ -64,6 +76,14 @@ class Results(NamedTuple):
     results: list[Result | None]
     evicted: list[str]
     spent_us: list[int] | None
+
+
+class Told(NamedTuple):
+    """What a request tells of the rules: the policy where the worker does not have that version, and definitions."""
+
+    version: int
+    policy: Packed | None
+    definitions: Mapping[str, Sequence[bytes]]
 
 
 class _RefuseTags(Mapping[int, Callable[[Any], Any]]):
@@ -93,17 +113,24 @@ def _framed(body: bytes) -> bytes:
 
 
 def encode_request(
-    kind: int, number: int, stamp_max: int | None, items: Sequence[Sequence[object]], turn: Turn | None = None
+    kind: int,
+    number: int,
+    stamp_max: int | None,
+    items: Sequence[Sequence[object]],
+    turn: Turn | None = None,
+    rules: Told | None = None,
 ) -> bytes:
     """A request, framed."""
-    request: Any = (kind, number, stamp_max, None if turn is None else (turn.us, turn.short), items)
+    told = None if rules is None else (rules.version, rules.policy, rules.definitions)
+    request: Any = (kind, number, stamp_max, None if turn is None else (turn.us, turn.short), items, told)
     return _framed(marshal.dumps(request))
 
 
-def decode_request(body: bytes) -> tuple[int, int, int | None, Turn | None, list[Any]]:
-    """What the parent asks: kind, number, stamp_max, turn, items."""
-    kind, number, stamp_max, turn, items = marshal.loads(body)
-    return kind, number, stamp_max, None if turn is None else Turn(*turn), items
+def decode_request(body: bytes) -> tuple[int, int, int | None, Turn | None, list[Any], Told | None]:
+    """What the parent asks: kind, number, stamp_max, turn, items, rules."""
+    kind, number, stamp_max, turn, items, told = marshal.loads(body)
+    rules = None if told is None else Told(*told)
+    return kind, number, stamp_max, None if turn is None else Turn(*turn), items, rules
 
 
 def decode_ready(body: bytes) -> tuple[str, ...]:
@@ -114,7 +141,9 @@ def decode_ready(body: bytes) -> tuple[str, ...]:
     return tuple(_typed(limit, str)[: limits.REASON_LENGTH_MAX] for limit in _typed(missing, list))
 
 
-def decode_results(body: bytes, number: int, counts: Sequence[int], turn: Turn | None = None) -> Results:
+def decode_results(
+    body: bytes, number: int, counts: Sequence[int], turn: Turn | None = None, *, ruled: bool = False
+) -> Results:
     """Results of an INTEGRATE request with `counts[i]` updates in item i. Raises `PipeCorrupt`."""
     results, evicted, spent = _answer(body, number, len(counts))
     for record in evicted:
@@ -123,7 +152,7 @@ def decode_results(body: bytes, number: int, counts: Sequence[int], turn: Turn |
         for us in _array(spent, len(counts)):
             if not 0 <= _typed(us, int) <= _SPENT_US_MAX:
                 raise PipeCorrupt("an impossible time")
-    decoded = [_result(value, count) for value, count in zip(results, counts, strict=True)]
+    decoded = [_result(value, count, ruled) for value, count in zip(results, counts, strict=True)]
     first = decoded[0].verdicts[:1] if decoded and decoded[0] is not None else ()
     if (turn is None and any(_stopped(result) for result in decoded)) or OUT_OF_TURN in first:
         raise PipeCorrupt("a turn that was over before it began")
@@ -179,12 +208,17 @@ def _answer(body: bytes, number: int, count: int) -> tuple[list[Any], list[Any],
     return _array(results, count), _typed(evicted, list), spent
 
 
-def _result(value: object, count: int) -> Result | None:
+def _result(value: object, count: int, ruled: bool) -> Result | None:
     if value is None:
         return None
     if type(value) is int and value == UNLOADABLE:
         return UNREADABLE
-    verdicts, state_vector, snapshot, lineage = _array(value, 4)
+    shown: Shown | None = None
+    if ruled:
+        verdicts, state_vector, snapshot, lineage, before, after = _array(value, 6)
+        shown = _values(before), _values(after)
+    else:
+        verdicts, state_vector, snapshot, lineage = _array(value, 4)
     if snapshot is not None and len(_typed(snapshot, bytes)) > limits.RECORD_BYTES_MAX:
         raise PipeCorrupt("a snapshot that is too large")
     if count == 1:
@@ -193,7 +227,22 @@ def _result(value: object, count: int) -> Result | None:
         judged = tuple(map(_verdict, _array(verdicts, count)))
     if lineage is not None and (_typed(lineage, int) < 0 or snapshot is None):
         raise PipeCorrupt("a lineage without its record")
-    return Result(judged, _state_vector(state_vector), snapshot, lineage)
+    return Result(judged, _state_vector(state_vector), snapshot, lineage, shown)
+
+
+def _values(told: object) -> Values | None:
+    """What filter fields show: `Rules.values` cuts what is long."""
+    if told is None:
+        return None
+    values: dict[str, object] = _typed(told, dict)
+    if len(values) > limits.FIELDS_MAX:
+        raise PipeCorrupt("values of more fields than there are")
+    for field, value in values.items():
+        if not is_collection(_typed(field, str)) or not isinstance(value, str | int | float | None):
+            raise PipeCorrupt("no value of a field")
+        if isinstance(value, str) and len(value) > limits.FILTER_VALUE_LENGTH_MAX + 1:
+            raise PipeCorrupt("a value that is too long")
+    return values
 
 
 def _stopped(result: Result | None) -> bool:

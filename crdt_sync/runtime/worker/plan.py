@@ -26,6 +26,7 @@ from dataclasses import dataclass, field
 from typing import Final, Self
 
 from crdt_sync import limits
+from crdt_sync.policy.values import Shown
 from crdt_sync.runtime.worker.budget import Budget
 from crdt_sync.runtime.worker.pipe import UNREADABLE
 from crdt_sync.runtime.worker.progress import LOADING, Mark
@@ -85,6 +86,7 @@ class Work:
     state_vector: bytes = b""
     snapshot: bytes | None = None
     lineage: int | None = None
+    shown: Shown | None = None
     alone: bool = False
     suspect: int | None = None  # position of the update that the worker died of last
     deaths: int = 0  # deaths that condemn no update
@@ -103,6 +105,7 @@ class Request:
 
     works: list[Work] = field(default_factory=list)
     items: list[tuple[str, Sequence[bytes] | None, Sequence[bytes], bool]] = field(default_factory=list)
+    users: list[Sequence[str]] = field(default_factory=list)  # of each item, for each update, where it names any
     sizes: list[int] = field(default_factory=list)  # bytes of the record and the updates of each item
     updates: int = 0
     size: int = 0  # bytes of updates and stored states
@@ -201,6 +204,8 @@ class Plan:
             request.works.append(work)
             request.again = work.alone
             request.items.append((item.record, stored, updates, item.want_snapshot or work.lineage is not None))
+            if item.users:
+                request.users.append([item.users[position] for position in work.remaining])
             request.updates += len(updates)
             request.size += size
             if work.alone:
@@ -237,6 +242,8 @@ class Plan:
             work.remaining = work.remaining[reached:]
             work.state_vector = result.state_vector
             work.snapshot = result.snapshot
+            if result.shown is not None:
+                work.shown = (result.shown if work.shown is None else work.shown)[0], result.shown[1]
             work.lineage = result.lineage if result.lineage is not None else work.lineage
             work.done = not work.remaining
         for work, us in zip(request.works, spent_us or (), strict=False):
@@ -396,7 +403,7 @@ class Plan:
         assert work.done
         verdicts = tuple([verdict for verdict in work.verdicts if verdict is not None])
         assert len(verdicts) == len(work.item.updates)
-        return Result(verdicts, work.state_vector, work.snapshot, work.lineage)
+        return Result(verdicts, work.state_vector, work.snapshot, work.lineage, work.shown)
 
 
 def _hash(record: str, update: bytes) -> bytes:

@@ -8,10 +8,12 @@ from typing import Any, Protocol
 
 from crdt_sync import limits
 from crdt_sync.errors import StoreCorrupt, StoreError
+from crdt_sync.policy.in_force import InForce
 from crdt_sync.runtime.worker import pipe
 from crdt_sync.runtime.worker.budget import Budget
 from crdt_sync.runtime.worker.plan import STORED, Plan, PoisonMemory, Request
 from crdt_sync.runtime.worker.process import WorkerDied, WorkerProcess, WorkerUnavailable
+from crdt_sync.runtime.worker.ruling import Teller
 from crdt_sync.runtime.worker.suspects import Suspects
 from crdt_sync.runtime.worker.values import Item, RecordDigest, Result, Turn, WorkedOn
 
@@ -78,6 +80,8 @@ class IntegrationPool:
     Pools of one store share `poisons`. A record is in one call at a time, of all pools, and what another pool accepted
     of it is to be forgotten here.
 
+    With a policy, workers go by the schemas that `load` and `seq` give: where the log has a record last, 0 for nowhere.
+
     Counters: `batches`, `updates`, `kills` (workers that died or were killed), `poisoned`,
     `unloadable` (items of records whose stored state kills the worker), `restarts`, `last_batch_seconds`.
     """
@@ -92,8 +96,11 @@ class IntegrationPool:
         turn: Turn | None = None,
         poisons: PoisonMemory | None = None,
         on_unloadable: Callable[[WorkedOn], None] | None = None,
+        seq: Callable[[str], int] = lambda _: 0,
     ) -> None:
         self._load = load
+        self._seq = seq
+        self._teller: Teller | None = None  # of the active worker, once it was told anything
         self._on_unloadable = on_unloadable
         self._start_worker = start_worker
         self._on_death = on_death
@@ -167,10 +174,13 @@ class IntegrationPool:
         self._cached.clear()
         self._forgotten_all = True
 
-    async def integrate(self, items: Sequence[Item], stamp_max: int | None) -> list[Result]:
+    async def integrate(
+        self, items: Sequence[Item], stamp_max: int | None, in_force: InForce | None = None
+    ) -> list[Result]:
         """Integrate the items in order; one result for each, whatever the bytes.
 
-        Entries stamped later than `stamp_max` (microseconds) are refused `clock_ahead`. Raises
+        Entries stamped later than `stamp_max` (microseconds) are refused `clock_ahead`. With a policy `in_force`, what
+        the `users` of an item may not do is refused `forbidden`. Raises
         `WorkerUnavailable` when no worker can be started; nothing of the batch is to be stored then.
         """
         self._waiting.append(items)
@@ -180,7 +190,7 @@ class IntegrationPool:
             self._waiting.remove(items)
         try:
             try:
-                plan = await self._carry_out(items, stamp_max)
+                plan = await self._carry_out(items, stamp_max, in_force)
             finally:
                 # A call that asks the worker nothing is done at once, and would be answered before the last one.
                 await self._answered.wait()
@@ -197,12 +207,12 @@ class IntegrationPool:
                 self._answered.set()
         return plan.results()
 
-    async def _carry_out(self, items: Sequence[Item], stamp_max: int | None) -> Plan:
+    async def _carry_out(self, items: Sequence[Item], stamp_max: int | None, in_force: InForce | None) -> Plan:
         begun = time.perf_counter()
         plan = Plan(items, self.poisons, self._suspects, self._others_wait, self._turn_of_sender)
         while (request := self._next_request(plan)) is not None:
             try:
-                results = await self._integrate(request, stamp_max)
+                results = await self._integrate(request, stamp_max, in_force)
             except WorkerDied as death:
                 plan.died(request, death.mark, late=death.late, stuck=death.stuck)
             else:
@@ -293,16 +303,22 @@ class IntegrationPool:
         handed_over = self._handed_over.get(record)
         return (*stored, *handed_over) if handed_over else stored
 
-    async def _integrate(self, request: Request, stamp_max: int | None) -> pipe.Results:
+    async def _integrate(self, request: Request, stamp_max: int | None, in_force: InForce | None) -> pipe.Results:
         self._forgotten.clear()
         self._forgotten_all = False
         worker = await self._worker(fresh=request.again)
-        number, frame = self._frame(pipe.INTEGRATE, stamp_max, request.items, request.turn)
+        rules: pipe.Told | None = None
+        items: Sequence[Sequence[object]] = request.items
+        if in_force is not None:
+            rules = self._told(in_force, [item[0] for item in request.items])
+            items = [(*item, users) for item, users in zip(request.items, request.users, strict=True)]
+        number, frame = self._frame(pipe.INTEGRATE, stamp_max, items, request.turn, rules)
         asked = self._ask(worker, number, frame, request.budget, request)
         del frame
         body = await asked
         try:
-            answer = pipe.decode_results(body, number, [len(item[2]) for item in request.items], request.turn)
+            counts = [len(item[2]) for item in request.items]
+            answer = pipe.decode_results(body, number, counts, request.turn, ruled=rules is not None)
             if answer.results[0] is None and request.items[0][1] is not None:
                 raise pipe.PipeCorrupt("no result for a record that was loaded")
         except pipe.PipeCorrupt as error:
@@ -361,10 +377,20 @@ class IntegrationPool:
         return worker, number, await asked
 
     def _frame(
-        self, kind: int, stamp_max: int | None, items: Sequence[Sequence[object]], turn: Turn | None = None
+        self,
+        kind: int,
+        stamp_max: int | None,
+        items: Sequence[Sequence[object]],
+        turn: Turn | None = None,
+        rules: pipe.Told | None = None,
     ) -> tuple[int, bytes]:
         self._number += 1
-        return self._number, pipe.encode_request(kind, self._number, stamp_max, items, turn)
+        return self._number, pipe.encode_request(kind, self._number, stamp_max, items, turn, rules)
+
+    def _told(self, in_force: InForce, records: Sequence[str]) -> pipe.Told:
+        if self._teller is None:
+            self._teller = Teller(self._load, self._seq)
+        return self._teller.told(in_force, records)
 
     async def _ask(
         self, worker: Worker, number: int, frame: bytes, budget: Budget, request: Request | None = None
@@ -403,7 +429,7 @@ class IntegrationPool:
             self._spare = asyncio.create_task(self._start_worker()) if self._keep_spare else None
             if worker.alive:
                 self._cached.clear()
-                self._active = worker
+                self._active, self._teller = worker, None
                 self.unconfined = worker.missing
             else:
                 self._bury(worker, "the spare process ended while it waited")
@@ -419,6 +445,7 @@ class IntegrationPool:
 
     def _dismiss(self, worker: Worker) -> None:
         self._cached.clear()
+        self._teller = None
         if self._active is worker:
             self._active = None
         grave = asyncio.create_task(worker.close())

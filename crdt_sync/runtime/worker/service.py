@@ -6,6 +6,7 @@ import os
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, Final
 
 from crdt_sync import limits
@@ -16,6 +17,7 @@ from crdt_sync.records.updates import bytes_diff
 from crdt_sync.records.updates.update import scan
 from crdt_sync.runtime.worker import pipe
 from crdt_sync.runtime.worker.progress import LOADING, Progress
+from crdt_sync.runtime.worker.ruling import Ruling
 from crdt_sync.runtime.worker.values import Turn
 from crdt_sync.verdicts import POSTPONED, Verdict, VerdictCode
 
@@ -62,10 +64,15 @@ class Service:
         self._allocated_max = (allocated() or 0) + memory_bytes_max
         self._unmeasured = 0  # encoded bytes that were gone through since that was looked at
         self._evicted: set[str] = set()
+        self._ruling = Ruling()
+        self._ruled = False  # whether the request is to go by it
 
     def answer(self, body: bytes) -> bytes:
         """The framed answer to one request."""
-        kind, number, stamp_max, self._turn, items = pipe.decode_request(body)
+        kind, number, stamp_max, self._turn, items, told = pipe.decode_request(body)
+        self._ruled = told is not None
+        if told is not None:
+            self._ruling.hear(told)
         del body  # all of it is in the items, and it may be large
         self._evicted.clear()
         spent: list[int] = []
@@ -98,7 +105,7 @@ class Service:
 
     def _results(self, number: int, stamp_max: int | None, items: Sequence[Any]) -> Iterator[object]:
         answered = 0
-        for index, (record, stored, updates, want_snapshot) in enumerate(items):
+        for index, (record, stored, updates, want_snapshot, *users) in enumerate(items):
             full = answered > pipe.ANSWER_BYTES_FULL or (index and self._turn_is_over())
             if full or (stored is None and record not in self._sizes):
                 yield None
@@ -109,14 +116,14 @@ class Service:
                     yield pipe.UNLOADABLE
                     continue
             try:
-                result = self._update((number, index), record, updates, stamp_max, want_snapshot)
+                result = self._update((number, index), record, updates, stamp_max, want_snapshot, *users)
             except UpdateRefused:  # what is stored cannot be read, which no sender is to blame for
                 self._integrator.forget(record)
                 self._drop((record,))
                 yield pipe.UNLOADABLE
                 continue
-            _, state_vector, snapshot, _ = result
-            answered += len(state_vector) + (len(snapshot) if snapshot is not None else 0)
+            _, state_vector, snapshot, *told = result
+            answered += len(state_vector) + (len(snapshot) if snapshot is not None else 0) + _size(told)
             yield result
 
     def _turn_is_over(self, at: int | None = None) -> bool:
@@ -131,8 +138,14 @@ class Service:
         return left <= 0
 
     def _update(
-        self, place: tuple[int, int], record: str, updates: Sequence[bytes], stamp_max: int | None, want_snapshot: bool
-    ) -> tuple[list[object], bytes, bytes | None, int | None]:
+        self,
+        place: tuple[int, int],
+        record: str,
+        updates: Sequence[bytes],
+        stamp_max: int | None,
+        want_snapshot: bool,
+        users: Sequence[str] = (),
+    ) -> tuple[Any, ...]:
         """Integrate one by one, so that the mark names the update that this process may die of."""
 
         def begin(position: int) -> bool:
@@ -144,9 +157,10 @@ class Service:
         if not updates:
             self._progress.write(*place, 0)
         quick = self._turn is not None and self._turn.short
-        done = self._integrator.integrate(
-            record, None, updates, stamp_max, True, want_snapshot, quick=quick, begin=begin
-        )
+        integrate = self._integrator.integrate
+        if self._ruled:
+            integrate = partial(integrate, rules=self._ruling.of(record), users=users)
+        done = integrate(record, None, updates, stamp_max, True, want_snapshot, quick=quick, begin=begin)
         verdicts = [_encoded(verdict) for verdict in done.verdicts]
         verdicts += [pipe.NOT_REACHED] * (len(updates) - len(verdicts))
         if done.verdicts and done.verdicts[-1] is POSTPONED:
@@ -161,7 +175,8 @@ class Service:
             )
         self._sizes.move_to_end(record)
         self._make_room(record)
-        return verdicts, done.state_vector, done.snapshot, done.lineage if done.renewed else None
+        result = verdicts, done.state_vector, done.snapshot, done.lineage if done.renewed else None
+        return result if done.shown is None else (*result, *done.shown)
 
     def _digest(self, number: int, kind: int, items: Sequence[Any]) -> list[object]:
         results: list[object] = []
@@ -247,6 +262,11 @@ def _write(sink: io.FileIO, frame: bytes) -> None:
     rest = memoryview(frame)
     while rest:
         rest = rest[sink.write(rest) :]
+
+
+def _size(told: Sequence[object]) -> int:
+    """About how many bytes values take."""
+    return sum(len(str(value)) for values in told if isinstance(values, dict) for value in values.values())
 
 
 def _encoded(verdict: Verdict) -> object:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from crdt_sync.policy.values import Shown
 from crdt_sync.verdicts import Verdict, VerdictCode
 
 
@@ -12,7 +13,8 @@ class Item:
     """Updates of one record, to be integrated in order.
 
     `sources` names who sent each of them (or is empty): what one sender may cost the others is counted by it.
-    `sessions` says in which session each came (or is empty), for what is told of it.
+    `sessions` says in which session each came (or is empty), for what is told of it. `users` are who is to be allowed
+    what each does, where a policy is in force.
     """
 
     record: str
@@ -20,10 +22,13 @@ class Item:
     want_snapshot: bool = False
     sources: tuple[str, ...] = ()
     sessions: tuple[int, ...] = ()
+    users: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.sources and len(self.sources) != len(self.updates):
             raise ValueError("an item names one source for each update, or none")
+        if self.users and len(self.users) != len(self.updates):
+            raise ValueError("an item names one user for each update, or none")
 
     def source(self, position: int) -> str:
         """Who sent that update; unnamed senders count as one."""
@@ -70,13 +75,15 @@ class Result(NamedTuple):
 
     `state_vector` is the record's after the item, or empty when the record was not examined (then no verdict is
     `accepted`). `snapshot` is its whole state where one was wanted and the answer had room for it, or where `lineage`
-    is not None: the record is in that lineage now, and its snapshot is to be stored in the place of all else.
+    is not None: the record is in that lineage now, and its snapshot is to be stored in the place of all else. `shown`
+    is what the filter fields showed before and after, where a policy is in force and the record was examined.
     """
 
     verdicts: tuple[Verdict, ...]
     state_vector: bytes
     snapshot: bytes | None = None
     lineage: int | None = None
+    shown: Shown | None = None
 
 
 def clocks_differ(results: Iterable[Result]) -> bool:

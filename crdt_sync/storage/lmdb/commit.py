@@ -160,10 +160,12 @@ class Commit:
     def _append(self, change: Change, key: bytes, row: HeadRow) -> tuple[int, ...]:
         """Link the updates into the log and into the record's own list."""
         check_replica(change.origin)
-        actor = change.actor.encode("utf-8")
+        actor, brought_by = change.actor.encode("utf-8"), change.brought_by
         link, seq, previous = self._link, self._seq, 0 if change.renewed else row.seq
         first = seq + 1
         for update in change.updates:
+            if brought_by:
+                actor = brought_by[seq - first + 1].encode("utf-8")
             seq += 1
             body = codec.log_body(link, previous, change.received_at, change.origin, key, actor, update)
             log_key = seq.to_bytes(8, "big")

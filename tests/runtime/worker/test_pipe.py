@@ -26,7 +26,7 @@ def test_a_frame_is_its_length_and_its_body() -> None:
 def test_a_request_arrives_as_it_was_sent() -> None:
     items = [("customers/anna", None, (b"u",), True), ("customers/ben", (b"s", b"t"), (), False)]
     frame = pipe.encode_request(pipe.INTEGRATE, 7, 99, items)
-    kind, number, stamp_max, _, received = pipe.decode_request(frame[4:])
+    kind, number, stamp_max, _, received, _ = pipe.decode_request(frame[4:])
     assert (kind, number, stamp_max) == (pipe.INTEGRATE, 7, 99)
     assert received == items
 

@@ -1,0 +1,46 @@
+"""A policy as plain values, for another process of this program that is to go by it. It is no form to be kept."""
+
+from typing import Any
+
+from crdt_sync.policy.model import Condition, Grant, Policy, Role, User
+
+Packed = tuple[Any, Any]
+"""Tuples, mappings, sets, texts and numbers, and nothing else."""
+
+
+def packed(policy: Policy) -> Packed:
+    """What `unpacked` makes the same policy of."""
+    roles = {
+        name: (role.line, tuple(_packed_grant(grant) for grant in role.grants)) for name, role in policy.roles.items()
+    }
+    users = {name: (user.line, user.role, dict(user.attributes), user.disabled) for name, user in policy.users.items()}
+    return roles, users
+
+
+def unpacked(given: Packed) -> Policy:
+    """The policy again."""
+    roles, users = given
+    return Policy(
+        {
+            name: Role(name, line, tuple(_unpacked_grant(name, each) for each in grants))
+            for name, (line, grants) in roles.items()
+        },
+        {name: User(name, *settings) for name, settings in users.items()},
+    )
+
+
+def _packed_grant(grant: Grant) -> tuple[Any, ...]:
+    where = tuple(tuple(tuple(each) for each in alternative) for alternative in grant.where)
+    return grant.line, grant.collection, grant.read, where, grant.write, dict(grant.masks), grant.operations
+
+
+def _unpacked_grant(role: str, given: tuple[Any, ...]) -> Grant:
+    line, collection, read, where, *rest = given
+    return Grant(
+        role,
+        line,
+        collection,
+        read,
+        tuple(tuple(Condition(*each) for each in alternative) for alternative in where),
+        *rest,
+    )

@@ -1,0 +1,374 @@
+"""Whether the author of an update may do what it does, where a policy is in force.
+
+Rules:
+
+1. Each field that is written, emptied or deleted from has to be one that the user may write, by the operation that it
+   takes: `create` in a new record, `edit` in another, `resolve` where values that wait for a decision are superseded.
+2. A new record is judged by what it begins with, any other by what it shows before.
+3. `delete` and `restore` are what their names say; a delete that says that it has seen what nobody here has is refused.
+4. What an import writes, and what sources are remembered to say, takes `import` as well.
+5. Entries name their author. One that names another user than the session's was brought: it has to be allowed to both,
+   as nothing proves yet whose it is. Lines of logs that an import writes name whom the table names.
+6. A value has to be one of its field: of its type, of its states and choices, a stage one that the last may become.
+   What is required is not emptied.
+7. What cannot be told is refused.
+
+A reason names the field and the rule, and never a value.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from crdt_sync import ids
+from crdt_sync.errors import UpdateRefused
+from crdt_sync.limits import FILTER_VALUE_LENGTH_MAX, REASON_LENGTH_MAX
+from crdt_sync.policy.in_force import InForce
+from crdt_sync.policy.model import Operation
+from crdt_sync.policy.rights import Rights
+from crdt_sync.policy.schemas import section_of
+from crdt_sync.policy.values import Values
+from crdt_sync.records.comparing import filled, identity
+from crdt_sync.records.deletion import seen_by
+from crdt_sync.records.document import Document
+from crdt_sync.records.entries import Entry, is_entry, well_formed
+from crdt_sync.records.gate.fitting import fits, reachable
+from crdt_sync.records.gate.touches import Touch, Touches
+from crdt_sync.records.lineages.holding import known_to
+from crdt_sync.records.member_keys import is_imported
+from crdt_sync.records.memory.beginnings import said_of
+from crdt_sync.records.memory.sources import IMPORTED, REMOVED, SEEN, parse_entry
+from crdt_sync.records.natural_key import is_asked
+from crdt_sync.records.reading import value_of
+from crdt_sync.records.roots import (
+    ARRAY_PREFIXES,
+    BEGUN_ROOT,
+    DELETED_ROOT,
+    SOURCES_ROOT,
+    TEXT_PREFIX,
+    Layout,
+    is_reserved,
+)
+from crdt_sync.records.schema import FieldSpec, Schema
+from crdt_sync.records.updates import state_vector as vectors
+from crdt_sync.records.values import canonical
+
+_Read = Callable[[object], Mapping[str, object]]
+_LAYOUTS = frozenset(Layout)
+_BOOK_FIELDS = frozenset({"source", "versions"})
+_NAME_LENGTH_MAX = 48
+
+NOT_WRITABLE = "{user} may not write this field"
+NOT_ALLOWED = "{user} may not {operation} here"
+NOT_HELD = "{user} may not write into this record"
+NOBODY = "an entry is signed by nobody that the policy names"
+OTHER_KIND = "this field is of another kind"
+NO_VALUE = "this is no value of the field"
+NO_MOVE = "the stage may not become this"
+EMPTIED = "this field is required and cannot be emptied"
+UNSEEN = "a delete says that it has seen what is not here"
+UNTOLD = "what this does cannot be told"
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the gate goes by for the records of one collection. `schema` is None where nobody has described it."""
+
+    in_force: InForce
+    collection: str
+    schema: Schema | None
+
+    def values(self, document: Document) -> Values:
+        """What the filter fields of a record show; of a long value as much as it takes to equal nothing."""
+        if self.schema is None:
+            return {}
+        return {
+            field: _short(value_of(document, field, self.schema))
+            for field, spec in self.schema.fields.items()
+            if spec.filter
+        }
+
+    def shows(self, touched: Touches) -> bool:
+        """Whether what the filter fields show may have changed."""
+        fields = {} if self.schema is None else self.schema.fields
+        return any(
+            root == SOURCES_ROOT or ((spec := fields.get(root[2:])) is not None and spec.filter) for root in touched
+        )
+
+
+class _Denied(Exception):
+    def __init__(self, rule: str, field: str = "") -> None:
+        super().__init__(rule)
+        self.rule = rule
+        self.field = field
+
+    @property
+    def told(self) -> str:
+        return f"{self.field[:_NAME_LENGTH_MAX]}: {self.rule}"[:REASON_LENGTH_MAX] if self.field else self.rule
+
+
+def permitted(
+    rules: Rules,
+    user: str,
+    touched: Touches,
+    values: Values | None,
+    before: Document,
+    after: Callable[[], Document],
+) -> str:
+    """Why a user may not do what `touched` tells of an update; empty where all of it is allowed.
+
+    `values` are those that the record shows before, None where it is new; `before` is the record as it is, and `after`
+    makes a document of it with the update.
+    """
+    if not touched:
+        return ""
+    judge = _Judge(rules, user, values, before, after)
+    try:
+        judge.holds()
+        for root in sorted(touched):
+            judge.root(root, touched[root])
+        judge.authors()
+    except _Denied as denied:
+        return denied.told
+    return ""
+
+
+class _Judge:
+    """One update."""
+
+    def __init__(
+        self,
+        rules: Rules,
+        user: str,
+        values: Values | None,
+        before: Document,
+        after: Callable[[], Document],
+    ) -> None:
+        self._rules = rules
+        self._schema = rules.schema
+        self._user = user
+        self._before = before
+        self._make = after
+        self._base: Operation = "create" if values is None else "edit"
+        self._values = rules.values(self._after) if values is None else values
+        self._rights = rules.in_force.rights(user)
+        self._access = self._rights.on(rules.collection, self._values)
+        self._is_book = rules.collection == ids.IMPORTS and _may_import(self._rights)
+        self._brought: dict[str, set[tuple[str, Operation]]] = {}
+
+    @cached_property
+    def _after(self) -> Document:
+        return self._make()
+
+    # --- who may what ----------------------------------------------------------------------------------------
+
+    def holds(self) -> None:
+        """Whether anything may be done with the record at all."""
+        if not self._access.held and not self._is_book:
+            raise _Denied(NOT_HELD.format(user=_named(self._user)))
+
+    def root(self, root: str, touch: Touch) -> None:
+        """Judge what is done to one root."""
+        if root == DELETED_ROOT:
+            self._deletion(touch)
+        elif root == SOURCES_ROOT:
+            self._memory(root, _said_by_source, "import", "resolve")
+        elif root == BEGUN_ROOT:
+            self._memory(root, said_of, self._base, "resolve")
+        elif root.startswith(f"{TEXT_PREFIX}_") and "." in root[3:]:
+            self._field(root.rpartition(".")[2], self._base)
+        elif root[:2] not in _LAYOUTS or is_reserved(root) or not ids.is_collection(root[2:]):
+            raise _Denied(UNTOLD, root)
+        else:
+            self._content(root, touch)
+
+    def _field(self, field: str, *operations: Operation) -> None:
+        """The user writes a field, by one of these operations."""
+        if self._is_book and field in _BOOK_FIELDS:
+            return
+        if not self._access.writes(field, section_of(self._schema, field)):
+            raise _Denied(NOT_WRITABLE.format(user=_named(self._user)), field)
+        self._does(field, *operations)
+
+    def _does(self, field: str, *operations: Operation) -> None:
+        if not any(map(self._access.allows, operations)):
+            raise _Denied(NOT_ALLOWED.format(user=_named(self._user), operation=operations[0]), field)
+
+    def _by(self, author: object, field: str, operation: Operation) -> None:
+        """An entry in a field names its author."""
+        if author != self._user:
+            self._brought.setdefault(str(author), set()).add((field, operation))
+
+    def authors(self) -> None:
+        """Whoever else is named may do it, too."""
+        for author, done in sorted(self._brought.items()):
+            if author not in self._rules.in_force.policy.users:
+                raise _Denied(NOBODY, min(done)[0])
+            access = self._rules.in_force.rights(author).on(self._rules.collection, self._values)
+            for field, operation in sorted(done):
+                if field and not access.writes(field, section_of(self._schema, field)):
+                    raise _Denied(NOT_WRITABLE.format(user=_named(author)), field)
+                if not access.allows(operation):
+                    raise _Denied(NOT_ALLOWED.format(user=_named(author), operation=operation), field)
+
+    # --- fields ----------------------------------------------------------------------------------------------
+
+    def _content(self, root: str, touch: Touch) -> None:
+        layout, field = Layout(root[:2]), root[2:]
+        spec = None if self._schema is None else self._schema.fields.get(field)
+        operation = self._base
+        if layout is Layout.ENTRIES and touch.removed and self._decides(root, field, touch):
+            operation = "resolve"
+        self._field(field, operation)
+        if ids.is_reserved(self._rules.collection):
+            return
+        if spec is not None and spec.rules.layout != layout:
+            raise _Denied(OTHER_KIND, field)
+        if layout in ARRAY_PREFIXES:
+            self._entries(field, layout, touch, operation)
+        elif any(map(is_imported, touch.keys)):
+            self._does(field, "import")
+        if spec is not None:
+            self._check_values(root, field, spec, touch)
+
+    def _entries(self, field: str, layout: Layout, touch: Touch, operation: Operation) -> None:
+        for entry in touch.values:
+            if not is_entry(entry):
+                raise _Denied(NO_VALUE, field)
+            if entry[1] == IMPORTED and entry[2].startswith("@"):
+                self._does(field, "import")
+            elif layout is not Layout.LOG or entry[2] == self._user or not self._access.allows("import"):
+                self._by(entry[2], field, operation)
+
+    def _decides(self, root: str, field: str, touch: Touch) -> bool:
+        """Whether a conflict is decided that waits for it."""
+        if touch.removed < 2 and touch.values:
+            return False
+        held = self._held(root)
+        if len(held) < 2 or self._schema is None or not is_asked(self._schema, field, [entry[0] for entry in held]):
+            return False
+        return len({identity(entry[0], self._schema.fields.get(field)) for entry in held}) > 1
+
+    def _check_values(self, root: str, field: str, spec: FieldSpec, touch: Touch) -> None:
+        listed = spec.rules.layout in ARRAY_PREFIXES
+        values = [entry[0] for entry in touch.values if is_entry(entry)] if listed else touch.values
+        if not fits(field, spec, values, touch.keys):
+            raise _Denied(NO_VALUE, field)
+        if spec.required and touch.removed:
+            self._check_filled(root, field, touch)
+        if spec.transitions and values:
+            self._check_moves(root, field, spec, touch, values)
+
+    def _check_filled(self, root: str, field: str, touch: Touch) -> None:
+        if root.startswith(Layout.ENTRIES) and touch.values:
+            return  # each of them is filled
+        assert self._schema is not None
+        if filled(value_of(self._before, field, self._schema)) and not filled(
+            value_of(self._after, field, self._schema)
+        ):
+            raise _Denied(EMPTIED, field)
+
+    def _check_moves(self, root: str, field: str, spec: FieldSpec, touch: Touch, values: Sequence[object]) -> None:
+        """From what was superseded, or else from what is shown, in as many steps as were written."""
+        held = self._held(root)
+        if not held:
+            return
+        gone = held
+        if 0 < touch.removed < len(held):
+            kept = {canonical(entry) for entry in _list(self._after, root)}
+            gone = [entry for entry in held if canonical(entry) not in kept]
+        present = spec.rules.ordered(gone or held, spec, None)[0][0]
+        if present not in spec.states:
+            return  # of a newer schema
+        allowed = {*reachable(spec, present, touch.items), *(entry[0] for entry in held)}
+        if any(value not in allowed for value in values):
+            raise _Denied(NO_MOVE, field)
+
+    # --- what is no field ------------------------------------------------------------------------------------
+
+    def _deletion(self, touch: Touch) -> None:
+        held = [entry for entry in self._held(DELETED_ROOT) if isinstance(entry[0], str)]
+        told: list[Mapping[int, int]] = []
+        for entry in touch.values:
+            if not is_entry(entry) or not (entry[0] is None or isinstance(entry[0], str)):
+                raise _Denied(UNTOLD, "_deleted")
+            operation: Operation = "restore" if entry[0] is None else "delete"
+            self._does("", operation)
+            self._by(entry[2], "", operation)
+            if isinstance(entry[0], str):
+                told.append(seen_by(entry[0]))
+        if told and not vectors.dominates(self._known(), vectors.merged(*told)):
+            raise _Denied(UNSEEN)
+        if touch.removed and held:
+            seen = vectors.merged(*(seen_by(str(entry[0])) for entry in held))
+            if not told or not vectors.dominates(vectors.merged(*told), seen):
+                self._does("", "restore")
+        if touch.items and not touch.values:  # written and taken back
+            self._does("", "delete")
+
+    def _known(self) -> Mapping[int, int]:
+        try:
+            return known_to(self._after)
+        except UpdateRefused:
+            raise _Denied(UNTOLD) from None
+
+    def _memory(self, root: str, read: _Read, *operations: Operation) -> None:
+        """What sources or people are remembered to have said: of the fields of which that changes."""
+        before, after = _list(self._before, root), _list(self._after, root)
+        for entry in _left(after, before):
+            if not is_entry(entry) or not read(entry):
+                raise _Denied(UNTOLD, root[2:])
+            if entry[2] not in {each[2] for each in before if is_entry(each)}:  # who decides writes them again
+                self._by(entry[2], "", operations[0])
+        said = _said(read, before), _said(read, after)
+        for field in sorted(said[0].keys() | said[1].keys()):
+            if said[0].get(field) != said[1].get(field):
+                self._field(field, *operations)
+        self._does("", *operations)
+
+    def _held(self, root: str) -> list[Entry]:
+        return well_formed(_list(self._before, root))
+
+
+def _may_import(rights: Rights) -> bool:
+    return any("import" in rights.possible(collection) for collection in rights.grants)
+
+
+def _list(document: Document, root: str) -> list[object]:
+    with document.transaction() as transaction:
+        held = document.content(transaction, root)
+    return held if isinstance(held, list) else []
+
+
+def _left(some: Sequence[object], but: Sequence[object]) -> list[object]:
+    """Those of `some` that are not in `but`, each as often as it is there more."""
+    rest = [canonical(each) for each in but]
+    left = []
+    for each in some:
+        if (told := canonical(each)) in rest:
+            rest.remove(told)
+        else:
+            left.append(each)
+    return left
+
+
+def _said_by_source(entry: object) -> Mapping[str, object]:
+    source = parse_entry(entry)
+    return {} if source is None else source.said
+
+
+def _said(read: _Read, entries: Sequence[object]) -> dict[str, set[str]]:
+    said: dict[str, set[str]] = {}
+    for entry in entries:
+        for field, value in read(entry).items():
+            if field != SEEN:
+                said.setdefault(field.removeprefix(REMOVED), set()).add(canonical(value))
+    return said
+
+
+def _short(value: object) -> object:
+    return value[: FILTER_VALUE_LENGTH_MAX + 1] if isinstance(value, str) else value
+
+
+def _named(user: str) -> str:
+    return repr(user[:_NAME_LENGTH_MAX])

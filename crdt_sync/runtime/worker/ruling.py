@@ -1,0 +1,99 @@
+"""The rules that the gate goes by, on both sides of the pipe: what the parent tells a worker, once each, and what that
+makes of it.
+
+A worker has no store. So it is told the policy, where it has another version, and of each collection what is stored of
+its definition, where it was told none or that has changed.
+"""
+
+from collections.abc import Callable, Sequence
+
+from crdt_sync import ids
+from crdt_sync.errors import StoreError
+from crdt_sync.limits import SCHEMAS_TAKEN_MAX
+from crdt_sync.policy.in_force import InForce
+from crdt_sync.policy.packed import packed, unpacked
+from crdt_sync.records import Document, Schema, bundled_schema
+from crdt_sync.records.definition import DEFINITIONS, FIELD, in_use
+from crdt_sync.records.entries import well_formed
+from crdt_sync.records.gate.permitted import Rules
+from crdt_sync.records.import_book import IMPORT_BOOKS
+from crdt_sync.runtime.worker.pipe import Told
+
+Load = Callable[[str], Sequence[bytes]]
+_OWN = {schema.collection: schema for schema in (DEFINITIONS, IMPORT_BOOKS)}
+
+
+class Teller:
+    """What one worker was told. `load` gives what is stored of a record, and `seq` where that stands, 0 for nothing."""
+
+    def __init__(self, load: Load, seq: Callable[[str], int]) -> None:
+        self._load = load
+        self._seq = seq
+        self._version: int | None = None
+        self._told: dict[str, int] = {}
+
+    def told(self, in_force: InForce, records: Sequence[str]) -> Told:
+        """What the worker needs to hear before it judges updates of these records; it has heard it then."""
+        policy = None if self._version == in_force.version else packed(in_force.policy)
+        self._version = in_force.version
+        definitions = {}
+        for collection in dict.fromkeys(map(ids.collection_of, records)):
+            if collection in _OWN:
+                continue
+            definition = ids.schema_record(collection)
+            try:
+                seq = self._seq(definition)
+                if self._told.get(collection) == seq:
+                    continue
+                definitions[collection] = tuple(self._load(definition)) if seq else ()
+            except StoreError:  # it is damaged: without a schema little is granted
+                seq, definitions[collection] = 0, ()
+            if len(self._told) >= SCHEMAS_TAKEN_MAX:
+                self._told.pop(next(iter(self._told)))
+            self._told[collection] = seq
+        return Told(in_force.version, policy, definitions)
+
+
+class Ruling:
+    """The worker's side: the rules of each collection, as it was told of."""
+
+    def __init__(self) -> None:
+        self._in_force: InForce | None = None
+        self._schemas: dict[str, Schema | None] = dict(_OWN)
+        self._rules: dict[str, Rules] = {}
+        self._bundled = {"customers": bundled_schema("customers")}  # later no file can be opened
+
+    def hear(self, told: Told) -> None:
+        """Go by what the parent tells from now on."""
+        if told.policy is not None:
+            self._in_force = InForce(told.version, unpacked(told.policy))
+            self._rules.clear()
+        for collection, stored in told.definitions.items():
+            if len(self._schemas) > SCHEMAS_TAKEN_MAX + len(_OWN):
+                self._forget_one()
+            self._schemas[collection] = self._defined(collection, stored)
+            self._rules.pop(collection, None)
+
+    def of(self, record: str) -> Rules:
+        """The rules for a record, of whose collection it was told."""
+        collection = ids.collection_of(record)
+        rules = self._rules.get(collection)
+        if rules is None:
+            assert self._in_force is not None
+            rules = self._rules[collection] = Rules(self._in_force, collection, self._schemas.get(collection))
+        return rules
+
+    def _forget_one(self) -> None:
+        oldest = next(each for each in self._schemas if each not in _OWN)
+        self._schemas.pop(oldest)
+        self._rules.pop(oldest, None)
+
+    def _defined(self, collection: str, stored: Sequence[bytes]) -> Schema | None:
+        try:
+            raw = Document.load(stored).contents().get(f"c.{FIELD}") if stored else None
+            found = in_use((entry[0] for entry in well_formed(raw)), collection) if isinstance(raw, list) else ()
+        except (KeyboardInterrupt, SystemExit, MemoryError):
+            raise
+        except BaseException:  # pycrdt's PanicException is no Exception
+            return None
+        return found[0].schema if found else self._bundled.get(collection)

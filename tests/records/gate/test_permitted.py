@@ -1,0 +1,435 @@
+"""What the gate lets in where a policy is in force: attacks by updates that no editor makes, and honest edits."""
+
+import base64
+
+import pytest
+
+from crdt_sync.policy.in_force import InForce
+from crdt_sync.policy.reading import parse_policy
+from crdt_sync.records import Document, Integrator, parse_schema
+from crdt_sync.records.gate.permitted import Rules
+from crdt_sync.records.imported import ImportedChange, bring
+from crdt_sync.records.lineages.renewal import renewed
+from crdt_sync.records.memory.memories import remember
+from crdt_sync.records.updates import state_vector as vectors
+from crdt_sync.records.updates.lists import Lists
+from crdt_sync.records.updates.update import scan
+from tests.records import raw_updates as raw
+from tests.records.conftest import Office
+from tests.records.gate.conftest import RECORD
+
+SCHEMA = """
+collection = "customers"
+version = 1
+
+[fields.name]
+required = true
+
+[fields.region]
+filter = true
+
+[fields.phone]
+kind = "review"
+
+[fields.iban]
+section = "finance"
+
+[fields.stage]
+kind = "stage"
+states = ["lead", "customer", "lost", "closed"]
+
+[fields.stage.transitions]
+lead = ["customer", "lost"]
+customer = ["lost"]
+lost = ["lead"]
+
+[fields.born]
+type = "date"
+
+[fields.amount]
+type = "decimal"
+
+[fields.active]
+type = "boolean"
+
+[fields.visits]
+kind = "counter"
+
+[fields.tags]
+kind = "set"
+
+[fields.calls]
+kind = "log"
+
+[fields.notes]
+kind = "text"
+
+[fields.terms]
+kind = "text"
+required = true
+"""
+POLICY = """
+[[role.sales.grant]]
+collection = "customers"
+where = "region in user.regions"
+read = ["*"]
+write = ["name", "region", "phone", "stage", "notes", "tags", "visits", "calls", "amount", "born", "active", "terms"]
+operations = ["create", "edit"]
+
+[[role.books.grant]]
+collection = "customers"
+read = ["*", "finance"]
+mask = { phone = "last4" }
+write = ["*", "finance"]
+operations = ["edit"]
+
+[[role.lead.grant]]
+collection = "customers"
+read = ["*", "finance"]
+write = ["*", "finance"]
+operations = ["create", "edit", "delete", "restore", "resolve", "import"]
+
+[user.anna]
+role = "sales"
+attributes = { regions = ["North"] }
+
+[user.ben]
+role = "sales"
+attributes = { regions = ["North", "South"] }
+
+[user.bea]
+role = "books"
+
+[user.chen]
+role = "lead"
+
+[user.dora]
+role = "sales"
+disabled = true
+"""
+BEGUN = {"name": "Ann", "region": "North", "phone": "1", "stage": "lead", "iban": "DE1", "terms": "net 30"}
+
+
+class Place:
+    """A record that is held, the gate before it, and people with copies of it."""
+
+    def __init__(self):
+        self.office = Office()
+        self.office.schema = parse_schema(SCHEMA, "a test")
+        policy = parse_policy(POLICY, "a test")
+        self.rules = Rules(InForce(1, policy), "customers", self.office.schema)
+        self.integrator = Integrator(1)
+        self.integrator.integrate(RECORD, (), (), None, True, False)
+        self.writers = iter(range(100, 200))
+
+    @property
+    def document(self):
+        return self.integrator.document(RECORD)
+
+    def push(self, user, update):
+        """The outcome for one update that a session of `user` pushes."""
+        before = self.document.digest()
+        done = self.integrator.integrate(RECORD, None, (update,), None, True, False, rules=self.rules, users=(user,))
+        (verdict,) = done.verdicts
+        if verdict.code == "forbidden":
+            assert self.document.digest() == before
+        return done
+
+    def told(self, user, update):
+        """The reason of a refusal; nothing where it was let in."""
+        (verdict,) = self.push(user, update).verdicts
+        assert verdict.code in ("accepted", "forbidden"), verdict
+        return verdict.reason
+
+    def person(self, actor):
+        """Somebody with a copy of what is held."""
+        return self.office.person(next(self.writers), (self.document.diff(),), actor)
+
+    def edit(self, user, change, actor=None):
+        return self.told(user, self.person(actor or user).edit(change))
+
+    def write(self, user, actor=None, **values):
+        return self.edit(user, lambda editor: editor.update(values), actor)
+
+    def raw(self, user, *parts, writer=900):
+        return self.told(user, raw.update(parts, writer=writer))
+
+    def delete_of(self, root):
+        """An update that deletes all that stands in a root, and writes nothing."""
+        items = scan(self.document.diff()).items
+        lists = Lists(items)
+        by_writer = {}
+        for item in items:
+            if not item.deleted and lists.name((item.writer, item.clock)).root == root:
+                by_writer.setdefault(item.writer, []).append((item.clock, item.length))
+        out = b"\x00" + raw.uint(len(by_writer))
+        for writer, ranges in by_writer.items():
+            out += raw.uint(writer) + raw.uint(len(ranges))
+            out += b"".join(raw.uint(number) for each in ranges for number in each)
+        return out
+
+
+@pytest.fixture
+def place():
+    held = Place()
+    assert held.write("chen", **BEGUN) == ""
+    return held
+
+
+# --- fields and operations -----------------------------------------------------------------------------------
+
+
+def test_what_may_be_written_is_let_in_and_what_may_not_names_field_and_rule(place):
+    assert place.write("anna", name="Anne") == ""
+    assert place.write("anna", iban="DE2") == "iban: 'anna' may not write this field"
+    assert place.write("anna", name="Anna", iban="DE2") == "iban: 'anna' may not write this field"
+    assert place.write("bea", iban="DE2") == ""
+
+
+def test_what_is_masked_is_not_written_unseen(place):
+    assert place.write("bea", phone="2") == "phone: 'bea' may not write this field"
+
+
+def test_a_record_outside_of_all_grants_is_not_written(place):
+    place.write("chen", region="East")
+    assert place.write("anna", name="Eve") == "'anna' may not write into this record"
+
+
+def test_a_record_is_judged_by_what_it_shows_before(place):
+    assert place.write("ben", region="South") == ""
+    assert place.write("anna", region="North") == "'anna' may not write into this record"
+
+
+def test_a_new_record_is_judged_by_what_it_begins_with():
+    assert Place().write("anna", name="A", region="North", terms="x") == ""
+    assert Place().write("anna", name="A", region="South", terms="x") == "'anna' may not write into this record"
+    assert Place().write("bea", iban="A") == "iban: 'bea' may not create here"
+
+
+def test_nobody_that_the_policy_names_and_who_is_disabled_may_nothing(place):
+    for user in ("eve", "dora", ""):
+        assert place.write(user or "chen", name="Eve", actor="chen") != "" if user else True
+        assert place.told(user, place.person("chen").edit(lambda editor: editor.update({"name": "E"}))) != ""
+
+
+def test_deleting_and_restoring_are_operations_of_their_own(place):
+    assert place.edit("anna", lambda editor: editor.delete()) == "'anna' may not delete here"
+    assert place.edit("chen", lambda editor: editor.delete()) == ""
+    assert place.edit("anna", lambda editor: editor.restore()) == "'anna' may not restore here"
+    assert place.told("anna", place.delete_of("c._deleted")) == "'anna' may not restore here"
+    assert place.edit("chen", lambda editor: editor.restore()) == ""
+
+
+def test_a_delete_that_deletes_nothing_takes_no_other_back(place):
+    place.edit("chen", lambda editor: editor.delete())
+    person = place.person("anna")
+    before = person.document.state_vector()
+    with person.document.transaction() as transaction:
+        array = person.document.array(transaction, "c._deleted")
+        array.remove_range(transaction, 0, 1)
+        array.insert(transaction, 0, ["", 1, "anna"])
+    assert place.told("anna", person.document.diff(before)) == "'anna' may not delete here"
+
+
+def test_a_delete_has_seen_no_more_than_there_is(place):
+    seen = vectors.encode({**vectors.decode(place.document.state_vector()), 5: 1 << 20})
+    entry = [base64.urlsafe_b64encode(seen).decode().rstrip("="), 1, "chen"]
+    assert place.raw("chen", raw.array("c._deleted", [entry])) == "a delete says that it has seen what is not here"
+
+
+def test_a_conflict_is_decided_by_who_may_resolve(place):
+    one, other = place.person("anna"), place.person("ben")
+    assert place.told("anna", one.edit(lambda editor: editor.update({"phone": "2"}))) == ""
+    assert place.told("ben", other.edit(lambda editor: editor.update({"phone": "3"}))) == ""
+    assert place.edit("anna", lambda editor: editor.resolve("phone", "2")) == "phone: 'anna' may not resolve here"
+    assert place.told("anna", place.delete_of("c.phone")) == "phone: 'anna' may not resolve here"
+    assert place.edit("chen", lambda editor: editor.resolve("phone", "2")) == ""
+
+
+# --- raw updates ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("root", ["c.iban"])
+def test_deletes_of_others_fields_without_a_write_are_refused(place, root):
+    assert place.told("anna", place.delete_of(root)) == "iban: 'anna' may not write this field"
+
+
+def test_what_is_deleted_already_may_be_deleted_again(place):
+    again = place.delete_of("c.iban")
+    place.write("bea", iban="DE2")
+    (verdict,) = place.push("anna", again).verdicts
+    assert (verdict.code, verdict.new) == ("accepted", False)
+
+
+@pytest.mark.parametrize("root", ["c._other", "l._deleted", "c.Iban", "t._x", "c.a.b"])
+def test_roots_that_nobody_knows_are_refused(place, root):
+    part = raw.text(root, "x") if root.startswith("t.") else raw.array(root, [["x", 1, "chen"]])
+    assert "cannot be told" in place.raw("chen", part)
+
+
+def test_what_a_source_holds_of_a_text_is_that_text(place):
+    assert place.raw("anna", raw.text("t._@abcd.iban", "x")) == "iban: 'anna' may not write this field"
+    assert place.raw("anna", raw.text("t._@abcd.notes", "x")) == ""
+
+
+def test_what_is_written_and_deleted_again_is_refused_too(place):
+    person = place.person("anna")
+    before = person.document.state_vector()
+    with person.document.transaction() as transaction:
+        array = person.document.array(transaction, "c.iban")
+        array.insert(transaction, 0, ["x", 1, "anna"])
+        array.remove_range(transaction, 0, 1)
+    assert place.told("anna", person.document.diff(before)) == "iban: 'anna' may not write this field"
+
+
+def test_a_field_that_no_schema_knows_is_written_by_whom_the_policy_names_it(place):
+    assert place.raw("anna", raw.array("c.other", [["x", 1, "anna"]])) == "other: 'anna' may not write this field"
+    assert place.raw("chen", raw.array("c.other", [["x", 1, "chen"]])) == "other: 'chen' may not write this field"
+
+
+@pytest.mark.parametrize(
+    ("root", "entry"),
+    [
+        ("c.name", "Ann"),
+        ("c.name", ["Ann"]),
+        ("c.name", ["Ann", "now", "anna"]),
+        ("c.name", [7, 1, "anna"]),
+        ("c.name", [None, 1, "anna"]),
+        ("c.name", ["  ", 1, "anna"]),
+        ("c.name", [["a"], 1, "anna"]),
+        ("c.born", ["yesterday", 1, "anna"]),
+        ("c.born", [5, 1, "anna"]),
+        ("c.amount", ["1e5000", 1, "anna"]),
+        ("c.active", ["yes", 1, "anna"]),
+        ("c.stage", ["won", 1, "anna"]),
+        ("l.calls", [None, 1, "anna"]),
+        ("l.calls", "called"),
+    ],
+)
+def test_values_of_a_wrong_type_are_refused(place, root, entry):
+    assert place.raw("anna", raw.array(root, [entry])) == f"{root[2:]}: this is no value of the field"
+
+
+@pytest.mark.parametrize(
+    ("root", "members"),
+    [
+        ("n.visits", {"900": "many"}),
+        ("n.visits", {"900": True}),
+        ("s.tags", {'"a"\n900': "b"}),
+        ("s.tags", {"7\n900": 7}),
+    ],
+)
+def test_members_and_counts_of_a_wrong_type_are_refused(place, root, members):
+    assert place.raw("anna", raw.mapping(root, members)) == f"{root[2:]}: this is no value of the field"
+
+
+def test_a_field_is_not_written_as_one_of_another_kind(place):
+    assert place.raw("anna", raw.text("t.name", "x")) == "name: this field is of another kind"
+    assert place.raw("anna", raw.array("l.notes", [["x", 1, "anna"]])) == "notes: this field is of another kind"
+
+
+def test_a_required_field_is_not_emptied(place):
+    assert place.told("anna", place.delete_of("c.name")) == "name: this field is required and cannot be emptied"
+    assert place.told("anna", place.delete_of("t.terms")) == "terms: this field is required and cannot be emptied"
+    assert place.edit("anna", lambda editor: editor.update({"terms": "net 10"})) == ""
+
+
+def test_a_stage_moves_as_the_schema_lists(place):
+    assert place.raw("anna", raw.array("c.stage", [["closed", 1, "anna"]])) == "stage: the stage may not become this"
+    assert place.write("anna", stage="customer") == ""
+    assert place.raw("anna", raw.array("c.stage", [["lead", 1, "anna"]])) == "stage: the stage may not become this"
+
+
+def test_several_moves_that_come_together_are_each_allowed(place):
+    person = place.person("anna")
+    before = person.document.state_vector()
+    for stage in ("customer", "lost", "lead", "customer"):
+        person.editor["stage"] = stage
+    assert place.told("anna", person.document.diff(before)) == ""
+    assert place.rules.values(place.document) == {"region": "North"}
+
+
+# --- who wrote it --------------------------------------------------------------------------------------------
+
+
+def test_what_is_brought_for_another_user_is_allowed_to_both(place):
+    assert place.write("ben", name="A", actor="anna") == ""
+    place.write("ben", region="South")
+    assert place.write("ben", name="B", actor="anna") == "name: 'anna' may not write this field"
+
+
+def test_a_name_that_is_forged_gains_nothing(place):
+    assert place.write("anna", iban="DE2", actor="bea") == "iban: 'anna' may not write this field"
+    assert place.write("chen", iban="DE2", actor="anna") == "iban: 'anna' may not write this field"
+    assert place.write("anna", name="E", actor="eve") == "name: an entry is signed by nobody that the policy names"
+    assert place.write("anna", name="E", actor="dora") == "name: 'dora' may not write this field"
+    assert place.edit("chen", lambda editor: editor.delete(), actor="anna") == "'anna' may not delete here"
+
+
+def test_a_clock_is_not_poisoned_under_another_name(place):
+    far = place.office.person(next(place.writers), (place.document.diff(),), "bea", time=1_900_000_000_000_000)
+    assert place.told("anna", far.edit(lambda editor: editor.update({"phone": "9"}))) != ""
+
+
+# --- imports, and records that are written anew --------------------------------------------------------------
+
+
+def imported(person, source="crm.csv", **values):
+    before = person.document.state_vector()
+    bring(person.document, person.editor._schema, source, [ImportedChange("write", *each) for each in values.items()])
+    remember(person.document, person.clock, person.editor._pen.actor, source, values)
+    return person.document.diff(before)
+
+
+def test_imports_take_a_grant_of_their_own(place):
+    refused = place.told("anna", imported(place.person("anna"), name="A"))
+    assert refused in ("name: 'anna' may not import here", "'anna' may not import here")
+    assert place.told("chen", imported(place.person("chen"), name="A", iban="DE3")) == ""
+
+
+def test_lines_of_a_log_that_a_table_names_are_let_in_with_an_import(place):
+    person = place.person("chen")
+    before = person.document.state_vector()
+    change = ImportedChange("append", "calls", "rang", at=1_600_000_000_000_000, by="old Mr. Meier")
+    bring(person.document, place.office.schema, "calls.csv", [change])
+    update = person.document.diff(before)
+    assert place.told("anna", update) == "calls: an entry is signed by nobody that the policy names"
+    assert place.told("chen", update) == ""
+
+
+def test_a_record_that_is_written_anew_touches_nothing_and_hides_nothing(place):
+    fresh = renewed(place.document, 7777)
+    assert place.told("anna", fresh.diff()) == ""
+    assert place.document.lineage_writer()
+
+
+def test_a_renewal_that_says_something_else_is_judged_by_what_it_changes(place):
+    person = place.person("anna")
+    person.edit(lambda editor: editor.update({"iban": "DE9", "name": "Anne"}))
+    assert place.told("anna", renewed(person.document).diff()) == "iban: 'anna' may not write this field"
+    person = place.person("anna")
+    person.edit(lambda editor: editor.update({"name": "Anne"}))
+    assert place.told("anna", renewed(person.document).diff()) == ""
+
+
+def test_what_filter_fields_show_is_told_before_and_after(place):
+    assert Place().push("chen", place.document.diff()).shown == (None, {"region": "North"})
+    moved = place.push("ben", place.person("ben").edit(lambda editor: editor.update({"region": "South"})))
+    assert moved.shown == ({"region": "North"}, {"region": "South"})
+    assert place.push("ben", b"\x00\x00").shown == ({"region": "South"}, {"region": "South"})
+
+
+def test_without_a_schema_only_what_holds_for_all_records_is_granted():
+    held = Place()
+    held.rules = Rules(held.rules.in_force, "customers", None)
+    assert held.write("anna", name="A", region="North") == "'anna' may not write into this record"
+    assert held.raw("bea", raw.array("c.iban", [["x", 1, "bea"]])) == "iban: 'bea' may not write this field"
+
+
+@pytest.mark.parametrize("user", ["anna", "chen"])
+def test_reasons_hold_no_value(place, user):
+    person = Document.load((place.document.diff(),), 901)
+    assert person is not None
+    reason = place.write(user, iban="GEHEIM-9", phone="GEHEIM-8", actor="eve")
+    assert reason
+    assert "GEHEIM" not in reason
