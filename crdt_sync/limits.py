@@ -66,6 +66,11 @@ ATTRIBUTE_VALUES_MAX = 1000  # values of one attribute: each shop of a chain; ea
 WHERE_LENGTH_MAX = 2000  # characters of one condition on records
 CONDITIONS_MAX = 64  # comparisons in it
 GRANT_NAMES_MAX = FIELDS_MAX  # fields and sections that one grant names
+SIGHTS_MAX = 8  # grants under which one device may have come to hold records since its cursor: beyond, all is compared
+SIGHTS_KEPT_MAX = 20_000  # that are remembered: two of each user; a device whose one is forgotten is compared with
+UNSENT_RECORDS_MAX = 1000  # whose edits are kept aside on a device that may not hold them any more
+UNSENT_BYTES_MAX = 16 * MIB  # of those edits together
+MOVES_KEPT_MAX = 16  # different places that one record has left: beyond, cursors older than the first are compared with
 FILTER_VALUE_LENGTH_MAX = 200  # characters of a value that chooses records: a longer one equals nothing
 POLICY_PROBLEMS_MAX = 50  # problems of a policy that are told at once
 

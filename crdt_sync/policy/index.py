@@ -10,7 +10,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from crdt_sync.policy.cells import Atom, Cell, Seen, by_atom
 from crdt_sync.policy.rights import Wanted, met
-from crdt_sync.policy.values import Forms, Values, forms_of
+from crdt_sync.policy.values import EMPTY, EVERY, Forms, Values, forms_of
 
 S = TypeVar("S", bound=Hashable)
 
@@ -99,6 +99,11 @@ class Index(Generic[S]):
         """Who may hold a record."""
         shelves = self._shelves.get(collection)
         return _held(shelves, forms_of(values)) if shelves else set()
+
+    def reached(self, collection: str, forms: Forms) -> Set[S]:
+        """Who may hold a record that shows these forms."""
+        shelves = self._shelves.get(collection)
+        return _held(shelves, {**forms, EVERY: EMPTY}) if shelves else set()
 
     def change(self, collection: str, old: Values | None, new: Values | None) -> Audience[S]:
         """Who is to hear of a change, by what the record showed and shows; None where there was or is none."""

@@ -6,6 +6,7 @@ begin with a blank, which no text does, so that 1, "1" and true stay three value
 
 from collections.abc import Mapping
 from functools import lru_cache
+from typing import NamedTuple
 
 from crdt_sync.limits import FILTER_VALUE_LENGTH_MAX, INTEGER_EXACT_MAX
 from crdt_sync.spelling import one_spelling
@@ -25,6 +26,18 @@ EMPTY = ""
 
 EVERY = ""
 """In the place of a field: what every record shows."""
+
+
+class Whereabouts(NamedTuple):
+    """What the filter fields of a record show; `left` is what they have shown at or since a cursor, and show no more.
+
+    `new`: the record is not older than the cursor.
+    """
+
+    forms: Forms
+    left: tuple[Forms, ...] = ()
+    new: bool = False
+
 
 _spelt = lru_cache(maxsize=16_384)(one_spelling)
 

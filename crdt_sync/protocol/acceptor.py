@@ -18,7 +18,8 @@ Rules and invariants:
    believed only if the log that was served then is the one that is here now, up to the highest head that it was told.
    Else, what it has, and what it believes that is here, may come from a history that was lost.
 
-What is taken, and the comparison, are objects with rules of their own: see `taking`, `compared` and `auditing`.
+What is taken, the comparison, and what of all records the partner may hold, are objects with rules of their own: see
+`taking`, `compared`, `auditing` and `selecting`.
 """
 
 from collections import deque
@@ -45,6 +46,7 @@ from crdt_sync.protocol.messages import (
     Check,
     Checked,
     CheckedEntry,
+    Dropped,
     Have,
     Hello,
     Message,
@@ -53,8 +55,10 @@ from crdt_sync.protocol.messages import (
     Ranges,
     Receipt,
     ReceiptRequest,
+    Regranted,
     Resume,
     Said,
+    Standing,
     Terms,
     Updates,
     UpdatesEntry,
@@ -66,8 +70,10 @@ from crdt_sync.protocol.messages import (
 from crdt_sync.protocol.pace import Pace
 from crdt_sync.protocol.principal import Principal
 from crdt_sync.protocol.reconcile import View
+from crdt_sync.protocol.selecting import Selected
 from crdt_sync.protocol.session import Awaited, Session
-from crdt_sync.protocol.source import AcceptorSource, Change, Diff
+from crdt_sync.protocol.sight import Sight, Sights
+from crdt_sync.protocol.source import NOT_HELD, AcceptorSource, Change, Diff
 from crdt_sync.protocol.states import ACCEPTOR_MOVES, ACCEPTOR_TABLE, Move, State, Table
 from crdt_sync.protocol.taking import Taking
 from crdt_sync.protocol.terms import shared_features, terms_of
@@ -76,6 +82,7 @@ from crdt_sync.protocol.versions import LINEAGE, PEOPLE, TERMS, VERSIONS
 _STORES = "stored nothing of what was sent"
 _ASKS = "asked for nothing of what was told"
 _COMPARES = "did not go on comparing"
+_PLACES_READ_AGAIN_US = 5_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +124,15 @@ class Acceptor(Session):
         now: int,
         ping_us: int | None = None,
         live: LivePages | None = None,
+        sights: Sights | None = None,
+        followed: Callable[[], int] | None = None,
     ) -> None:
         super().__init__(now, ping_us)
         self._source = source
+        self._sights = sights
+        self._followed = followed or source.followed
+        self.selected: Selected | None = None  # where it may hold some records and not others
+        self.at_rest = False  # nothing that it is to be told lies between its cursor and what may be followed
         self._live = live or LivePages(source)
         self._authorise = authorise
         self._wall_clock = wall_clock
@@ -142,6 +155,9 @@ class Acceptor(Session):
         self._pace = Pace()  # of updates: how large their frames may be; what may be unconfirmed is fixed
         self._compared = Compared()
         self._audit: AuditRun | None = None
+        self._pushed: dict[int, Sequence[str]] = {}  # with a selection: the records of pushes that are not answered
+        self._fed = False  # with a selection: the end of the feed was reached, and is told after all pages
+        self._asked_checks: dict[int, tuple[str, ...]] = {}  # with a selection: the records of each, hidden ones too
         self._checks = 0  # that the host was asked for, or that wait in `_checked`
         self._checked: deque[tuple[int, Checked]] = deque()  # with the head that must be told before
 
@@ -160,8 +176,10 @@ class Acceptor(Session):
         if self._answers:
             return True
         if self.state is State.LIVE:
-            return self._agreed and self.follow and self.cursor < self._source.followed()
+            return self._agreed and self.follow and not self.at_rest and self.cursor < self._followed()
         if self.state is State.CATCHING_UP:
+            if self.selected is not None:
+                return len(self._pages) < limits.PAGES_IN_FLIGHT_MAX if not self._fed else not self._pages
             # The end is told only after the answers to all pages before it.
             behind = self.cursor < self._source.head()
             return len(self._pages) < limits.PAGES_IN_FLIGHT_MAX if behind else not self._pages
@@ -180,6 +198,8 @@ class Acceptor(Session):
                     room -= self._serve_answer(now, most)
                 except UpdateRefused as refused:
                     self.close(ProtocolViolation.code, f"want: {refused.message}", now)
+            elif self.selected is not None:
+                room -= self._serve_selected(self.selected, now, most)
             elif self.state is State.CATCHING_UP:
                 room -= self._serve_changes(most)
             else:
@@ -205,6 +225,7 @@ class Acceptor(Session):
             or self._checked
             or self._passed_over
             or self._taking.own
+            or self.selected is not None
             or LINEAGE not in self.features
             or not (self._agreed and self.follow)
             or self._sent - self._confirmed >= limits.UNCONFIRMED_BYTES_MAX
@@ -226,6 +247,10 @@ class Acceptor(Session):
         if self.closed:
             return
         self._taking.answered(number, verdicts)
+        if self.selected is not None:
+            self._drop([record for record in self._pushed.pop(number, ()) if self.selected.hides(record)])
+            if seqs and self.at_rest:
+                self.wake(self._followed())
         own, cursor = self._taking.own, self.cursor
         for seq in seqs:
             if seq > cursor:
@@ -238,6 +263,8 @@ class Acceptor(Session):
             return
         self._skip_own()
         self._release_checked()
+        if self.at_rest:
+            self.cursor = max(self.cursor, self._followed())
         cursor = self._true(self.cursor) if self.state is State.LIVE and self.follow else None
         for number, verdicts, last in answers:
             self._send(Ack(number, cursor if last else None, self._source.head(), verdicts))
@@ -272,9 +299,14 @@ class Acceptor(Session):
 
     def checked(self, number: int, head: int, entries: Sequence[CheckedEntry], now: int) -> None:
         """The answer to `CheckRecords`; `head` is a sequence number that all of it lies at or below."""
-        if not self.closed:
-            self._checked.append((head, Checked(number, tuple(entries))))
-            self._release_checked()
+        if self.closed:
+            return
+        if (asked := self._asked_checks.pop(number, None)) is not None:
+            found = {entry.record: entry for entry in entries}
+            entries = [found.get(record, CheckedEntry(record, b"", b"", Standing.ABSENT)) for record in asked]
+            self.wake(self._followed())
+        self._checked.append((head, Checked(number, tuple(entries))))
+        self._release_checked()
 
     # --- messages --------------------------------------------------------------------------------------------
 
@@ -289,14 +321,18 @@ class Acceptor(Session):
                 self._tell_stranger(admitted.statements)
             self.close(admitted.code, admitted.message, now, admitted.retry_after_us)
             return
+        version = max(versions)
+        if not self._choose(admitted, version, now):
+            return
         self.principal = admitted
         self.partner = hello.replica
         self.follow = hello.follow
-        version = max(versions)
         head = self._source.head()
         resumable = hello.count == 0 if hello.resume is None else self._honours(hello.resume)
         mode = MODE_CHANGES if resumable or not hello.follow else MODE_RECONCILE
-        epoch = self._source.epoch
+        if self.selected is not None and hello.resume is not None and resumable:
+            self.selected.resume(hello.resume)
+        epoch = self._source.epoch if self.selected is None else self.selected.epoch
         cursor = hello.resume.cursor if hello.resume else 0
         catching_up = hello.follow and mode == MODE_CHANGES
         self._send(
@@ -308,14 +344,14 @@ class Acceptor(Session):
                 head,
                 mode,
                 limits.FRAME_BYTES_MAX,
-                self._source.behind(cursor) if catching_up else None,
+                self._source.behind(cursor) if catching_up and self.selected is None else None,
             )
         )
         self.version = version
         if version >= TERMS:
             self._agreed = False
             self._send(terms_of(self._source.space, self._source.replica))
-        honoured = hello.resume is not None and self._honours(hello.resume)
+        honoured = hello.resume is not None and resumable
         self._held = cursor if honoured else 0
         self._effects.append(Greeted(hello.replica, hello.agent, self._held))
         if not hello.follow:
@@ -327,9 +363,34 @@ class Acceptor(Session):
             self._effects.append(Compare())
         else:
             self.cursor = self._told = cursor
-            self.state = State.CATCHING_UP
+            self._catch_up()
             # With the welcome, so that nothing changed costs one round trip.
-            self._serve_changes(limits.FRAME_BYTES_TARGET)
+            if self.selected is None:
+                self._serve_changes(limits.FRAME_BYTES_TARGET)
+            else:
+                self._serve_selected(self.selected, now, limits.FRAME_BYTES_TARGET)
+
+    def _choose(self, principal: Principal, version: int, now: int) -> bool:
+        """Find out what the partner may hold; False where it cannot be served."""
+        sight = None if self._sights is None else self._sights.of(principal)
+        if self._sights is None or sight is None:
+            return True
+        if version < PEOPLE:
+            self.close("version_mismatch", f"this space has a policy, which takes version {PEOPLE}: update", now)
+            return False
+        if not self._sights.ready:
+            self.close("unavailable", "what records show is being read", now, _PLACES_READ_AGAIN_US)
+            return False
+        self.selected = Selected(self._source, self._sights, principal, sight)
+        return True
+
+    def _catch_up(self) -> None:
+        """Read the feed from the cursor on."""
+        self.state = State.CATCHING_UP
+        self.at_rest = False
+        if self.selected is not None:
+            self._fed = False
+            self.selected.begin(self.cursor)
 
     def _tell_stranger(self, statements: tuple[bytes, ...]) -> None:
         """Welcome somebody who is not let in, with nothing of what is held here, so that it hears what its space said.
@@ -355,6 +416,8 @@ class Acceptor(Session):
 
     def _honours(self, resume: Resume) -> bool:
         """Whether all that the partner knows of the log is in it. See the sixth rule."""
+        if self.selected is not None:
+            return self.selected.honours(resume)
         reach = self._source.reach(resume.epoch)
         return reach is not None and max(resume.cursor, resume.head) <= reach
 
@@ -403,7 +466,13 @@ class Acceptor(Session):
 
     def _on_push(self, push: Push, now: int) -> None:
         self._taking.take(push)
-        self._effects.append(Accept(push.number, push.entries))
+        hidden = frozenset[str]()
+        if self.selected is not None:
+            records = {record for record, _ in push.entries}
+            hidden = frozenset(record for record in records if not self.selected.takes(record))
+            self._drop(sorted(hidden))
+            self._pushed[push.number] = sorted(records - hidden)
+        self._effects.append(Accept(push.number, push.entries, hidden))
 
     def _on_receipt_request(self, request: ReceiptRequest, now: int) -> None:
         self._effects.append(ReadReceipt(request.number))
@@ -424,7 +493,11 @@ class Acceptor(Session):
             raise ProtocolViolation("too many checks without waiting for answers")
         _once_each("check", check.records)
         self._checks += 1
-        self._effects.append(CheckRecords(check.number, check.records, check.mend))
+        records = check.records
+        if self.selected is not None:
+            self._asked_checks[check.number] = records
+            records = tuple(record for record in records if self.selected.holds(record))
+        self._effects.append(CheckRecords(check.number, records, check.mend))
 
     # --- time ------------------------------------------------------------------------------------------------
 
@@ -469,7 +542,7 @@ class Acceptor(Session):
     def _finish_comparing(self) -> None:
         if self._compared.done:
             self._compared = Compared()  # and let the view go
-            self.state = State.CATCHING_UP
+            self._catch_up()
 
     # --- serving ---------------------------------------------------------------------------------------------
 
@@ -514,9 +587,17 @@ class Acceptor(Session):
         size, read, newest = 0, 0, self._source.head()
         while answer.entries and size < min(self._pace.frame, most) and read < limits.READ_BYTES_TARGET:
             wanted = answer.entries[0]
+            if self.selected is not None and not self.selected.holds(wanted.record):
+                self._drop([wanted.record])
+                read += limits.READ_RECORD_BYTES
+                answer.begun, answer.size = (0, 0), 0
+                answer.entries.popleft()
+                continue
             withheld = self._withholds(wanted.record)
             diff = None if withheld else self._source.diff(wanted.record, wanted.state_vector)
             read += max(limits.READ_RECORD_BYTES, diff.read if diff is not None else 0)
+            if self.selected is not None and not self.selected.holds(wanted.record):
+                continue  # it has left while it was read
             if diff is None:
                 self._passed_over = True
             else:
@@ -575,6 +656,110 @@ class Acceptor(Session):
                 lacking.append(update)
         return self._send_updates(live_updates(lacking, self._true(page.cursor), page.cursor), now) if lacking else 0
 
+    # --- serving what may be held -----------------------------------------------------------------------------
+
+    def wake(self, cursor: int) -> None:
+        """Something that it is to be told lies behind `cursor`; before that there was nothing."""
+        if self.at_rest:
+            self.cursor, self.at_rest = max(self.cursor, cursor), False
+
+    def _rest(self) -> None:
+        self.at_rest = self.state is State.LIVE and self.cursor >= self._followed() and not self._checked
+
+    def regrant(self, sight: Sight, now: int) -> None:
+        """The partner may hold something else from now on: the difference is told, within the session if it may be."""
+        if self.closed or self.selected is None:
+            return
+        if self.at_rest:
+            self.wake(self._followed())
+        if not self.selected.regrant(sight) or self.state is State.COMPARING:
+            self.close("regranted", "what this device may hold has changed", now, retry_after_us=0)
+            return
+        if self.follow:
+            self._send(Regranted(self.selected.epoch, settled=False))
+            self._catch_up()
+
+    def _drop(self, records: Sequence[str]) -> None:
+        """Tell that records may be held no more; what they stand for comes with a later cursor."""
+        for start in range(0, len(records), limits.UPDATES_RECORDS_MAX):
+            part = tuple(records[start : start + limits.UPDATES_RECORDS_MAX])
+            self._send(Dropped(None, self._source.head(), part))
+
+    def _serve_selected(self, selected: Selected, now: int, most: int) -> int:
+        if self.state is State.CATCHING_UP:
+            return self._serve_feed(selected, most)
+        behind = self._source.head() - self.cursor
+        page = (
+            self._live.after(self.cursor, min(self._pace.frame, most)) if behind <= limits.FOLLOW_ENTRIES_MAX else None
+        )
+        if page is None:
+            self._catch_up()
+            return 0
+        if page.update_bytes > most:
+            self._lacking = page.update_bytes
+            return 0
+        picked = selected.pick(page, self.cursor, self._taking.own)
+        self._taking.own.difference_update(range(self.cursor + 1, page.cursor + 1))
+        self._drop(picked.dropped)
+        size = self._send_whole(selected, picked.whole, now)
+        self.cursor = page.cursor
+        self._rest()
+        if self._passed_over or not picked.updates:
+            if picked.dropped or picked.whole:
+                self._send(Updates(0, self._true(page.cursor), page.cursor, True, ()))
+        else:
+            self._told = page.cursor
+            frame = page.part(picked.updates)
+            self._count_sent(sum(len(page.updates[place].update) for place in picked.updates), now)
+            self._effects.append(Send(frame))
+            size += len(frame)
+        return max(size, 1)
+
+    def _send_whole(self, selected: Selected, records: Sequence[str], now: int) -> int:
+        """Records that the partner comes to hold, each in a frame of its own."""
+        size = 0
+        for record in records:
+            diff = self._source.diff(record, NOT_HELD)
+            if not selected.holds(record):
+                continue  # it has left while it was read
+            if diff is None:
+                self._passed_over = True
+                continue
+            for entry in _told(record, diff):
+                size += self._send_updates(
+                    Updates(0, self._told, max(self._source.head(), diff.seq), True, (entry,)), now
+                )
+        return size
+
+    def _serve_feed(self, selected: Selected, most: int) -> int:
+        step = selected.next(self.cursor, limits.PAGE_RECORDS_MAX)
+        self._drop(step.dropped)
+        listed = _within_frame(step.listed, min(most, limits.FRAME_BYTES_MAX // 2))
+        cut = len(listed) < len(step.listed)
+        if cut:
+            selected.put_back(step.listed[len(listed) :], step.cursor)
+        self._fed = step.ended
+        if step.ended:
+            if self._pages:
+                return 0
+            if selected.differs:
+                selected.settle()
+                self._send(Regranted(selected.epoch, settled=True))
+            self._page += 1
+            self._taking.own = {seq for seq in self._taking.own if seq > step.cursor}
+            self.cursor, self.state = step.cursor, State.LIVE
+            told = self._true(step.cursor)
+            self._first_end = told if self._first_end is None else self._first_end
+            self._rest()
+            return self._send(Changes(self._page, told, ()))
+        self.cursor = self.cursor if cut else step.cursor
+        if not listed:
+            return limits.READ_RECORD_BYTES
+        self._page += 1
+        self._pages[self._page] = self.cursor
+        entries = tuple(ChangesEntry(entry.record, entry.seq, entry.state_vector) for entry in listed)
+        return self._send(Changes(self._page, self.cursor, entries))
+
     def _withholds(self, record: str) -> bool:
         """Whether the partner would take a renewed record for more of the old one, and show all of it twice."""
         return LINEAGE not in self.features and self._source.is_renewed(record)
@@ -598,7 +783,7 @@ class Acceptor(Session):
         own = self._taking.own
         if self.state is not State.LIVE:
             return
-        while self.cursor + 1 in own:
+        while self.cursor + 1 in own and self.selected is None:
             self.cursor += 1
             own.discard(self.cursor)
         if not self.follow:

@@ -24,6 +24,7 @@ from crdt_sync.protocol.messages import (
     Check,
     Checked,
     CheckedEntry,
+    Dropped,
     Have,
     Hello,
     Message,
@@ -37,6 +38,7 @@ from crdt_sync.protocol.messages import (
     Ranges,
     Receipt,
     ReceiptRequest,
+    Regranted,
     Resume,
     Said,
     Standing,
@@ -278,6 +280,10 @@ _LAYOUTS = (
     ),
     _Layout(20, "said", Said, _write_said, 1, ((0, partial(_read_array, "statements")),)),
     _Layout(21, "new_token", NewToken, _write_token, 1),
+    _Layout(
+        30, "dropped", Dropped, attrgetter("cursor", "head", "records"), 3, ((2, partial(_read_array, "records")),)
+    ),
+    _Layout(31, "regranted", Regranted, attrgetter("epoch", "settled"), 2),
 )
 _ACK = array_of(5) + uint(8)  # its code and its fields
 _ACCEPTED = array_of(2) + uint(_NUMBERS[VerdictCode.ACCEPTED])

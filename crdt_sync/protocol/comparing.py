@@ -9,7 +9,7 @@ Rules:
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from crdt_sync import limits
 from crdt_sync.protocol.effects import Owe
@@ -79,6 +79,12 @@ class Comparing:
             ours = [record for record in self._asked.popleft() if self._source.state_vector(record) != NOT_HELD]
             yield from self._owe(ours)
             yield from self._go_on()
+
+    def dropped(self, records: Iterable[str]) -> None:
+        """The partner says that these may not be held here: nothing of them is waited for."""
+        for record in records:
+            for asked in self._asked:
+                asked.pop(record, None)
 
     def stored(self, number: int) -> None:
         """Integrate effect `number`, of an answer or not, is on disk."""

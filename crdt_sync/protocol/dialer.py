@@ -40,6 +40,7 @@ from crdt_sync.protocol.messages import (
     Changes,
     Check,
     Checked,
+    Dropped,
     Have,
     Hello,
     Message,
@@ -48,6 +49,7 @@ from crdt_sync.protocol.messages import (
     Ranges,
     Receipt,
     ReceiptRequest,
+    Regranted,
     Resume,
     Terms,
     Updates,
@@ -400,6 +402,23 @@ class Dialer(Session):
             self._take(comparing.answered(updates, self._fetching.number))
         if repair:
             self._fetching.answered(updates)
+
+    def _on_dropped(self, dropped: Dropped, now: int) -> None:
+        self._came(_TELLS)
+        self._fetching.check_cursor(dropped.cursor)
+        self._fetching.dropped(dropped.records)
+        if self._comparing is not None:
+            self._comparing.dropped(dropped.records)
+        self._effects.append(
+            self._fetching.integrate((), dropped.cursor, dropped.head, owe=False, dropped=dropped.records)
+        )
+
+    def _on_regranted(self, regranted: Regranted, now: int) -> None:
+        self._came(_TELLS)
+        self.state = State.CATCHING_UP
+        self._fetching.ending = False
+        if not (regranted.settled and self._fetching.repairs):  # else a crash would lose those
+            self._effects.append(self._fetching.integrate((), None, 0, owe=False, epoch=regranted.epoch))
 
     def _on_ack(self, ack: Ack, now: int) -> None:
         self._fetching.check_cursor(ack.cursor)

@@ -77,7 +77,8 @@ class Welcomed:
 class Integrate:
     """Integrate and store these updates, head, and the cursor if given, in one commit. Answer: `Dialer.integrated`.
 
-    `head` and `cursor` are in the partner's log: nothing that is stored lies after the first.
+    `head` and `cursor` are in the partner's log: nothing that is stored lies after the first. Records that were
+    `dropped` are deleted before; with an `epoch`, what is stored from here on is of that one.
     """
 
     number: int
@@ -86,6 +87,8 @@ class Integrate:
     head: int
     owe: bool  # the partner's state vectors are given, and what it lacks must go to the outbox
     unserved: tuple[str, ...] = ()  # records that the partner has and left out of its answers: it cannot read them
+    dropped: tuple[str, ...] = ()
+    epoch: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,10 +178,14 @@ class Holds:
 
 
 class Accept(NamedTuple):
-    """Integrate and store the partner's push. Answer: `Acceptor.accepted`, in order of the numbers."""
+    """Integrate and store the partner's push. Answer: `Acceptor.accepted`, in order of the numbers.
+
+    `hidden` are records that the partner may not hold: what it pushes of them is refused.
+    """
 
     number: int
     entries: tuple[PushEntry, ...]
+    hidden: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

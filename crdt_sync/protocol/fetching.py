@@ -17,7 +17,7 @@ Rules:
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import islice
 
 from crdt_sync import limits
@@ -59,6 +59,11 @@ class Fetching:
         return bool(self._repairs)
 
     @property
+    def repairs(self) -> bool:
+        """Whether something was asked for again that is not on disk."""
+        return bool(self._repairs or self._repairing or self._waiting)
+
+    @property
     def idle(self) -> bool:
         """Whether all that came is on disk, and nothing was asked for again that has not come."""
         return not self._integrating and not self._repairs and not self._waiting
@@ -70,16 +75,26 @@ class Fetching:
         head: int,
         owe: bool,
         unserved: Iterable[str] = (),
+        dropped: tuple[str, ...] = (),
+        epoch: bytes = b"",
     ) -> Integrate:
-        """These came, and `unserved` will not; `stored` is to follow."""
+        """These came, `unserved` will not, and `dropped` are to go; `stored` is to follow."""
         self.number += 1
         cursor = self.held_back(cursor)
         self._integrating[self.number] = (sum(len(entry.update) for entry in entries), cursor, owe)
-        return Integrate(self.number, entries, cursor, head, owe, tuple(sorted(unserved)))
+        return Integrate(self.number, entries, cursor, head, owe, tuple(sorted(unserved)), dropped, epoch)
+
+    def dropped(self, records: Collection[str]) -> None:
+        """These may be held no more: nothing of them is waited for."""
+        for expected in self._pages.values():
+            expected.difference_update(records)
+        for record in records:
+            self._gaps.pop(record, None)
+            self._waiting.pop(record, None)
 
     def held_back(self, cursor: int | None) -> int | None:
         """The cursor that may be stored now: none while a repair is under way, with which it will be."""
-        if cursor is not None and (self._repairs or self._repairing or self._waiting):
+        if cursor is not None and self.repairs:
             self._cursor, cursor = cursor, None
         return cursor
 

@@ -8,10 +8,12 @@ from collections.abc import Sequence
 
 from crdt_sync import limits
 from crdt_sync.errors import StoreError
+from crdt_sync.policy.values import Whereabouts
 from crdt_sync.protocol import codec
 from crdt_sync.protocol.messages import Updates, UpdatesEntry
 from crdt_sync.protocol.source import AcceptorSource, LogUpdate
 
+_PARTS_MAX = 16  # frames of parts of one page
 _KEPT_BYTES_MAX = 4 * limits.MIB  # of updates, which are kept twice: as they are stored and as they are sent
 
 
@@ -24,6 +26,8 @@ class LivePage:
         self.cursor = updates[-1].seq
         self.update_bytes = sum(len(entry.update) for entry in updates)
         self._frame = b""  # no frame is empty
+        self.places: dict[str, Whereabouts | None] = {}  # of its records, once somebody has asked
+        self._parts: dict[tuple[int, ...], bytes] = {}
 
     def serves(self, bytes_max: int, followed: int) -> bool:
         """Whether it is what would be read for that many bytes, where followers may read up to `followed`."""
@@ -40,6 +44,18 @@ class LivePage:
         if not self._frame:
             self._frame = codec.encode(live_updates(self.updates, self.cursor, self.cursor))
         return self._frame
+
+    def part(self, places: tuple[int, ...]) -> bytes:
+        """The frame for a partner that is told these of its updates and no more; sessions with one sight share it."""
+        if len(places) == len(self.updates):
+            return self.frame
+        found = self._parts.get(places)
+        if found is None:
+            if len(self._parts) >= _PARTS_MAX:
+                self._parts.clear()
+            updates = [self.updates[place] for place in places]
+            found = self._parts[places] = codec.encode(live_updates(updates, self.cursor, self.cursor))
+        return found
 
 
 class LivePages:

@@ -219,6 +219,38 @@ class Updates:
 
 
 @dataclass(frozen=True, slots=True)
+class Dropped:
+    """The dialer may hold these records no more, and deletes them; `cursor` and `head` as in `Updates`."""
+
+    cursor: int | None
+    head: int
+    records: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if self.cursor is not None:
+            check_integer("dropped.cursor", self.cursor)
+        check_integer("dropped.head", self.head)
+        check_length("dropped.records", self.records, UPDATES_RECORDS_MAX, at_least=1)
+        for record in self.records:
+            check_record("dropped.records", record)
+
+
+@dataclass(frozen=True, slots=True)
+class Regranted:
+    """What the dialer may hold has changed: from now on cursor and head are of this epoch.
+
+    `settled`: what it may hold now, and may hold no more, was all told before.
+    """
+
+    epoch: bytes
+    settled: bool
+
+    def __post_init__(self) -> None:
+        check_bytes("regranted.epoch", self.epoch, EPOCH_BYTES, EPOCH_BYTES)
+        check_flag("regranted.settled", self.settled)
+
+
+@dataclass(frozen=True, slots=True)
 class Have:
     """What the reader has on disk: its cursor, and the bytes of all `Updates` frames stored so far."""
 
@@ -458,6 +490,8 @@ Message = (
     | Checked
     | Said
     | NewToken
+    | Dropped
+    | Regranted
 )
 
 __all__ = [
@@ -473,6 +507,7 @@ __all__ = [
     "Check",
     "Checked",
     "CheckedEntry",
+    "Dropped",
     "Have",
     "Hello",
     "Message",
@@ -486,6 +521,7 @@ __all__ = [
     "Ranges",
     "Receipt",
     "ReceiptRequest",
+    "Regranted",
     "Resume",
     "Said",
     "Standing",

@@ -29,6 +29,7 @@ from crdt_sync.protocol.messages import (
     Changes,
     Check,
     Checked,
+    Dropped,
     Have,
     Hello,
     Message,
@@ -40,6 +41,7 @@ from crdt_sync.protocol.messages import (
     Ranges,
     Receipt,
     ReceiptRequest,
+    Regranted,
     Said,
     Terms,
     Updates,
@@ -109,6 +111,9 @@ DIALER = [
     *_rows((State.CATCHING_UP, State.LIVE), Checked, "checked"),
     *_rows(OPEN, Ack, "ack"),
     *_rows(OPEN, Receipt, "receipt"),
+    *_rows(OPEN, Dropped, "dropped"),
+    *_rows((State.CATCHING_UP,), Regranted, "regranted"),
+    *_rows((State.LIVE,), Regranted, "regranted", State.CATCHING_UP),
 ]
 
 ACCEPTOR = [
@@ -136,6 +141,7 @@ ACCEPTOR_MOVES = (
     Move(State.COMPARING, State.CATCHING_UP, "nothing differs, which the partner's first ranges show"),
     Move(State.CATCHING_UP, State.LIVE, "it tells the end of the feed"),
     Move(State.LIVE, State.CATCHING_UP, "the partner is too far back in the log, or before a compaction"),
+    Move(State.LIVE, State.CATCHING_UP, "what the partner may hold has changed"),
 )
 
 Table = dict[tuple[State, type[Message]], Transition]

@@ -4,15 +4,23 @@
 never sent to a partner whose version does not have it: what came with a later version stands in `SINCE`.
 """
 
-from crdt_sync.protocol.messages import Message, NewToken, Said, Terms
+from crdt_sync.protocol.messages import Dropped, Message, NewToken, Regranted, Said, Terms
 
 GREETING = 1
 TERMS = 2  # from this version on, each side tells its terms before anything else
-PEOPLE = 3  # from this version on, partners pass on what their space said, and a relay renews tokens
+PEOPLE = (
+    3  # from this version on, spaces have people: partners pass on what their space said, and may hold a part of it
+)
 NEWEST = PEOPLE
 VERSIONS = (3, 2, 1)
 
-SINCE: dict[type[Message], int] = {Terms: TERMS, Said: PEOPLE, NewToken: PEOPLE}
+SINCE: dict[type[Message], int] = {
+    Terms: TERMS,
+    Said: PEOPLE,
+    NewToken: PEOPLE,
+    Dropped: PEOPLE,
+    Regranted: PEOPLE,
+}
 LINEAGE = "lineage"  # knows records that were renewed, see docs/decisions/0068-a-record-is-renewed-by-what-it-shows.md
 FEATURES = frozenset({LINEAGE})
 """What this side can do beyond its version; a partner is sent what belongs to a feature only if it named it, too."""

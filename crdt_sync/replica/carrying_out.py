@@ -50,7 +50,7 @@ def take_work(work: deque[Effect]) -> list[Effect]:
     while work and len(effects) < _JOINED_MAX and (updates := updates + _size(work[0])) <= _JOINED_UPDATES_MAX:
         match first, work[0]:
             case Integrate(), Integrate() as following:
-                if following.owe != first.owe:
+                if following.owe != first.owe or _alone(first) or _alone(following):
                     break
             case Acknowledge(), Acknowledge() as following:
                 named = _acknowledged(following)
@@ -73,6 +73,11 @@ def _size(effect: Effect) -> int:
     return 0
 
 
+def _alone(effect: Integrate) -> bool:
+    """Whether it changes what may be held here, which nothing that comes behind it may be stored before."""
+    return bool(effect.dropped or effect.epoch)
+
+
 def _acknowledged(effect: Effect) -> set[str]:
     """The records whose pushes it answers."""
     return {pushed.record for pushed in effect.verdicts} if isinstance(effect, Acknowledge) else set()
@@ -91,6 +96,9 @@ def carry_out(
     match effects[0]:
         case Integrate():
             run = [effect for effect in effects if isinstance(effect, Integrate)]
+            if _alone(run[0]):
+                partner.regrant(run[0])
+                return [_integrated(dialer, run[0].number, ())]
             cursors = [effect.cursor for effect in run if effect.cursor is not None]
             entries = tuple(entry for effect in run for entry in effect.entries)
             head = max(effect.head for effect in run)

@@ -28,12 +28,13 @@ from crdt_sync.protocol.reconcile import View
 from crdt_sync.protocol.source import Diff, Outgoing
 from crdt_sync.protocol.versions import LINEAGE
 from crdt_sync.records.updates import state_vector as vectors
-from crdt_sync.replica import unread
+from crdt_sync.replica import unread, unsent
 from crdt_sync.replica.audit import content_view
 from crdt_sync.replica.context import Context
 from crdt_sync.replica.events import Event
 from crdt_sync.replica.index import UNKNOWN_TO_DIALER, StoreIndex
 from crdt_sync.replica.intake import readable
+from crdt_sync.replica.readable import readable as readable_bytes
 from crdt_sync.replica.receiving import Receiving
 from crdt_sync.replica.relays import answered_at, check_relay, is_trusted_address, note_dialed
 from crdt_sync.replica.renewing import note_knowing
@@ -351,6 +352,49 @@ class Partner:
                 self._note_compared()
         return gaps
 
+    def regrant(self, effect: Integrate) -> None:
+        """Carry out an `Integrate` that changes what may be held here.
+
+        Records are dropped at the word of a relay alone: a device may be behind in what it knows of them.
+        """
+        with self._context.lock:
+            if effect.epoch:
+                self._go_on_in(effect.epoch)
+            if effect.dropped and not self._is_device:
+                self._drop(effect)
+            elif effect.cursor is not None:
+                self._store.commit([Batch(peers=self._standing(effect.cursor, effect.head))])
+
+    def _go_on_in(self, epoch: bytes) -> None:
+        """The standing is one of this epoch from here on."""
+        known = self._store.peer(self.id)
+        stands = self.stands
+        if stands and known is not None and known.epoch == self._epoch:
+            self._peer = replace(known, epoch=epoch)
+            self._store.commit([Batch(peers=(self._peer,))])
+        if stands:
+            self._context.epochs[self.id] = epoch
+        self._epoch = epoch
+
+    def _drop(self, effect: Integrate) -> None:
+        """Delete records, and keep aside what of them this partner has not taken, in one commit."""
+        store, context = self._store, self._context
+        edits = []
+        for record in effect.dropped:
+            context.recent.forget(self.id, record)
+            entry = store.outbox_entry(self.id, record)
+            if entry is not None and (diff := self._diff_or_none(record, entry.acknowledged)) is not None:
+                edits.append((record, diff, entry.edit))
+        meta = unsent.set_aside(store, edits, context.wall_clock())
+        peers = self._standing(effect.cursor, effect.head)
+        store.commit([Batch(peers=peers, meta=meta, drop=effect.dropped)])
+        self._gapped.difference_update(effect.dropped)
+        context.announce("dropped", effect.dropped)
+
+    def _diff_or_none(self, record: str, acknowledged: bytes) -> bytes | None:
+        diff = readable_bytes(lambda: self._context.diff(record, acknowledged))
+        return diff.update if diff is not None else None
+
     def _left_out(self, effect: Integrate, refused: Mapping[str, str]) -> set[str]:
         """The records of these updates of which something was refused, before it came here or as it is damaged here."""
         came = {entry.record for entry in effect.entries}
@@ -376,6 +420,7 @@ class Partner:
         done: list[tuple[bytes, str, int]] = []
         changed: list[tuple[bytes, OutboxEntry]] = []
         stored: list[Pushed] = []
+        gone: dict[str, int] = {}  # accepted, of records that nothing is owed of: they may have been dropped
         with self._context.lock:
             for pushed in effect.verdicts:
                 if pushed.verdict.code is VerdictCode.ACCEPTED:
@@ -384,6 +429,8 @@ class Partner:
                     self._context.recent.forget(self.id, pushed.record)
                 entry = self._store.outbox_entry(self.id, pushed.record)
                 if entry is None:
+                    if pushed.verdict.code is VerdictCode.ACCEPTED:
+                        gone[pushed.record] = pushed.edit
                     continue
                 if pushed.verdict.code is VerdictCode.ACCEPTED and entry.edit == pushed.edit:
                     done.append((self.id, pushed.record, pushed.edit))
@@ -396,8 +443,9 @@ class Partner:
                 if updated.refusal is None and pushed.verdict.code is not VerdictCode.RETRY:
                     again.append(pushed.record)
             peers = self._standing(effect.cursor, effect.head)
-            if done or changed or effect.cursor is not None:
-                self._store.commit([Batch(peers=peers, outbox=tuple(changed), outbox_done=tuple(done))])
+            meta = unsent.forget(self._store, unsent.stored_after_all(self._store, gone))
+            if done or changed or meta or effect.cursor is not None:
+                self._store.commit([Batch(peers=peers, outbox=tuple(changed), outbox_done=tuple(done), meta=meta)])
             for pushed in stored:
                 self._context.recent.stored(self.id, pushed.record, pushed.edit)
         self._context.announce("stored", [record for _, record, _ in done])

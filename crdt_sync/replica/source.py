@@ -118,8 +118,11 @@ class StoreSource:
         return Diff(update, stored.head.state_vector, stored.head.seq, sum(map(len, stored.updates)), parts)
 
 
-def change_of(stored: StoredUpdates, now: int) -> values.Change:
-    """What the hub asks to be stored, as a change of the store. `now`: microseconds of the wall clock."""
+def change_of(stored: StoredUpdates, now: int, fields: bytes = b"") -> values.Change:
+    """What the hub asks to be stored, as a change of the store. `now`: microseconds of the wall clock.
+
+    `fields` names the filter fields by which it was seen what the record shows.
+    """
     origins = stored.origins
     origin = origins[0] if len(origins) == 1 or len(set(origins)) == 1 else SEVERAL_ORIGINS
     return values.Change(
@@ -134,4 +137,6 @@ def change_of(stored: StoredUpdates, now: int) -> values.Change:
         lineage=stored.lineage,
         principals=stored.principals,
         brought_by=stored.brought_by,
+        forms=stored.forms,
+        fields=fields,
     )

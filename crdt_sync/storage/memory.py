@@ -11,6 +11,7 @@ from typing import Literal
 from crdt_sync import ids
 from crdt_sync.errors import LogCompacted, StoreClosed, StoreError, StoreExists, StoreInUse, StoreMissing
 from crdt_sync.limits import BEHIND_COUNTED_MAX
+from crdt_sync.policy.values import Whereabouts
 from crdt_sync.storage import lives
 from crdt_sync.storage.behind import reckon
 from crdt_sync.storage.joining import joining
@@ -26,6 +27,7 @@ from crdt_sync.storage.values import (
     LogEntry,
     OutboxEntry,
     Peer,
+    Placement,
     Remains,
     Root,
     Stored,
@@ -176,6 +178,24 @@ class MemoryStore:
             names = sorted(name for name in self._state.views if name > after and name.startswith(prefix))
             return [(name, self._state.views[name]) for name in names[: max(limit, 0)]]
 
+    def placement(self) -> Placement | None:
+        """What is kept of what records show."""
+        return self._state.places.placement
+
+    def whereabouts(self, record: str, after: int) -> Whereabouts | None:
+        """What a record shows."""
+        with self._lock:
+            return self._state.places.whereabouts(record, after)
+
+    def placed(self, collection: str, field: str, shows: str, after: str, limit: int) -> list[str]:
+        """A page of the records at a place."""
+        with self._lock:
+            return self._state.places.at((collection, field, shows), after, limit)
+
+    def moves_from(self) -> int:
+        """From which cursor on it is known what records left."""
+        return self._state.places.moves_from
+
     def digest(self, record: str) -> bytes | None:
         """The valid digest."""
         return self._state.digests.get(record)
@@ -321,6 +341,7 @@ class MemoryStore:
     def rebuild(self) -> tuple[str, ...]:
         """Nothing can be out of step."""
         self.keep_index(())
+        self._state.places.drop_all()
         return ()
 
     def reach(self, epoch: bytes) -> int | None:
@@ -353,14 +374,8 @@ class MemoryStore:
             state = self._state
             state.quarantined.add(record)
             state.index = ()
-            if record in state.heads:
-                state.set_digest(record, None)
-                state.drop_feed(state.heads[record].seq)
-                state.names.remove(record)
-                state.in_log.discard(record)
-                del state.heads[record], state.seqs[record]
-                state.snapshots.pop(record, None)
-                state.views.pop(record, None)
+            state.places.forget(record, state.seq)
+            state.forget(record)
 
     def quarantined(self) -> list[str]:
         """Records in quarantine."""

@@ -9,6 +9,7 @@ from crdt_sync.errors import UnknownRecord
 from crdt_sync.ids import Space
 from crdt_sync.storage.keys import ROOT_MODULUS, check_digest, check_key, check_meta_key, check_replica, leaf
 from crdt_sync.storage.lives import Lives
+from crdt_sync.storage.memory_places import MemoryPlaces
 from crdt_sync.storage.values import Batch, Change, Committed, Head, LogEntry, OutboxEntry, Peer, lineage_after
 
 
@@ -35,6 +36,7 @@ class MemoryState:
     meta: dict[str, bytes] = field(default_factory=dict)
     quarantined: set[str] = field(default_factory=set)
     index: tuple[bytes, ...] = ()
+    places: MemoryPlaces = field(default_factory=MemoryPlaces)
 
     def clone(self) -> "MemoryState":
         """A copy that shares only values that never change."""
@@ -42,6 +44,7 @@ class MemoryState:
         twin = MemoryState(**values)
         twin.seqs = {record: list(seqs) for record, seqs in self.seqs.items()}
         twin.outboxes = {replica: dict(outbox) for replica, outbox in self.outboxes.items()}
+        twin.places = self.places.clone()
         return twin
 
     def check(self, batches: Sequence[Batch]) -> None:
@@ -65,7 +68,7 @@ class MemoryState:
                 check_replica(replica)
             for digest in batch.digests.values():
                 check_digest(digest)
-            for record in (*batch.digests, *batch.views):
+            for record in (*batch.digests, *batch.views, *batch.forms, *batch.drop):
                 check_key(record)
             for key in batch.meta:
                 check_meta_key(key)
@@ -91,7 +94,38 @@ class MemoryState:
                 self.meta.pop(key, None)
             else:
                 self.meta[key] = value
+        if batch.placement is not None:
+            self.places.begin(batch.placement, self.seq)
+        for record, (seq, forms) in batch.forms.items():
+            if record in self.heads and self.heads[record].seq == seq:
+                self.places.read_anew(record, forms, self.seq)
+        for record in batch.drop:
+            self._drop(record)
         return Committed(seqs)
+
+    def _drop(self, record: str) -> None:
+        head = self.heads.get(record)
+        seqs = self.seqs.get(record, [])
+        if record in self.quarantined or (head is not None and head.lineage):
+            seqs = [seq for seq, entry in self.log.items() if entry.record == record]
+        for seq in seqs:
+            del self.log[seq]
+        self.quarantined.discard(record)
+        self.forget(record)
+        self.places.drop(record)
+        for outbox in self.outboxes.values():
+            outbox.pop(record, None)
+
+    def forget(self, record: str) -> None:
+        """Take a record out; its log entries stay."""
+        if record in self.heads:
+            self.set_digest(record, None)
+            self.drop_feed(self.heads[record].seq)
+            self.names.remove(record)
+            self.in_log.discard(record)
+            del self.heads[record], self.seqs[record]
+            self.snapshots.pop(record, None)
+            self.views.pop(record, None)
 
     def _change(self, change: Change) -> tuple[int, ...]:
         record = change.record
@@ -102,6 +136,8 @@ class MemoryState:
             self.quarantined.discard(record)
         head = self.heads[record]
         seqs = tuple(range(self.seq + 1, self.seq + 1 + len(change.updates)))
+        if seqs:
+            self.places.changed(change, seqs[0], seqs[-1], new=not head.seq)
         previous = 0 if change.renewed else head.seq
         actors = change.brought_by or (change.actor,) * len(seqs)
         for seq, update, actor in zip(seqs, change.updates, actors, strict=True):

@@ -14,6 +14,8 @@ Rules that every store keeps, checked by one conformance suite a port (tests/sto
 4. The root aggregates equal what a walk over all records would give, after every commit.
 5. What is read is what was written, or `StoreCorrupt`.
 6. What a record loads is of one lineage: only a change that is `renewed` leads into another.
+7. What a record shows in its filter fields changes in the commit of the update that changes it, and what it has left is
+   known to every cursor from `moves_from` on. A change that does not say it has all records read anew.
 """
 
 from collections.abc import Collection, Sequence
@@ -21,6 +23,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from crdt_sync.ids import Space
+from crdt_sync.policy.values import Whereabouts
 from crdt_sync.storage.lives import Lives
 from crdt_sync.storage.values import (
     Batch,
@@ -32,6 +35,7 @@ from crdt_sync.storage.values import (
     LogEntry,
     OutboxEntry,
     Peer,
+    Placement,
     Remains,
     Root,
     Stored,
@@ -121,6 +125,22 @@ class Records(Protocol):
 
     def views(self, after: str, limit: int, prefix: str = "") -> list[tuple[str, bytes]]:
         """A page of (record, view), of records that have one."""
+
+
+class Places(Protocol):
+    """What records show in the fields by which they may be chosen: kept once a batch has brought a `Placement`."""
+
+    def placement(self) -> Placement | None:
+        """Of which fields and records that is kept; None: it is not, or a release that does not keep it wrote since."""
+
+    def whereabouts(self, record: str, after: int) -> Whereabouts | None:
+        """What a record shows, and has shown since the cursor `after`; None where that is not known."""
+
+    def placed(self, collection: str, field: str, shows: str, after: str, limit: int) -> list[str]:
+        """A page of the records of a collection of which a field shows that form."""
+
+    def moves_from(self) -> int:
+        """From which cursor on it is known what records have left."""
 
 
 class Digests(Protocol):
@@ -236,7 +256,7 @@ class Maintenance(Protocol):
         """Records quarantined and not healed yet, sorted."""
 
 
-class Store(Identity, Log, Records, Digests, Outbox, Settings, Committer, Maintenance, Protocol):
+class Store(Identity, Log, Records, Places, Digests, Outbox, Settings, Committer, Maintenance, Protocol):
     """The durable set of records of one replica: all ports, over one state."""
 
     def close(self) -> None:

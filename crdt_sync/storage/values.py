@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from crdt_sync.policy.values import Forms
 from crdt_sync.principal import Principal
 
 SEVERAL_ORIGINS = bytes(16)  # the `origin` of updates that came together from several replicas
@@ -23,7 +24,8 @@ class Change(NamedTuple):
     in then (0: the first; see `crdt_sync/records/lineages`), None for the one that it was in: another one takes a
     change that is `renewed` and brings a snapshot. `principals` are those for whom pushed updates were let in, each
     once, for whoever completes the change; a store keeps nothing of them. `brought_by` names for each update the user
-    who brought it, in the place of `actor`: entries in it may name others.
+    who brought it, in the place of `actor`: entries in it may name others. `forms` is what the filter fields of the
+    record show then, for a store that keeps that of these `fields` (see `Placement`); None: not known.
 
     Without updates the record's content stays as it is: `snapshot`, `state_vector`, `view` and a given
     `digest` are taken over, and the record must exist.
@@ -42,6 +44,8 @@ class Change(NamedTuple):
     lineage: int | None = None
     principals: tuple[Principal, ...] = ()
     brought_by: tuple[str, ...] = ()
+    forms: Forms | None = None
+    fields: bytes = b""
 
 
 def lineage_after(change: Change, before: int | None) -> int:
@@ -88,10 +92,24 @@ class Peer:
 
 
 @dataclass(frozen=True, slots=True)
+class Placement:
+    """Which filter fields a store keeps the forms of, by any name of 16 bytes or fewer, and of which records.
+
+    `through` is the last record whose forms are known for sure, in the order of their ids; None: of all.
+    """
+
+    fields: bytes
+    through: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
     """What one caller wants to become durable together; applied in the order of the fields below.
 
-    `views` and `digests` of records that are not held are ignored. In `meta` and `digests` None removes.
+    `views`, `digests` and `forms` of records that are not held are ignored. In `meta` and `digests` None removes.
+    `forms` are those of records that were read anew, and no move of theirs, with the number of the update up to which
+    each was read: nothing is taken of one that has moved on. A `placement` with an empty `through` begins anew. `drop`
+    takes records out, and what all partners are owed of them: nothing of them stays.
     """
 
     changes: tuple[Change, ...] = ()
@@ -104,6 +122,9 @@ class Batch:
         tuple[bytes, str, int], ...
     ] = ()  # (peer, record, edit): removed if `edit` is still the stored one
     meta: Mapping[str, bytes | None] = field(default_factory=dict)
+    placement: Placement | None = None
+    forms: Mapping[str, tuple[int, Forms]] = field(default_factory=dict)
+    drop: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,6 +68,8 @@ STRATEGIES = {
     m.Checked: (numbers, st.lists(checked, min_size=1, max_size=6).map(tuple)),
     m.Said: (st.lists(updates, min_size=1, max_size=6).map(tuple),),
     m.NewToken: (st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1, max_size=200),),
+    m.Dropped: (st.none() | numbers, numbers, st.lists(records, min_size=1, max_size=6).map(tuple)),
+    m.Regranted: (st.binary(min_size=16, max_size=16), flags),
 }
 for message, parts in STRATEGIES.items():
     st.register_type_strategy(message, st.builds(message, *parts))

@@ -16,6 +16,7 @@ from crdt_sync.protocol.messages import (
     Check,
     Checked,
     CheckedEntry,
+    Dropped,
     Have,
     Hello,
     Message,
@@ -29,6 +30,7 @@ from crdt_sync.protocol.messages import (
     Ranges,
     Receipt,
     ReceiptRequest,
+    Regranted,
     Resume,
     Said,
     Standing,
@@ -69,6 +71,8 @@ TERMS = Terms(ID, joined=True, log=ID, features=("erasure",))
 CHECKED = Checked(1, (CheckedEntry(RECORD, ID, ID, Standing.AGREES),))
 SAID = Said((b"statement",))
 NEW_TOKEN = NewToken("a.b.c")
+DROPPED = Dropped(9, 10, (RECORD,))
+REGRANTED = Regranted(ID, settled=True)
 SAMPLES = (
     SAID,
     NEW_TOKEN,
@@ -91,6 +95,8 @@ SAMPLES = (
     CHECK,
     CHECKED,
     TERMS,
+    DROPPED,
+    REGRANTED,
 )
 
 NUMBERS = [0, TOP], [-1, TOP + 1, True, 1.0, "1", b"1", None]
@@ -187,6 +193,16 @@ FIELDS = [
         ],
     ),
     (NEW_TOKEN, "token", ["a", "~" * 2048], ["", "x" * 2049, "ü", "a\n", b"x", None]),
+    (DROPPED, "cursor", *OPTIONAL),
+    (DROPPED, "head", *NUMBERS),
+    (
+        DROPPED,
+        "records",
+        [(RECORD,), (RECORD_LONGEST,) * 512],
+        [(), (RECORD,) * 513, ("c",), (b"c/a",), [RECORD], None],
+    ),
+    (REGRANTED, "epoch", *SIXTEEN),
+    (REGRANTED, "settled", *FLAGS),
     (BYE, "code", ["a", "a_1", "a" * 48], ["", "a" * 49, "A", "a-b", "1a", "a\n", b"a", None]),
     (BYE, "message", *REASONS),
     (BYE, "retry_after_ms", [None, 0, limits.RETRY_AFTER_MS_MAX], [-1, limits.RETRY_AFTER_MS_MAX + 1, True, 1.0]),

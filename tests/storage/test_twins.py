@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from crdt_sync.errors import CrdtSyncError
-from crdt_sync.storage import Batch, Change, LmdbStore, MemoryStore, OutboxEntry, Peer
+from crdt_sync.storage import Batch, Change, LmdbStore, MemoryStore, OutboxEntry, Peer, Placement
 from crdt_sync.storage.memory_state import MemoryState
 
 RECORDS = st.sampled_from([f"customers/{key}" for key in "abcd"] + ["orders/a"])
@@ -21,6 +21,7 @@ SEARCH_ONLY = settings(
     max_examples=600, stateful_step_count=15, deadline=None, database=None, derandomize=True, print_blob=False,
     phases=[Phase.generate],
 )  # fmt: skip
+FORMS = st.dictionaries(st.sampled_from(["region", "owner"]), st.sampled_from(["", "a", "b", None]))
 DIGESTS = st.one_of(st.none(), st.binary(min_size=16, max_size=16))
 
 
@@ -30,10 +31,11 @@ def changes(draw):
     snapshots = [st.none(), SMALL] + ([st.just(updates[-1])] if updates else [])
     if updates and draw(st.integers(0, 5)) == 0:
         renewed = Change(draw(RECORDS), updates, draw(REPLICAS), "anna", 0, draw(SMALL), updates[-1])
-        return renewed._replace(renewed=True, lineage=draw(st.sampled_from([0, 7, 8])))
+        return renewed._replace(renewed=True, lineage=draw(st.sampled_from([0, 7, 8])), forms=draw(FORMS), fields=b"f")
     return Change(
         draw(RECORDS), updates, draw(REPLICAS), "anna", draw(st.integers(0, 9)), draw(SMALL),
         draw(st.one_of(snapshots)), draw(st.one_of(st.none(), SMALL)), draw(DIGESTS),
+        forms=draw(FORMS) if draw(st.integers(0, 9)) else None, fields=b"f",
     )  # fmt: skip
 
 
@@ -58,6 +60,9 @@ def batches(draw):
         outbox=tuple(draw(st.lists(st.tuples(REPLICAS, entry), max_size=2))),
         outbox_done=tuple(draw(st.lists(st.tuples(REPLICAS, RECORDS, st.integers(0, 3)), max_size=2))),
         meta=draw(st.dictionaries(st.sampled_from("xy"), st.one_of(st.none(), SMALL), max_size=1)),
+        placement=draw(st.one_of(st.none(), st.builds(Placement, st.just(b"f"), st.sampled_from([None, "", "c"])))),
+        forms=draw(st.dictionaries(RECORDS, st.tuples(st.integers(1, 9), FORMS), max_size=1)),
+        drop=(draw(RECORDS),) if draw(st.integers(0, 5)) == 0 else (),
     )
 
 
@@ -160,6 +165,12 @@ class Twins(RuleBasedStateMachine):
         for replica in (b"p" * 16, b"q" * 16):
             assert disk.outbox_count(replica) == memory.outbox_count(replica)
             assert disk.outbox(replica, "", 100) == memory.outbox(replica, "", 100)
+        assert (disk.placement(), disk.moves_from()) == (memory.placement(), memory.moves_from())
+        for record in ["customers/a", "customers/b", "customers/c", "customers/d", "orders/a"]:
+            for after in (0, 3, 9):
+                assert disk.whereabouts(record, after) == memory.whereabouts(record, after)
+        for place in [("customers", "region", "a"), ("customers", "owner", ""), ("orders", "region", "b")]:
+            assert disk.placed(*place, "", 9) == memory.placed(*place, "", 9)
         assert (disk.meta("x"), disk.meta("y")) == (memory.meta("x"), memory.meta("y"))
 
     @invariant()

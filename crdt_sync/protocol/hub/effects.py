@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from crdt_sync.policy.values import Shown
+from crdt_sync.policy.values import Forms, Shown
 from crdt_sync.principal import Principal
 from crdt_sync.protocol.effects import Closed
 from crdt_sync.verdicts import Verdict, VerdictCode
@@ -66,6 +66,7 @@ class StoredUpdates(NamedTuple):
     lineage: int | None = None
     principals: tuple[Principal, ...] = ()  # for whom these were let in, each once
     brought_by: tuple[str, ...] = ()  # per update, the user whose session pushed it; nothing where users have no names
+    forms: Forms | None = None  # what the filter fields show then, where that was asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,8 +172,8 @@ HubEffect = (
 class Integrated(NamedTuple):
     """What the worker says of one item: a verdict per update, and the record's state vector after them.
 
-    `lineage` is not None where the record is in another one now; then the snapshot is there. `shown` is what the filter
-    fields showed before and after, where a policy is in force and the record was examined.
+    `lineage` is not None where the record is in another one now; then the snapshot is there. `shown` is what its filter
+    fields showed before and show after the item; None: not asked for.
     """
 
     verdicts: Sequence[Verdict]

@@ -27,6 +27,7 @@ from crdt_sync.protocol.effects import (
     SaidCame,
     Send,
 )
+from crdt_sync.protocol.hub.audience import Audience
 from crdt_sync.protocol.hub.effects import (
     Arrived,
     Deliver,
@@ -47,6 +48,7 @@ from crdt_sync.protocol.messages import CheckedEntry, Hello, VerdictCode
 from crdt_sync.protocol.principal import Principal
 from crdt_sync.protocol.quotas import Quotas
 from crdt_sync.protocol.reconcile import View
+from crdt_sync.protocol.sight import Sight, Sights
 from crdt_sync.protocol.source import AcceptorSource
 
 _new_delivery: Callable[[tuple[int, bytes]], Deliver] = partial(tuple.__new__, Deliver)
@@ -58,7 +60,7 @@ class Hub:
     `wall_clock` gives microseconds since 1970, for the handshake and for the limit on stamps. `snapshot_due`
     says whether a record's tail has grown so long that the next integration should bring a snapshot.
     `acknowledged_after` hears, each time that a session's pushes are answered, how long the oldest has waited.
-    `ping_us` is that of each session.
+    `ping_us` is that of each session. With `sights` sessions may hold some records and not others.
     """
 
     def __init__(
@@ -71,9 +73,12 @@ class Hub:
         acknowledged_after: Callable[[int], object] = lambda _: None,
         ping_us: int | None = None,
         quotas: Quotas | None = None,
+        sights: Sights | None = None,
     ) -> None:
         self._source = source
         self._live = LivePages(source)
+        self._sights = sights
+        self._audience = Audience(source, self._live, sights) if sights is not None else None
         self._ping_us = ping_us
         self._authorise = authorise
         self._wall_clock = wall_clock
@@ -116,7 +121,10 @@ class Hub:
                 self._welcome.add(session)
             return found
 
-        self._sessions[session] = Acceptor(self._source, admit, self._wall_clock, now, self._ping_us, self._live)
+        followed = None if self._audience is None else self._audience.position
+        self._sessions[session] = Acceptor(
+            self._source, admit, self._wall_clock, now, self._ping_us, self._live, self._sights, followed
+        )
         return session
 
     def receive(self, session: int, frame: bytes, now: int) -> None:
@@ -132,7 +140,8 @@ class Hub:
         acceptor = self._sessions.get(session)
         if acceptor is not None:
             if self._presence.is_due(session):
-                entries = self._presence.tell(session)
+                selected = acceptor.selected
+                entries = self._presence.tell(session, None if selected is None else selected.holds)
                 if entries is not None:
                     acceptor.present(entries)
             lacking = acceptor.fill(room, now, most)
@@ -216,7 +225,8 @@ class Hub:
     def followers(self) -> list[int]:
         """Sessions that have something to send, after a commit."""
         followed = self._source.followed()
-        return [session for session, acceptor in self._following.items() if acceptor.lacks(followed)]
+        found = [session for session, acceptor in self._following.items() if acceptor.lacks(followed)]
+        return found if self._audience is None else found + self._audience.concerned()
 
     def tell_alike(self, sessions: Iterable[int], now: int) -> tuple[list[tuple[int, bytes]], list[int]]:
         """What those are to be sent who lack only the newest page, which is then counted as sent, and the others.
@@ -230,6 +240,8 @@ class Hub:
         for session in sessions:
             acceptor = self._following.get(session)
             if acceptor is None:
+                if session in self._sessions:  # it holds some records only: see `Audience`
+                    others.append(session)
                 continue
             cursor = acceptor.cursor
             page = pages[cursor] if cursor in pages else pages.setdefault(cursor, self._live.newest(cursor))
@@ -246,7 +258,30 @@ class Hub:
 
     def begin_presence(self) -> list[int]:
         """Begin a round; `fill` tells the sessions that are returned who has what open now."""
-        return self._presence.begin_round()
+        return self._presence.begin_round(None if self._audience is None else self._audience.holders)
+
+    # --- who may hold what -----------------------------------------------------------------------------------
+
+    def sight(self, session: int) -> Sight | None:
+        """What a session may hold; None: all."""
+        acceptor = self._sessions.get(session)
+        return None if acceptor is None or acceptor.selected is None else acceptor.selected.sight
+
+    def regrant(self, now: int) -> None:
+        """Another policy is in force, or none: each session is told what that changes for it, or begins anew."""
+        for session, acceptor in list(self._sessions.items()):
+            if self._sights is None or acceptor.principal is None:
+                continue
+            sight = self._sights.of(acceptor.principal) if self._sights.ready else None
+            before = None if acceptor.selected is None else acceptor.selected.sight
+            if sight is None or before is None:
+                if sight is not before or not self._sights.ready:
+                    acceptor.close("regranted", "what this device may hold has changed", now, retry_after_us=0)
+            elif sight != before:
+                acceptor.regrant(sight, now)
+                if self._audience is not None and not acceptor.closed:
+                    self._audience.join(session, acceptor)
+            self._collect(session, acceptor, now)
 
     def expel(self, session: int, code: str, message: str, retry_after_us: int | None, now: int) -> None:
         """End one session, telling it why; `retry_after_us` None: trying again cannot help."""
@@ -408,9 +443,14 @@ class Hub:
                     self._effects.append(Stored(session, cursor))
                 case Greeted(replica, agent, cursor):
                     self._effects.append(Arrived(session, replica, agent, cursor))
-                    if acceptor.follow:
+                    if acceptor.follow and (self._audience is None or acceptor.selected is None):
                         self._following[session] = acceptor
+                    if acceptor.follow:
                         self._presence.follow(session)
+                        if self._audience is not None and acceptor.selected is not None:
+                            self._audience.join(session, acceptor)
+        if self._audience is not None:
+            self._audience.note(session)
         self._pipeline.next_batch()
 
     def _ask(self, asked: PinIndex | MakeReceipt | PinAudit | MakeCheck) -> None:
@@ -420,6 +460,8 @@ class Hub:
     def _forget(self, session: int) -> None:
         self._presence.left(session)
         self._following.pop(session, None)
+        if self._audience is not None:
+            self._audience.leave(session)
         del self._sessions[session]
         del self._addresses[session]
         self._welcome.discard(session)

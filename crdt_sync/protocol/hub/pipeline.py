@@ -31,6 +31,7 @@ from itertools import chain
 from typing import NamedTuple, Protocol
 
 from crdt_sync import limits
+from crdt_sync.policy.values import forms_of
 from crdt_sync.principal import Principal
 from crdt_sync.protocol.effects import Accept
 from crdt_sync.protocol.hub.effects import (
@@ -46,11 +47,12 @@ from crdt_sync.protocol.hub.effects import (
 from crdt_sync.protocol.hub.lanes import Batch, Entries, Lane, Part, Push, Sender, Waiting, new_part, weight_of
 from crdt_sync.protocol.messages import PushEntry, Verdict, VerdictCode
 from crdt_sync.protocol.quotas import Quotas
-from crdt_sync.verdicts import POSTPONED
+from crdt_sync.verdicts import POSTPONED, refused
 
 _new_verdict: Callable[[tuple[VerdictCode, int, bytes, str, bool]], Verdict] = partial(tuple.__new__, Verdict)
 _INTEGRATIONS_MAX = 2  # one that the worker is at, and one that waits for it
 _NOBODY = bytes(16)  # the origin of what no session sent
+_HIDDEN = refused(VerdictCode.FORBIDDEN, "this record may not be held by this device, nor made by it")
 _RETRY = Verdict(VerdictCode.RETRY, reason="it could not be stored now; it will be sent again")
 _NO_DISK = Verdict(VerdictCode.RETRY, reason="the disk takes nothing now, perhaps it is full; it will be sent again")
 
@@ -119,14 +121,14 @@ class Pipeline:
         sender = self._senders.get(session)
         if sender is None:
             sender = self._senders[session] = Sender(session, principal, origin, self._quick, principal.share(address))
-        number, entries = accept
+        number, entries, hidden = accept
         count, weight = len(entries), weight_of(entries)
         self.taken += count
         self.held_bytes += weight
         sender.pushes.append(Push(session, number, [None] * count, missing=count, taken_at=now, weight=weight))
         allowed: Entries = tuple(enumerate(entries))
-        if principal.grant != "everything" or (self._quotas is not None and not self._quotas.off):
-            allowed = self._allowed(session, principal, number, allowed)
+        if hidden or principal.grant != "everything" or (self._quotas is not None and not self._quotas.off):
+            allowed = self._allowed(session, principal, number, allowed, hidden)
             if not allowed:
                 self._answer({session: None}, now)
                 return
@@ -431,11 +433,14 @@ class Pipeline:
                 touched[part.session] = None
         self._answer(touched, now)
 
-    def _allowed(self, session: int, principal: Principal, number: int, entries: Entries) -> Entries:
+    def _allowed(
+        self, session: int, principal: Principal, number: int, entries: Entries, hidden: frozenset[str]
+    ) -> Entries:
         """What of the push that came last its principal may write; the rest is refused."""
         allowed = []
         for position, entry in entries:
-            denied = principal.write_refused(entry.record) or self._charge(session, position, entry)
+            denied = _HIDDEN if entry.record in hidden else principal.write_refused(entry.record)
+            denied = denied or self._charge(session, position, entry)
             if denied is None:
                 allowed.append((position, entry))
             else:
@@ -505,6 +510,7 @@ def _change(
     users = [principal.user for principal in let_in]
     if any(users) and len(news) < len(users):  # they became one
         users = [users[0] if len(set(users)) == 1 else ""]
+    shown = None if result.shown is None else result.shown[1]
     return StoredUpdates(
         record,
         tuple(news),
@@ -514,6 +520,7 @@ def _change(
         result.lineage,
         tuple(dict.fromkeys(let_in)),
         tuple(users) if any(users) else (),
+        None if shown is None else forms_of(shown),
     )
 
 

@@ -6,11 +6,12 @@ from typing import NamedTuple
 
 from crdt_sync.errors import StoreCorrupt, UnknownRecord
 from crdt_sync.storage.keys import ROOT_MODULUS, check_digest, check_key, check_meta_key, check_replica, leaf
-from crdt_sync.storage.lmdb import codec
+from crdt_sync.storage.lmdb import codec, dropping
 from crdt_sync.storage.lmdb.codec import DOCS, FEED, INDEX, LOG, META, VIEWS, HeadRow, State, seq_key
 from crdt_sync.storage.lmdb.identity import STATE_KEY, know_lineages
 from crdt_sync.storage.lmdb.reads import read_state
 from crdt_sync.storage.lmdb.recent import Touched
+from crdt_sync.storage.lmdb.shown import Placing
 from crdt_sync.storage.lmdb.tables import Table, Tables, Transaction
 from crdt_sync.storage.values import Batch, Change, Committed, OutboxEntry, Root, lineage_after
 
@@ -44,6 +45,9 @@ class Commit:
         self._packs = packs
         self._seq = state.seq
         self._link = state.link
+        self._root_before = state.root
+        self._compacted = state.compacted
+        self._placing = Placing(transaction, tables, state.seq) if tables.placed is not None else None
         self._log: list[tuple[bytes, bytes]] = []
         self._touched: dict[str, _Row] = {}
         self._counts: dict[bytes, tuple[int, int]] = {}
@@ -68,12 +72,16 @@ class Commit:
                 self._transaction.delete(key, db=self._tables.meta)
             else:
                 self._transaction.put(key, META.close(key, value), db=self._tables.meta)
+        if batch.placement is not None or batch.forms:
+            self._place(batch)
+        if batch.drop:
+            self._drop(batch.drop)
         return Committed(seqs)
 
     def finish(self) -> State:
         """Write everything gathered; the transaction can be committed then."""
         tables, touched = self._tables, [item for _, item in sorted(self._touched.items())]
-        self._put_all(tables.log, self._log, append=True)
+        self._write_log()
         self._write_feed(touched)
         self._put_all(tables.heads, [(item.key, item.row.value(item.key)) for item in touched])
         if any(item.row.lineage for item in touched):
@@ -88,9 +96,11 @@ class Commit:
         self._leave_quarantine(touched)
         for replica, (total, refused) in self._counts.items():
             self._transaction.put(replica, codec.counts_value(replica, total, refused), db=tables.outbox_counts)
-        state = State(self._seq, self._state.compacted, self._link, self._root(touched))
+        state = State(self._seq, self._compacted, self._link, self._root(touched))
         if state != self._state:
             self._transaction.put(STATE_KEY, state.value(STATE_KEY), db=tables.store)
+        if self._placing is not None:
+            self._placing.finish(state.seq)
         return state
 
     def touched(self) -> list[Touched]:
@@ -120,11 +130,14 @@ class Commit:
         row = touched.row
         if change.digest is not None:
             check_digest(change.digest)
-        if change.lineage is not None or not row.seq:
-            row.lineage = lineage_after(change, row.lineage if row.seq else None)
+        new = not row.seq
+        if change.lineage is not None or new:
+            row.lineage = lineage_after(change, None if new else row.lineage)
         if change.updates:
             self._touched[record] = touched
             seqs = self._append(change, touched.key, row)
+            if self._placing is not None:
+                self._placing.changed(touched.key, change, seqs[0], row.seq, new=new)
             if change.snapshot is None:
                 row.tail += len(seqs)
                 row.tail_bytes += sum(map(len, change.updates))
@@ -171,7 +184,44 @@ class Commit:
             touched = self._touched.get(record) or self._touch(record)
             touched.row.digest = digest
 
+    def _place(self, batch: Batch) -> None:
+        if self._placing is None:
+            return
+        if batch.placement is not None:
+            self._placing.begin(batch.placement, self._seq)
+        for record, (seq, forms) in batch.forms.items():
+            touched = self._touched.get(record) or self._touch(record)
+            if touched.row.seq and touched.row.seq == seq:
+                self._placing.read_anew(touched.key, forms, self._seq)
+
+    def _drop(self, records: Sequence[str]) -> None:
+        """Take records out. What this commit has gathered of them is written before, as it may have updates of them."""
+        self._write_log()
+        gone = [self._touched.get(record) or self._touch(record) for record in dict.fromkeys(records)]
+        for item in gone:
+            self._touched.pop(item.record, None)
+        taken = dropping.drop(self._transaction, self._tables, [(each.key, each.row) for each in gone])
+        self._compacted = max(self._compacted, taken)
+        root = self._root_before
+        for item in gone:
+            self._transaction.delete(seq_key(item.seq_before), db=self._tables.feed)
+            if item.digest_before is not None:
+                root = Root(
+                    root.count - 1, (root.sum - leaf(item.record, item.digest_before)) % ROOT_MODULUS, root.stale
+                )
+            elif item.known:
+                root = Root(root.count, root.sum, root.stale - 1)
+            if self._placing is not None:
+                self._placing.drop(item.key)
+            for replica in dropping.owed(self._transaction, self._tables, self._counts):
+                self._finish_outbox(replica, item.record, None)
+        self._root_before = root
+
     # --- writing ---
+
+    def _write_log(self) -> None:
+        self._put_all(self._tables.log, self._log, append=True)
+        self._log = []
 
     def _put_all(self, table: Table, items: list[tuple[bytes, bytes]], append: bool = False) -> None:
         if items:
@@ -193,7 +243,7 @@ class Commit:
                 self._transaction.delete(item.key, db=self._tables.quarantine)
 
     def _root(self, touched: Iterable[_Row]) -> Root:
-        root = self._state.root
+        root = self._root_before
         count, total, stale = root.count, root.sum, root.stale
         for item in touched:
             before, digest = item.digest_before, item.row.digest
@@ -234,7 +284,8 @@ class Commit:
         self._counts[replica] = (total, refused + codec.outbox_refused(value))
         self._transaction.put(key, value, db=self._tables.outbox)
 
-    def _finish_outbox(self, replica: bytes, record: str, edit: int) -> None:
+    def _finish_outbox(self, replica: bytes, record: str, edit: int | None) -> None:
+        """Take an entry out where it is of that edit, or of whichever."""
         key = codec.outbox_key(replica, record)
         value = self._transaction.get(key, db=self._tables.outbox)
         if value is None:
@@ -243,7 +294,7 @@ class Commit:
             entry = codec.outbox_entry(key, value)
         except StoreCorrupt:
             return  # kept until it is repaired: better to send once more than to forget an edit
-        if entry.edit == edit:
+        if edit is None or entry.edit == edit:
             total, refused = self._count(replica)
             self._counts[replica] = (total - 1, refused - (entry.refusal is not None))
             self._transaction.delete(key, db=self._tables.outbox)

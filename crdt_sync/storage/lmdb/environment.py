@@ -25,7 +25,7 @@ from crdt_sync.errors import StoreClosed, StoreFailed
 from crdt_sync.files import PRIVATE
 from crdt_sync.storage.lmdb.failures import cause_of, translate
 from crdt_sync.storage.lmdb.identity import check_format
-from crdt_sync.storage.lmdb.tables import TABLE_NAMES, Tables, Transaction
+from crdt_sync.storage.lmdb.tables import PLACE_NAMES, TABLE_NAMES, PlaceTables, Tables, Transaction
 
 T = TypeVar("T")
 DATA_NAME = "data.mdb"
@@ -128,6 +128,14 @@ class Environment:
                 made = self.write(lambda txn, _: self._usable()[0].open_db(ASIDE_NAME.encode("ascii"), txn=txn))
                 with self._reading:
                     self._tables = replace(self._usable()[1], damaged=made)
+
+    def make_places(self) -> None:
+        """Make the databases for what records show, unless they are there."""
+        with self.writing:
+            if self._usable()[1].placed is None:
+                made = self.write(lambda txn, _: _place_tables(self._usable()[0], txn))
+                with self._reading:
+                    self._tables = replace(self._usable()[1], placed=made)
 
     def drop_aside(self) -> None:
         """Drop that database with all that is in it."""
@@ -261,7 +269,7 @@ def reserve_readers(path: Path) -> None:
 
 def strangers(transaction: Transaction) -> list[bytes]:
     """The names of databases that are none of a store's."""
-    ours = {name.encode("ascii") for name in (*TABLE_NAMES, ASIDE_NAME)}
+    ours = {name.encode("ascii") for name in (*TABLE_NAMES, *PLACE_NAMES, ASIDE_NAME)}
     with transaction.cursor() as cursor:
         return [name for name in cursor.iternext(keys=True, values=False) if name not in ours]
 
@@ -270,10 +278,16 @@ def _open_tables(environment: lmdb.Environment) -> Tables:
     """Open the tables, or make them all in one transaction: a creation that was cut short leaves all or none."""
     aside = ASIDE_NAME.encode("ascii")
     with environment.begin(write=True) as transaction:
-        tables = Tables(*(environment.open_db(name.encode("ascii"), txn=transaction) for name in TABLE_NAMES))
+        tables = Tables(*[environment.open_db(name.encode("ascii"), txn=transaction) for name in TABLE_NAMES])
+        if transaction.get(PLACE_NAMES[0].encode("ascii")) is not None:
+            tables = replace(tables, placed=_place_tables(environment, transaction))
         if transaction.get(aside) is None:
             return tables
         return replace(tables, damaged=environment.open_db(aside, txn=transaction))
+
+
+def _place_tables(environment: lmdb.Environment, transaction: Transaction) -> PlaceTables:
+    return PlaceTables(*[environment.open_db(name.encode("ascii"), txn=transaction) for name in PLACE_NAMES])
 
 
 def _commit_or_fail(transaction: Transaction) -> None:

@@ -3,7 +3,7 @@
 from crdt_sync.errors import StoreCorrupt
 from crdt_sync.ids import RECORD_LENGTH_MAX
 from crdt_sync.storage.keys import ROOT_MODULUS, leaf
-from crdt_sync.storage.lmdb import codec
+from crdt_sync.storage.lmdb import codec, shown
 from crdt_sync.storage.lmdb.codec import CHECKSUM_BYTES, FEED, HeadRow, State, seq_key
 from crdt_sync.storage.lmdb.identity import STATE_KEY
 from crdt_sync.storage.lmdb.reads import read_state, walk
@@ -15,6 +15,7 @@ UNKNOWN_STATE_VECTOR = b"\x00"  # an empty state vector: the partner is sent eve
 
 def forget(transaction: Transaction, tables: Tables, key: bytes) -> None:
     """Take a record out and mark it as quarantined; `derive` must follow. Its log entries stay for salvage."""
+    shown.forget(transaction, tables, key)
     for table in (tables.heads, tables.docs, tables.views):
         transaction.delete(key, db=table)
     if key.isascii() and b"\0" not in key and len(key) <= RECORD_LENGTH_MAX:  # else it is what damage made of a key
@@ -33,6 +34,7 @@ def rebuild(transaction: Transaction, tables: Tables) -> tuple[tuple[str, ...], 
         if not codec.PEERS.matches(key, value):
             transaction.delete(key, db=tables.peers)
     mend_outboxes(transaction, tables)
+    shown.drop_all(transaction, tables)
     return tuple(key.decode("ascii", "replace") for key in lost), derive(transaction, tables)
 
 

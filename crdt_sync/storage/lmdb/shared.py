@@ -8,6 +8,7 @@ import contextlib
 import os
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,7 +23,7 @@ from crdt_sync.storage.lmdb.environment import ASIDE_NAME, Environment, Work
 from crdt_sync.storage.lmdb.failures import translate
 from crdt_sync.storage.lmdb.lock import StoreLock
 from crdt_sync.storage.lmdb.store import LmdbStore, wall_clock
-from crdt_sync.storage.lmdb.tables import TABLE_NAMES, Tables
+from crdt_sync.storage.lmdb.tables import PLACE_NAMES, TABLE_NAMES, PlaceTables, Tables
 from crdt_sync.storage.values import ChangedDigests
 
 T = TypeVar("T")
@@ -105,15 +106,18 @@ class SharedEnvironment(Environment):
             raise translate(error, self.path) from error
         try:
             identity.check_format(environment, self.path)
-            tables = [environment.open_db(name.encode("ascii"), create=False) for name in TABLE_NAMES]
+            tables = Tables(*[environment.open_db(name.encode("ascii"), create=False) for name in TABLE_NAMES])
             with contextlib.suppress(lmdb.NotFoundError):
-                tables.append(environment.open_db(ASIDE_NAME.encode("ascii"), create=False))
+                tables = replace(tables, damaged=environment.open_db(ASIDE_NAME.encode("ascii"), create=False))
+            with contextlib.suppress(lmdb.NotFoundError):
+                placed = (environment.open_db(name.encode("ascii"), create=False) for name in PLACE_NAMES)
+                tables = replace(tables, placed=PlaceTables(*placed))
         except BaseException as error:
             environment.close()
             if isinstance(error, lmdb.Error | OSError):
                 raise translate(error, self.path) from error
             raise
-        self._environment, self._tables = environment, Tables(*tables)
+        self._environment, self._tables = environment, tables
 
 
 def opened_to_read(path: Path) -> LmdbStore:

@@ -12,10 +12,22 @@ from typing import Literal, Self, TypeVar
 from crdt_sync import limits
 from crdt_sync.errors import StoreCorrupt, StoreError
 from crdt_sync.ids import Space, new_epoch
+from crdt_sync.policy.values import Whereabouts
 from crdt_sync.storage import lives
 from crdt_sync.storage.joining import joining
 from crdt_sync.storage.keys import check_key, check_replica
-from crdt_sync.storage.lmdb import aside, commit, compact, directory, identity, reads, rebuild, upgrade, verify
+from crdt_sync.storage.lmdb import (
+    aside,
+    commit,
+    compact,
+    directory,
+    identity,
+    reads,
+    rebuild,
+    shown,
+    upgrade,
+    verify,
+)
 from crdt_sync.storage.lmdb.codec import State
 from crdt_sync.storage.lmdb.commit import Done
 from crdt_sync.storage.lmdb.environment import Environment
@@ -32,6 +44,7 @@ from crdt_sync.storage.values import (
     LogEntry,
     OutboxEntry,
     Peer,
+    Placement,
     Remains,
     Root,
     Stored,
@@ -207,6 +220,23 @@ class LmdbStore:
         """A page of views."""
         return self._environment.read(lambda txn, tables: reads.views(txn, tables, after, limit, prefix))
 
+    def placement(self) -> Placement | None:
+        """What is kept of what records show."""
+        return self._environment.read(shown.placement)
+
+    def whereabouts(self, record: str, after: int) -> Whereabouts | None:
+        """What a record shows."""
+        return self._environment.read(lambda txn, tables: shown.whereabouts(txn, tables, record, after))
+
+    def placed(self, collection: str, field: str, shows: str, after: str, limit: int) -> list[str]:
+        """A page of the records at a place."""
+        place = (collection, field, shows)
+        return self._environment.read(lambda txn, tables: shown.placed(txn, tables, place, after, limit))
+
+    def moves_from(self) -> int:
+        """From which cursor on it is known what records left."""
+        return self._environment.read(shown.moves_from)
+
     def digest(self, record: str) -> bytes | None:
         """The valid digest."""
         row = self._environment.read(lambda txn, tables: reads.head(txn, tables, record))
@@ -271,9 +301,14 @@ class LmdbStore:
         """Make all batches durable in one transaction, or none."""
         with self._environment.writing:
             self._copy_before_upgrade(batches)
+            if any(batch.placement is not None for batch in batches):
+                self._environment.make_places()
             done = self._write(lambda txn, tables: self._commit(txn, tables, batches))
             self._lives_written = True
-            self._recent.take(self._state, done.touched)
+            if any(batch.drop for batch in batches):
+                self._recent.restart(self._state)
+            else:
+                self._recent.take(self._state, done.touched)
         now = self._now()
         if not 0 <= now - self._readers_checked < READER_CHECK_US:
             self._readers_checked = now

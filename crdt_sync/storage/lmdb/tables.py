@@ -1,6 +1,6 @@
 """The databases of a store, and the transactions in which they are read and written."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import lmdb
@@ -17,9 +17,22 @@ TABLE_NAMES = (
 )  # fmt: skip
 
 
+PLACE_NAMES = ("shown", "places")
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceTables:
+    """Handles of what is kept of what records show."""
+
+    shown: Table
+    places: Table
+
+
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """Handles of the databases; `damaged` is None where nothing was ever set aside."""
+    """Handles of the databases. `damaged` is None where nothing was ever set aside, `placed` where no places are kept:
+    releases that do not know them take them for damage.
+    """
 
     log: Table
     heads: Table
@@ -35,3 +48,4 @@ class Tables:
     meta: Table
     store: Table
     damaged: Table | None = None
+    placed: PlaceTables | None = field(default=None, kw_only=True)

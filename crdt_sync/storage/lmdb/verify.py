@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator
 
 from crdt_sync.errors import StoreCorrupt
 from crdt_sync.storage.keys import FINDINGS_MAX, ROOT_MODULUS, leaf
-from crdt_sync.storage.lmdb import codec, reads
+from crdt_sync.storage.lmdb import codec, reads, shown
 from crdt_sync.storage.lmdb.codec import CHECKSUM_BYTES, FEED, LOG, Seal, State, key_text
 from crdt_sync.storage.lmdb.environment import strangers
 from crdt_sync.storage.lmdb.identity import FORMAT_KEY, LIVES_KEY, REPLICA_KEY, STATE_KEY
 from crdt_sync.storage.lmdb.reads import read_state
-from crdt_sync.storage.lmdb.tables import Table, Tables, Transaction
+from crdt_sync.storage.lmdb.tables import PlaceTables, Table, Tables, Transaction
 from crdt_sync.storage.values import Finding, Root, VerifyReport
 
 
@@ -45,6 +45,8 @@ class Verification:
             set_aside = self._transaction.stat(tables.damaged)["entries"]
         self._sealed(codec.META, tables.meta)
         self._outboxes()
+        if tables.placed is not None:
+            self._places(tables.placed)
         return VerifyReport(self._checked, tuple(self._findings.values()), set_aside)
 
     def _found(self, database: str, key: bytes, problem: str, record: str | None = None) -> None:
@@ -141,6 +143,15 @@ class Verification:
             self._found("log", codec.seq_key(seq_before), "is not the entry that was written last")
         if seq_before > state.seq or (seq_before < state.seq and state.seq > compacted):
             self._found("log", codec.seq_key(state.seq), f"the log ends at {seq_before} instead")
+
+    def _places(self, tables: PlaceTables) -> None:
+        expected: set[bytes] = set()
+        for key, value in self._rows("shown", tables.shown):
+            if self._try("shown", key, shown.SHOWN.open, key, value, key.decode("ascii", "replace")):
+                expected.update(shown.keys_of(self._transaction, tables, key))
+        found = {key for key, _ in self._rows("places", tables.places)}
+        if found != expected:
+            self._found("places", b"*", "does not list exactly the records that are there")
 
     def _sealed(self, seal: Seal, table: Table) -> None:
         for key, value in self._rows(seal.database, table):

@@ -6,8 +6,21 @@ from dataclasses import replace
 import pytest
 
 from crdt_sync.storage import MemoryStore, MemoryStores
+from crdt_sync.storage.memory_places import MemoryPlaces
 from crdt_sync.storage.memory_state import MemoryState
-from crdt_sync.storage.port import Committer, Digests, Identity, Log, Maintenance, Outbox, Records, Settings, Store
+from crdt_sync.storage.places import Row
+from crdt_sync.storage.port import (
+    Committer,
+    Digests,
+    Identity,
+    Log,
+    Maintenance,
+    Outbox,
+    Places,
+    Records,
+    Settings,
+    Store,
+)
 from tests.storage.conftest import Opened, make_change
 from tests.storage.ports import (
     test_commits,
@@ -15,11 +28,12 @@ from tests.storage.ports import (
     test_log,
     test_maintenance,
     test_outbox,
+    test_places,
     test_records,
     test_settings,
 )
 
-PORTS = (Committer, Digests, Identity, Log, Maintenance, Outbox, Records, Settings)
+PORTS = (Committer, Digests, Identity, Log, Maintenance, Outbox, Places, Records, Settings)
 feed, load, compact = MemoryStore.feed, MemoryStore.load, MemoryStore.compact
 
 
@@ -50,6 +64,14 @@ BUGS = {
     "outbox: refusals are not counted": (
         MemoryStore, "outbox_count", lambda self, peer: (len(self.outbox(peer, "", 99)), 0),
         lambda store, _: test_outbox.test_an_outbox_counts_what_waits_and_what_was_refused(store),
+    ),
+    "places: what was left is forgotten": (
+        Row, "moved", lambda self, seq, forms: (Row(forms, self.since), 0),
+        lambda store, _: test_places.test_several_moves_in_one_commit_are_all_known(store, make_change),
+    ),
+    "places: a dropped record is still found by its place": (
+        MemoryPlaces, "drop", lambda self, record: None,
+        lambda store, _: test_places.test_a_dropped_record_leaves_nothing(store, make_change),
     ),
     "settings: what is removed stays": (
         MemoryStore, "meta", lambda self, key: self._content.meta.get(key, b"1"),

@@ -1,0 +1,100 @@
+"""What one session may hold: a record is seen where one of the user's cells has what it shows."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Protocol
+
+from crdt_sync import ids
+from crdt_sync.policy.cells import Atom, Cell, Seen
+from crdt_sync.policy.rights import Rights, Wanted, met
+from crdt_sync.policy.values import EMPTY, EVERY, Forms, Whereabouts
+from crdt_sync.principal import Principal
+from crdt_sync.protocol.source import Change
+from crdt_sync.strict_cbor import dumps
+
+SIGHT_BYTES = 8
+EVERYBODY = frozenset({Cell(Atom(ids.SCHEMAS, EVERY, EMPTY), (), Seen(frozenset(), frozenset()))})
+"""What whoever is let in may hold: without the schemas nothing can be shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """See the module. Make one with `sight_of`. `creates` are the collections in which the user may make records."""
+
+    cells: frozenset[Cell]
+    creates: frozenset[str]
+    id: bytes
+    _found: Mapping[str, Mapping[str, Mapping[str, tuple[Wanted, ...]]]] = field(compare=False, repr=False)
+
+    def holds(self, record: str, forms: Forms) -> bool:
+        """Whether a record that shows this may be held."""
+        for name, values in self._found.get(ids.collection_of(record), {}).items():
+            shown = EMPTY if name == EVERY else forms.get(name)
+            if shown is not None and any(met(rest, forms) for rest in values.get(shown, ())):
+                return True
+        return False
+
+    def held_before(self, record: str, where: Whereabouts) -> bool:
+        """Whether one may have been held that shows something else now."""
+        return any(self.holds(record, forms) for forms in where.left)
+
+
+def sight_of(cells: Iterable[Cell], creates: Iterable[str] = ()) -> Sight:
+    """What who has these cells may hold."""
+    cells = frozenset(cells)
+    found: dict[str, dict[str, dict[str, tuple[Wanted, ...]]]] = {}
+    for cell in sorted(cells, key=as_rows):
+        values = found.setdefault(cell.atom.collection, {}).setdefault(cell.atom.field, {})
+        values[cell.atom.value] = (*values.get(cell.atom.value, ()), cell.rest)
+    named = blake2b(dumps(tuple(sorted(map(as_rows, cells)))), digest_size=SIGHT_BYTES, person=b"sight").digest()
+    return Sight(cells, frozenset(creates), named, found)
+
+
+def creates_of(rights: Rights) -> frozenset[str]:
+    """The collections in which a user may make records, and those that no policy speaks of."""
+    return ids.RESERVED.union(name for name in rights.grants if "create" in rights.possible(name))
+
+
+def as_rows(cell: Cell) -> tuple[object, ...]:
+    """A cell as what sorts, and can be written down."""
+    rest = tuple((name, tuple(sorted(values))) for name, values in cell.rest)
+    seen = (tuple(sorted(cell.seen.read)), tuple(sorted(cell.seen.masks)))
+    return (tuple(cell.atom), rest, seen)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What an epoch of a session says: whose life the cursor is of, and what the device may hold since it."""
+
+    epoch: bytes
+    sights: tuple[Sight, ...]
+
+
+class Sights(Protocol):
+    """What a host knows of who may hold what, and of what records show. Reads see only what is on disk."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether it is known what all records show; until then nobody can be served for whom that counts."""
+
+    def of(self, principal: Principal) -> Sight | None:
+        """What it may hold; None: all, as no policy is in force."""
+
+    def epoch(self, principal: Principal, sights: tuple[Sight, ...]) -> bytes:
+        """The epoch for a session whose device may hold what these give; the host remembers what it means."""
+
+    def standing(self, principal: Principal, epoch: bytes) -> Standing | None:
+        """What an epoch means that a session of this user was given; None where that is not known."""
+
+    def whereabouts(self, record: str, after: int) -> Whereabouts | None:
+        """What a record shows, and has shown since the cursor `after`; None where it is not there."""
+
+    def at(self, cells: Iterable[Cell]) -> Iterator[str]:
+        """The records at the atoms of these cells, whatever else has to be met; one may come several times."""
+
+    def change(self, record: str) -> Change | None:
+        """The newest change of a record; None where it is not there."""
+
+    def moves_from(self) -> int:
+        """From which cursor on it is known what records have left."""

@@ -1,0 +1,189 @@
+"""Who may hold what, over a store that keeps what records show: what the hub asks, answered.
+
+What a session's device may hold is named by its epoch, so that it comes back with it: the first half says in which life
+of the store the cursor was told, the second under which grants. These are kept with the store, by user, and a user is
+believed about its own alone: who claims those of another is compared with like anybody of whom nothing is known.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from hashlib import blake2b
+from typing import Any
+
+import cbor2
+
+from crdt_sync import ids, limits
+from crdt_sync.errors import StoreCorrupt, StoreFailed, StoreFull
+from crdt_sync.policy.cells import Atom, Cell, Seen, cells_of
+from crdt_sync.policy.in_force import InForce
+from crdt_sync.policy.values import EVERY, Whereabouts
+from crdt_sync.principal import Principal
+from crdt_sync.protocol.sight import EVERYBODY, SIGHT_BYTES, Sight, Standing, as_rows, creates_of, sight_of
+from crdt_sync.protocol.source import Change
+from crdt_sync.replica.placing import Schemas, fields_of
+from crdt_sync.storage.port import Store
+from crdt_sync.storage.values import Batch
+
+_KEPT = "sight/"
+_PAGE = 512
+_BOOKS = Cell(Atom(ids.IMPORTS, EVERY, ""), (), Seen(frozenset(), frozenset()))
+_LIFE_BYTES = ids.EPOCH_BYTES - SIGHT_BYTES
+
+
+class StoreSights:
+    """See the module. `in_force` gives the policy, `schemas` those by which records are read.
+
+    `keep` stores a value with its key, as soon as may be; where it is lost, its device is compared with.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        in_force: Callable[[], InForce | None],
+        schemas: Callable[[], Schemas],
+        keep: Callable[[str, bytes], None] | None = None,
+    ) -> None:
+        self._store = store
+        self._in_force = in_force
+        self._schemas = schemas
+        self._keep = keep or self._keep_at_once
+        self._fields: tuple[Schemas | None, bytes] = (None, b"")
+        self._version = -1
+        self._of: dict[str, Sight] = {}  # by user, in that version of the policy
+        self._kept: dict[str, tuple[Sight, ...]] = {}  # by key
+        self._count: int | None = None
+
+    # --- the policy ------------------------------------------------------------------------------------------
+
+    @property
+    def fields(self) -> bytes:
+        """Which filter fields count now."""
+        schemas = self._schemas()
+        if self._fields[0] is not schemas:
+            self._fields = (schemas, fields_of(schemas))
+        return self._fields[1]
+
+    @property
+    def ready(self) -> bool:
+        """See `Sights.ready`."""
+        found = self._store.placement()
+        return found is not None and found.through is None and found.fields == self.fields
+
+    def of(self, principal: Principal) -> Sight | None:
+        """See `Sights.of`."""
+        in_force = self._in_force()
+        if in_force is None:
+            return None
+        if in_force.version != self._version:
+            self._version = in_force.version
+            self._of.clear()
+        sight = self._of.get(principal.user)
+        if sight is None:
+            rights = in_force.rights(principal.user)
+            cells = cells_of(rights) | EVERYBODY
+            if any("import" in rights.possible(name) for name in rights.grants):
+                cells |= {_BOOKS}
+            sight = sight_of(cells, creates_of(rights))
+            if principal.user in in_force.policy.users:
+                self._of[principal.user] = sight
+        return sight
+
+    # --- what devices may hold since their cursors -----------------------------------------------------------
+
+    def epoch(self, principal: Principal, sights: tuple[Sight, ...]) -> bytes:
+        """See `Sights.epoch`."""
+        sights = tuple(sorted(sights, key=lambda sight: sight.id))
+        named = blake2b(digest_size=SIGHT_BYTES, person=b"standing")
+        named.update(principal.user.encode() + b"\0" + b"".join(sight.id for sight in sights))
+        key = _KEPT + named.hexdigest()
+        if key not in self._kept and self._read(key) is None:
+            self._make_room()
+            rows = [[_as_row(cell) for cell in sorted(sight.cells, key=as_rows)] for sight in sights]
+            self._keep(key, cbor2.dumps([principal.user, rows]))
+        self._kept[key] = sights
+        return self._store.epoch[:_LIFE_BYTES] + named.digest()
+
+    def standing(self, principal: Principal, epoch: bytes) -> Standing | None:
+        """See `Sights.standing`."""
+        life = next((life.id for life in self._store.known_lives if life.id.startswith(epoch[:_LIFE_BYTES])), None)
+        key = _KEPT + epoch[_LIFE_BYTES:].hex()
+        found = self._read(key)
+        if life is None or found is None or found[0] != principal.user:
+            return None
+        return Standing(life, found[1])
+
+    def _read(self, key: str) -> tuple[str, tuple[Sight, ...]] | None:
+        try:
+            value = self._store.meta(key)
+        except StoreCorrupt:
+            return None
+        if value is None:
+            return None
+        user, rows = cbor2.loads(value)
+        sights = self._kept.get(key) or tuple(sight_of(map(_cell, row)) for row in rows)
+        self._kept[key] = sights
+        return user, sights
+
+    def _make_room(self) -> None:
+        """Forget all where there are too many: their devices are compared with once."""
+        if self._count is None:
+            self._count = len(self._store.meta_keys(_KEPT))
+        self._count += 1
+        if self._count > limits.SIGHTS_KEPT_MAX:
+            gone: dict[str, bytes | None] = dict.fromkeys(self._store.meta_keys(_KEPT))
+            self._kept.clear()
+            self._count = 1
+            with suppress(StoreFull, StoreFailed):
+                self._store.commit([Batch(meta=gone)])
+
+    def _keep_at_once(self, key: str, value: bytes) -> None:
+        with suppress(StoreFull, StoreFailed):
+            self._store.commit([Batch(meta={key: value})])
+
+    # --- records ---------------------------------------------------------------------------------------------
+
+    def whereabouts(self, record: str, after: int) -> Whereabouts | None:
+        """See `Sights.whereabouts`."""
+        return self._store.whereabouts(record, after)
+
+    def at(self, cells: Iterable[Cell]) -> Iterator[str]:
+        """See `Sights.at`."""
+        for atom in sorted({cell.atom for cell in cells}):
+            after = ""
+            while page := self._page(atom, after):
+                yield from page
+                after = page[-1]
+
+    def _page(self, atom: Atom, after: str) -> list[str]:
+        if atom.field == EVERY:
+            return self._store.records(after, _PAGE, f"{atom.collection}/")
+        return self._store.placed(atom.collection, atom.field, atom.value, after, _PAGE)
+
+    def change(self, record: str) -> Change | None:
+        """See `Sights.change`."""
+        head = self._store.record_head(record)
+        return None if head is None else Change(head.seq, record, head.state_vector)
+
+    def moves_from(self) -> int:
+        """See `Sights.moves_from`."""
+        return self._store.moves_from()
+
+    def held(self, sight: Sight) -> list[str]:
+        """All that may be held, in order: it costs what that is, and what else is at the same atoms."""
+        found = set(self.at(sight.cells))
+        return sorted(
+            record
+            for record in found
+            if (where := self._store.whereabouts(record, 0)) is not None and sight.holds(record, where.forms)
+        )
+
+
+def _as_row(cell: Cell) -> list[Any]:
+    rest = [[name, sorted(values)] for name, values in cell.rest]
+    return [list(cell.atom), rest, [sorted(cell.seen.read), sorted(cell.seen.masks)]]
+
+
+def _cell(row: Any) -> Cell:
+    atom, rest, (read, masks) = row
+    wanted = tuple((name, frozenset(values)) for name, values in rest)
+    return Cell(Atom(*atom), wanted, Seen(frozenset(read), frozenset(tuple(mask) for mask in masks)))
