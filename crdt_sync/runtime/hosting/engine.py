@@ -378,8 +378,9 @@ class Engine:
     # --- effects ---------------------------------------------------------------------------------------------
 
     def _pump(self) -> None:
-        for effect in self.hub.drain():
-            self._carry_out(effect)
+        while effects := self.hub.drain():
+            for effect in effects:
+                self._carry_out(effect)
         for session in self.hub.take_answered():
             self._held.answered(session)
         self._held.release()
@@ -393,7 +394,7 @@ class Engine:
             case Deliver(session, frame):
                 seat = self._filling.seats.get(session)
                 if seat is not None:
-                    seat.link.send(frame)
+                    self._send(session, seat, frame)
             case Hangup(session, closed):
                 link = self._leave(session)
                 if link is not None:
@@ -415,6 +416,13 @@ class Engine:
                     seat.flow = Flow() if share is None else self.queue.member(share)
                 if self._visits is not None:
                     self._visits.heard(effect)
+
+    def _send(self, session: int, seat: Seat, frame: bytes) -> None:
+        try:
+            seat.link.send(frame)
+        except Exception:  # the effects that follow are of others, who would wait for their answers for ever
+            _log.exception("session_failed", session=session, **self._named((session,)))
+            self.hub.expel(session, "unavailable", "this cannot be served now", RETRY_US, self._now())
 
     async def _integrate(self, effect: Integrate) -> None:
         items = [Item(item.record, item.updates, item.snapshot, item.senders, item.sessions) for item in effect.items]
