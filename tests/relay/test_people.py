@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from crdt_sync import Address, Replica
-from crdt_sync.errors import IdentityRefused, InvalidPolicy, RemoteError, StoreClosed
+from crdt_sync.errors import CrdtSyncError, IdentityRefused, InvalidPolicy, RemoteError, StoreClosed
 from crdt_sync.identity.statements import Versions
 from crdt_sync.membership import folder
 from crdt_sync.runtime import sync_once
@@ -351,7 +351,7 @@ def test_nobody_is_let_in_where_the_key_or_what_was_said_is_lost(tmp_path, lost)
             (tmp_path / "relay" / "space.key").unlink()
         else:
             (tmp_path / "relay" / "data.mdb").unlink()
-        with pytest.raises(Exception, match="key") as error:
+        with pytest.raises(CrdtSyncError, match="key") as error:
             async with with_people(tmp_path / "relay"):
                 raise AssertionError("it serves")
         assert error.value.hint

@@ -74,7 +74,9 @@ class Attacker:
     async def hear(self) -> Message:
         """The next message."""
         async with asyncio.timeout(PATIENCE_S):
-            return codec.decode(await self.device.websocket.recv(), version=NEWEST)
+            frame = await self.device.websocket.recv()
+        assert isinstance(frame, bytes)
+        return codec.decode(frame, version=NEWEST)
 
     async def bye(self) -> Bye:
         """The bye, whatever comes before it."""
@@ -93,10 +95,12 @@ async def with_anna(tmp_path, attack: Attack) -> str:
         with device(tmp_path / "anna", "anna-phone") as anna:
             await join(anna, invited(relay))
             await sync(anna, relay.url)
-            attacker = Attacker(relay, anna.membership.space)
+            member = anna.membership
+            assert member is not None
+            attacker = Attacker(relay, member.space)
             handshake = await attacker.connect()
             try:
-                return await attack(attacker, handshake, anna.membership, relay)
+                return await attack(attacker, handshake, member, relay)
             finally:
                 await attacker.device.websocket.close()
 

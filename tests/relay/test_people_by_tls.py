@@ -5,6 +5,7 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -63,7 +64,7 @@ def link(relay: Relay, user: str, address: str, path: Path) -> str:
 def test_a_certificate_that_signs_itself_is_enough_and_may_change(tmp_path, transport) -> None:
     async def story() -> None:
         made, key = make_certificate(tmp_path)
-        tls = {"tls_certificate": made, "tls_key": key}
+        tls: dict[str, Any] = {"tls_certificate": made, "tls_key": key}
         with device(tmp_path / "anna", "anna") as anna:
             async with with_people(tmp_path / "relay", **tls) as relay:
                 await join(anna, link(relay, "anna", relay.url, made), transport=transport)

@@ -129,12 +129,12 @@ def test_a_token_that_is_over_opens_nothing(tmp_path, expired) -> None:
 @pytest.mark.parametrize("knows", ["listener", "caller"])
 @pytest.mark.parametrize("whom", ["device", "user", "policy"])
 def test_what_either_knows_of_who_is_out_counts(tmp_path, knows, whom) -> None:
-    out = {
+    words: dict[str, Body] = {
         "device": Revocations({member(12, "ben").device: Revoked(1, wipe=False)}),
         "user": Revocations({}, {"ben": 1}),
         "policy": PolicyText("[role.sales]\n[user.anna]\nrole = 'sales'\n"),
-    }[whom]
-    statements = [BEGUN, said(out)]
+    }
+    statements = [BEGUN, said(words[whom])]
     anna = member(11, "anna", statements if knows == "listener" else [BEGUN])
     ben = member(12, "ben", statements if knows == "caller" else [BEGUN])
     assert reason(tmp_path, anna, ben) == ("device_revoked" if whom == "device" else "user_disabled")
