@@ -78,6 +78,8 @@ def space_token(call: Invocation, token: str | None, peers: Sequence[str] = ()) 
     """
     for peer in peers:
         _addressed(peer, "")
+    if token is None and (space := partners.space_of_member(call.store)):
+        return space
     known = partners.token(call.store) if token is None else token
     if not known:
         raise UsageError(

@@ -11,6 +11,7 @@ from crdt_sync.cli.output import Output
 from crdt_sync.errors import StoreCorrupt, StoreMissing
 from crdt_sync.ids import is_reserved
 from crdt_sync.replica import Event, Replica
+from crdt_sync.replica.opening import MEMBER_FILE
 from crdt_sync.storage.lmdb.directory import prepare
 
 STORE_VARIABLE = "CRDT_SYNC_STORE"
@@ -53,6 +54,11 @@ class Invocation:
         try:
             replica = Replica.open(self.store, share=False)
         except StoreMissing as error:
+            if (self.store / MEMBER_FILE).exists():
+                raise StoreMissing(
+                    f"there is no store in {self.store}: this device was wiped, as its space ordered, or is joining",
+                    "If it was wiped, 'crdt-sync sync' tells the relay; else open the invite: 'crdt-sync join LINK'.",
+                ) from error
             raise StoreMissing(error.message, _MAKE_ONE) from error
         replica.subscribe(self.stored.note)
         return replica

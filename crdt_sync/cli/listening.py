@@ -79,12 +79,13 @@ def listen_here(
 ) -> None:
     """See `listen`; `given` is of the token, other programs see `role`, and `beside_it` runs meanwhile."""
     call.must_exist()
-    secret = (
+    space = "" if given.text is not None else partners.space_of_member(call.store)
+    secret = space or (
         partners.token(call.store)
         if is_loopback(host) and given.text is None
         else devices.space_token(call, given.text, beside)
     )
-    own = OwnToken(call.store, secret, given=given.text is not None, file=given.file)
+    own = OwnToken(call.store, secret, given=bool(space) or given.text is not None, file=given.file)
     with listening_lock.listening_alone(call.store, port), call.open() as replica:
         relay = None if no_relay else partners.load(call.store)
         addresses = [relay] if relay is not None else []
@@ -180,7 +181,7 @@ class _Door:
 @click.pass_obj
 def peers(call: Invocation, seconds: float, token: str | None) -> None:
     """List the devices of this space that are near, and those known from before: called, or calling here."""
-    secret = token or partners.token(call.store)
+    secret = token or partners.space_of_member(call.store) or partners.token(call.store)
     with call.open() as replica:
         standing = replica.status()
         own = replica.id

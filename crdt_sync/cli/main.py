@@ -33,6 +33,8 @@ _EXIT_CODES = (
 
 _COMMANDS = {  # in the order of the help: modules of this package, and what they call the command
     "init": "setup:init",
+    "join": "joining:join",
+    "whoami": "joining:whoami",
     "relay": "setup:relay",
     "schema": "setup:schemas",
     "set": "editing:set_fields",

@@ -11,6 +11,7 @@ from crdt_sync.errors import InvalidSettings, UsageError
 from crdt_sync.files import replaced
 from crdt_sync.limits import TOKEN_LENGTH_MAX
 from crdt_sync.replica import PartnerStatus, Replica
+from crdt_sync.replica.opening import MEMBER_FILE
 from crdt_sync.runtime import Address
 from crdt_sync.storage.file_failures import failed
 
@@ -53,6 +54,18 @@ def load(store: Path) -> Address | None:
 def token(store: Path) -> str:
     """The space's token, empty where none is kept. Raises `InvalidSettings`, `StoreError`."""
     return (_read(store / TOKEN_FILE) or "").strip()
+
+
+def space_of_member(store: Path) -> str:
+    """What tells the devices of a space with identities from others that are near: the id of the space, which proves
+    nothing. Empty where this device is in none. Raises `StoreError`.
+    """
+    if not (store / MEMBER_FILE).exists():
+        return ""
+    from crdt_sync.membership.folder import load  # noqa: PLC0415 - most devices are in none
+
+    member = load(store)
+    return member.space.hex() if member is not None else ""
 
 
 def token_for(store: Path, url: str) -> str:

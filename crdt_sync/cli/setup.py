@@ -48,7 +48,7 @@ def init(
     if token and not url:
         raise UsageError("a token without a relay", "Give --relay as well.")
     address = Address(url, token or "", authorities) if url else None
-    with Replica.create(call.store, name or _signature(), loaded, share=False) as replica:
+    with Replica.create(call.store, name or signature(), loaded, share=False) as replica:
         if address is not None:
             partners.save(call.store, address)
         data = {
@@ -218,7 +218,8 @@ def _show_fields(output: Output, schema: Schema) -> None:
     output.show(table(("Field", "Label", "Kind", "Type", "", "Values"), rows, wrap=True))
 
 
-def _signature() -> str:
+def signature() -> str:
+    """What a device is called that nobody named."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):

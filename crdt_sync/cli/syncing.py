@@ -23,8 +23,11 @@ from crdt_sync.cli.watching import Watched
 from crdt_sync.errors import CrdtSyncError, ForeignRelay, RemoteError, Unreachable, UpdateRefused
 from crdt_sync.limits import STAMP_AHEAD_US_MAX
 from crdt_sync.replica import PartnerStatus, Replica
+from crdt_sync.replica.opening import MEMBER_FILE
 from crdt_sync.runtime import Address, Progress, sync_once
+from crdt_sync.runtime.outside import OUTSIDE
 from crdt_sync.runtime.worker.process import WorkerUnavailable
+from crdt_sync.storage.lmdb.directory import exists
 
 _PAGE = 1000
 
@@ -47,6 +50,7 @@ def sync(
     way: Way,
 ) -> None:
     """Exchange everything with the relay, or directly with other devices: once, or for as long as you like."""
+    confirm_wiped(call.store)
     with call.open() as replica:
         if peers or nearby:
             found = _devices(call, replica, peers, way.token, nearby)
@@ -63,6 +67,22 @@ def sync(
         if failures:
             raise failures[0]
         damaged.tell_synced(call.output, replica)
+
+
+def confirm_wiped(store: Path) -> None:
+    """Where this device was told to destroy what it holds: see that it has, and tell the relay. Raises
+    `IdentityRefused` then.
+    """
+    if not (store / MEMBER_FILE).exists():
+        return
+    from crdt_sync.membership import folder  # noqa: PLC0415 - most devices are in no space with identities
+
+    member = folder.load(store)
+    if member is not None and member.wiping and not exists(store):
+        from crdt_sync.runtime.wiping import wiped  # noqa: PLC0415
+
+        relay = Address(member.facts.address, member=member)
+        raise asyncio.run(wiped(store, relay, OUTSIDE.open_channel))
 
 
 def _devices(call: Invocation, replica: Replica, given: Sequence[str], token: str | None, nearby: bool) -> list[Device]:

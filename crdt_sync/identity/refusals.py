@@ -65,7 +65,7 @@ NEXT_STEPS = {
     "at once: then a stranger did.",
     Reason.INVITE_OTHER_USER: "Join with a store of its own: --store, or another account of this machine.",
     Reason.DEVICE_UNKNOWN: _ASK,
-    Reason.IDENTITY_NEEDED: "Here each device proves who it is, and a shared token opens nothing. " + _ASK,
+    Reason.IDENTITY_NEEDED: "A shared token opens nothing here. If this release knows no 'crdt-sync join', update it.",
 }
 
 

@@ -20,8 +20,7 @@ Told = Callable[[str], Sequence[str]]
 
 IDENTITY_NEEDED = Refusal(
     "identity_needed",
-    "here each device proves who it is: ask who runs the space for an invite, then open it with a present release: "
-    "crdt-sync join LINK",
+    "here each device proves who it is: ask who runs the space for an invite, and open it: crdt-sync join LINK",
 )
 """For whoever shows a shared token, or nothing, where there are identities."""
 
@@ -69,6 +68,12 @@ class Identities(Protocol):
         """
 
 
+def header(told: Told, name: str) -> str | None:
+    """The value of a header that may come once; None where it does not come, or comes twice."""
+    values = told(name)
+    return values[0] if len(values) == 1 else None
+
+
 _OUT = frozenset({Reason.DEVICE_REVOKED, Reason.USER_DISABLED})
 
 
@@ -79,7 +84,7 @@ def refusal(
     told: tuple[bytes, ...] = ()
     if known is not None and error.reason in _OUT:
         told = tuple(statements.lacking(known._replace(policy=INTEGER_EXACT_MAX)))
-    return Refusal(error.reason, error.message, retry_after_us, told)
+    return Refusal(str(error.reason), error.message, retry_after_us, told)
 
 
 def stranger(_: Hello) -> Refusal:

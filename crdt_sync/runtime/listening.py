@@ -19,7 +19,7 @@ from crdt_sync.protocol.principal import Principal, everybody
 from crdt_sync.replica import Event, Replica
 from crdt_sync.replica.pushed import PushedUpdates
 from crdt_sync.runtime import certificate
-from crdt_sync.runtime.guests import Guest, Told
+from crdt_sync.runtime.guests import Guest, Introduce, Told
 from crdt_sync.runtime.hosting.audits import ReplicaAudits
 from crdt_sync.runtime.hosting.engine import Engine
 from crdt_sync.runtime.hosting.serving import Port
@@ -64,13 +64,15 @@ async def listening(
 ) -> AsyncIterator[Listener]:
     """Accept sessions while the block runs. `tls` is as `certificate.own` gives it; None: without encryption. `ping_us`
     is after how long a silence a caller is asked whether it lives. A `token` that is a function is asked for at each
-    call, so that it may be exchanged for another one.
+    call, so that it may be exchanged for another one; in a space with identities callers prove their keys, and no token
+    counts.
 
     Raises `UsageError` where everybody on the network could come in, `InvalidSettings` for an address that cannot be
     listened on.
     """
     known = token if callable(token) else lambda: token
-    if not known() and not is_loopback(host):
+    member = replica.membership
+    if member is None and not known() and not is_loopback(host):
         raise UsageError(
             "without a token everybody on the network could read these customers",
             "Give the space's token with --token or --token-file, or listen on 127.0.0.1.",
@@ -87,7 +89,7 @@ async def listening(
                 certificate=context,
                 browsers=False,
                 sessions_max=LISTENER_SESSIONS_MAX,
-                introduce=_Doorkeeper(replica, known, binding).introduce,
+                introduce=_introduce(replica, known, binding, engine),
             )
             yield Listener(engine, host, opened.number, context is not None)
         finally:
@@ -127,6 +129,15 @@ async def hosting(replica: Replica, ping_us: int | None = None, outside: Outside
         await engine.stop(_AWAY_RETRY_US, _GRACE_S, "it listens no more, or gives way to another command")
         noting.cancel()
         visits.write()
+
+
+def _introduce(replica: Replica, token: Callable[[], str], binding: bytes, engine: Engine) -> Introduce:
+    """How newcomers are met: by the keys of both where this device is in a space with identities, else by the token."""
+    if (member := replica.membership) is None:
+        return _Doorkeeper(replica, token, binding).introduce
+    from crdt_sync.runtime.member_door import MemberDoor  # noqa: PLC0415 - few devices are in such a space
+
+    return MemberDoor(member, replica.id, binding, engine).introduce
 
 
 class _Doorkeeper:

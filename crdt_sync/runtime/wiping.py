@@ -9,7 +9,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from crdt_sync.errors import CrdtSyncError, IdentityRefused
+from crdt_sync.errors import CrdtSyncError, IdentityRefused, StoreError
 from crdt_sync.identity.refusals import Reason, refused
 from crdt_sync.membership import folder as kept
 from crdt_sync.protocol import codec
@@ -30,7 +30,8 @@ async def wiped(folder: Path, address: Address | None, open_channel: Open) -> Id
     await asyncio.to_thread(destroy, folder)
     confirmed = address is not None and not address.direct and await _confirmed(address, open_channel)
     if confirmed:
-        with suppress(OSError):
+        with suppress(OSError, StoreError):
+            await asyncio.to_thread(destroy, folder)  # what was learnt of the way to the relay
             await asyncio.to_thread(kept.forget, folder)
     told = "and the relay has noted that" if confirmed else "and the relay is to be told that yet: crdt-sync sync"
     return refused(Reason.DEVICE_REVOKED, f"this device was wiped, as its space ordered: what it held is gone, {told}")

@@ -46,7 +46,10 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, 
 
 @click.group(
     cls=Commands,
-    later={"policy": "crdt_relay.policy_command:policy"},
+    later={
+        "policy": "crdt_relay.policy_command:policy",
+        **{name: f"crdt_relay.people_command:{name}" for name in ("invite", "device", "user", "key")},
+    },
     invoke_without_command=True,
     epilog="Exit codes: 0 done, 1 failure, 2 usage or settings, 3 store, 6 store damaged. See docs/operating.md.",
     context_settings=HELP,
@@ -72,6 +75,14 @@ def app(context: click.Context, show_version: bool) -> None:
 @click.option("--token-file", type=PATH, metavar="FILE", help="File that holds the token.")
 @click.option("--tls-certificate", type=PATH, metavar="FILE", help="Certificate chain, PEM.")
 @click.option("--tls-key", type=PATH, metavar="FILE", help="Private key of the certificate, PEM.")
+@click.option("--key-file", type=PATH, metavar="FILE", help="Key of the space, where it has identities.")
+@click.option(
+    "--proxy-certificate",
+    type=PATH,
+    metavar="FILE",
+    help="Certificate, PEM, of a proxy that ends TLS before the relay.",
+)
+@click.option("--address", metavar="URL", help="Address that invites name, ws:// or wss://.")
 @click.option("--sessions-max", type=int, metavar="N", show_default="10000", help="Devices connected at the same time.")
 @click.option(
     "--ping-interval",
@@ -98,6 +109,9 @@ def serve(
     token_file: Path | None,
     tls_certificate: Path | None,
     tls_key: Path | None,
+    key_file: Path | None,
+    proxy_certificate: Path | None,
+    address: str | None,
     sessions_max: int | None,
     ping_interval: float | None,
     metrics: bool | None,
@@ -120,6 +134,9 @@ def serve(
         "token_file": token_file,
         "tls_certificate": tls_certificate,
         "tls_key": tls_key,
+        "key_file": key_file,
+        "proxy_certificate": proxy_certificate,
+        "address": address,
         "sessions_max": sessions_max,
         "ping_interval": ping_interval,
         "metrics": metrics,
@@ -367,7 +384,9 @@ def _announce(output: Output, relay: Relay) -> None:
     lines = [f"Listening on {url}, data in {relay.store.path}"]
     if relay.metrics_url:
         lines.append(f"Metrics on {relay.metrics_url}/metrics, probes on /healthz and /readyz")
-    lines += [f"Join a device:  crdt-sync init --relay {url}{proof}", "Stop with Ctrl-C."]
+    identities = relay.people is not None and relay.people.authority is not None
+    joining = "crdt-relay invite USER" if identities else f"crdt-sync init --relay {url}{proof}"
+    lines += [f"Join a device:  {joining}", "Stop with Ctrl-C."]
     output.result(data, "\n".join(lines))
     output.flush()
 

@@ -21,7 +21,7 @@ from crdt_sync.protocol.acceptor import Refusal
 from crdt_sync.protocol.agent import name_in
 from crdt_sync.protocol.messages import Hello
 from crdt_sync.protocol.principal import Principal
-from crdt_sync.runtime.guests import Guest, Told, refusal, stranger
+from crdt_sync.runtime.guests import Guest, Told, header, refusal, stranger
 
 _RETRY_US = 5_000_000
 _RENEWABLE = frozenset({Reason.TOKEN_EXPIRED, Reason.TOKEN_UNKNOWN_KEY, Reason.TOKEN_FORGED, Reason.TOKEN_MALFORMED})
@@ -30,7 +30,7 @@ _log = structlog.get_logger("relay")
 
 def introduced(authority: Authority, binding: bytes, told: Told) -> Guest:
     """Whoever asks for a connection; `binding` is the SHA-256 of the certificate that devices see, or nothing."""
-    nonce, known = proof.read_nonce(_one(told, proof.NONCE_HEADER)), read_known(_one(told, KNOWS_HEADER))
+    nonce, known = proof.read_nonce(header(told, proof.NONCE_HEADER)), read_known(header(told, KNOWS_HEADER))
     if nonce is None or known is None:
         return Guest(stranger)
     handshake = Handshake(authority.space, nonce, secrets.token_bytes(proof.NONCE_BYTES), binding)
@@ -132,8 +132,3 @@ class DeviceGuest(Guest):
                 _log.info("device_wiped", device=device.id.hex(), user=device.user)
             raise refused(Reason.DEVICE_REVOKED, "it is noted that this device destroyed what it held")
         revocations.check_device(key.device)
-
-
-def _one(told: Told, name: str) -> str | None:
-    values = told(name)
-    return values[0] if len(values) == 1 else None

@@ -1,11 +1,11 @@
-"""`crdt-relay policy`: what a policy file says, and what it would change; files alone, no relay is asked."""
+"""`crdt-relay policy`: what a policy file says, what it would change, and putting it in force."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
 
-from crdt_relay import policy_report
+from crdt_relay import people_requests, policy_report
 from crdt_sync.cli.commands import Commands
 from crdt_sync.cli.options import PATH
 from crdt_sync.cli.output import Output
@@ -32,7 +32,7 @@ _schemas = click.option(
 
 @click.group("policy", cls=Commands, no_args_is_help=True)
 def policy() -> None:
-    """Look at a policy: who may see and do what. Nothing is changed."""
+    """Who may see and do what: look at a policy, or put one in force."""
 
 
 @policy.command("check")
@@ -64,20 +64,48 @@ def compare(old: Path, new: Path, as_json: bool) -> None:
     Output(as_json=as_json).result(policy_report.changes(found), policy_report.changes_text(found))
 
 
+@policy.command("apply")
+@click.argument("file", type=PATH, metavar="FILE", help="The policy, TOML.")
+@click.option("--config", type=PATH, metavar="FILE", help="Settings file, TOML; see 'serve --show-config'.")
+@click.option("--data", type=PATH, metavar="DIR", show_default="as 'serve' has it", help="Data directory of the relay.")
+@click.option(
+    "--key-file", type=PATH, metavar="FILE", show_default="space.key among the data", help="Key of the space."
+)
+@_json
+def apply_policy(file: Path, config: Path | None, data: Path | None, key_file: Path | None, as_json: bool) -> None:
+    """Put a policy in force, at once and on all devices as they hear of it. The first one gives the space its key: from
+    then on each device proves who it is, and a shared token opens nothing.
+    """
+    text = _text(file)
+    parse_policy(text, str(file))
+    settings = people_requests.settings_of(config, data, key_file)
+    found = people_requests.done(settings, "apply", makes=True, text=text, source=str(file))
+    version = f"Version {found['policy']} of the policy is in force."
+    lines = [found["told"], version if found["applied"] else "This policy is in force already."]
+    if found["key_file"]:
+        lines.append(
+            f"The space has a key now, in {found['key_file']}. Keep a copy apart: without it nobody can be let in.\n"
+            "Devices need an invite each from now on: crdt-relay invite USER"
+        )
+    Output(as_json=as_json).result(dict(found), "\n".join(lines))
+
+
 def _read(path: Path) -> Policy:
+    return parse_policy(_text(path), str(path))
+
+
+def _text(path: Path) -> str:
     try:
         with path.open("rb") as stream:
             raw = stream.read(POLICY_BYTES_MAX + 1)
-        text = raw.decode("utf-8")
+        return raw.decode("utf-8")
     except OSError as error:
         message = f"{path}: cannot be read: {error.strerror or error}"
         raise InvalidPolicy(message, "Check the path and its permissions.", ()) from None
     except UnicodeDecodeError:
         if len(raw) > POLICY_BYTES_MAX:  # cut, perhaps within a letter
-            text = raw.decode("utf-8", "replace")
-        else:
-            raise InvalidPolicy(f"{path}: is not UTF-8 text", "Save the file as UTF-8.", ()) from None
-    return parse_policy(text, str(path))
+            return raw.decode("utf-8", "replace")
+        raise InvalidPolicy(f"{path}: is not UTF-8 text", "Save the file as UTF-8.", ()) from None
 
 
 def _known(paths: Sequence[Path]) -> Mapping[str, Schema]:

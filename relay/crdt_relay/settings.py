@@ -27,6 +27,7 @@ from pydantic_settings import (
 
 from crdt_sync import limits
 from crdt_sync.errors import InvalidSettings
+from crdt_sync.key_files import open_to_others
 from crdt_sync.protocol.quotas import Allowance
 from crdt_sync.runtime.network import is_loopback
 
@@ -157,6 +158,8 @@ class Settings(BaseSettings):
             )
         if self.token_file is not None and stat.S_IMODE(self.token_file.stat().st_mode) & 0o077:
             warnings.append(f"Other users of this machine may read {self.token_file}: run 'chmod 600' on it.")
+        if open_to_others(self.space_key):
+            warnings.append(f"Other users of this machine may read {self.space_key}: run 'chmod 600' on it.")
         return warnings
 
 

@@ -1,5 +1,7 @@
 """How far somebody knows what a space said, and which keys lead them on."""
 
+from functools import partial
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -79,7 +81,7 @@ def test_who_joined_with_any_key_is_led_to_the_newest(pair) -> None:
     newest = changed(2)
     joined = Statements(SPACE, pair.public)
     for raw in newest.leading(0, pair.public.kid, 64):
-        assert reason(lambda raw=raw: joined.take(raw)) is None
+        assert reason(partial(joined.take, raw)) is None
     assert joined.keys.newest == newest.keys.newest == LAST_KEY.public
 
 

@@ -109,8 +109,8 @@ class Visitor:
         """`authorise`, for those who need not wait."""
 
         def guard(hello: Hello) -> Principal | Refusal:
-            self.replica = hello.replica
-            refusal = self._admission.refusal(self.place, hello.replica)
+            place, self.replica = self.place, hello.replica
+            refusal = self._admission.refusal(place, hello.replica)
             if refusal is not None:
                 return refusal
             found = authorise(hello)
@@ -119,9 +119,9 @@ class Visitor:
                     return away
                 self.user = found.user
                 self.is_in = True
-                self._admission.let_in(self.place, hello.replica)
+                self._admission.let_in(place, hello.replica)
             elif found.code in _GUESSES:
-                self._admission.guessed(self.place, hello.replica)
+                self._admission.guessed(place, hello.replica)
             return found
 
         return guard

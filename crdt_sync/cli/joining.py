@@ -1,0 +1,113 @@
+"""Commands of a device in a space with identities: `join`, `whoami`."""
+
+import asyncio
+from pathlib import Path
+
+import click
+
+from crdt_sync.cli import partners
+from crdt_sync.cli.invocation import Invocation
+from crdt_sync.cli.setup import signature
+from crdt_sync.cli.values import local_time, utc_time
+from crdt_sync.errors import IdentityRefused, StoreMissing, UsageError
+from crdt_sync.identity.age import as_of
+from crdt_sync.identity.invites import read_link
+from crdt_sync.key_files import open_to_others
+from crdt_sync.membership import folder
+from crdt_sync.membership.member import Membership
+from crdt_sync.replica import Replica
+from crdt_sync.runtime import Address
+from crdt_sync.runtime.conversation import Conversation
+
+
+@click.command("join")
+@click.argument("link", help="As 'crdt-relay invite' made it: CRDT-SYNC://JOIN#...")
+@click.option("--name", metavar="NAME", help="What this device is called, where it has no store yet.")
+@click.pass_obj
+def join(call: Invocation, link: str, name: str | None) -> None:
+    """Join the space of an invite, as the user whom it is for. A store is made where there is none yet."""
+    invite = read_link(link)
+    with _store(call, name) as replica:
+        replica.alone("'crdt-sync join'")
+        before = replica.membership
+        replica.join_as(folder.joining(call.store, invite))
+        address = Address(invite.address, memory=call.store / partners.WAYS_FILE)
+        try:
+            asyncio.run(_talk(replica, address))
+        except BaseException:
+            replica.join_as(before)
+            raise
+        partners.save(call.store, address)
+        member = replica.membership
+        assert member is not None
+        data = _data(member, call.store)
+        named = replica.name
+    call.output.result(data, f"This device, {named!r}, is {data['user']}'s now, in the space of {invite.address}.")
+    call.output.note("Next: crdt-sync sync. No token is needed: this device proves itself by a key of its own.")
+
+
+@click.command("whoami")
+@click.pass_obj
+def whoami(call: Invocation) -> None:
+    """Show who this device is in its space, and how old what it knows of the space is."""
+    member = folder.load(call.store)
+    if member is None:
+        call.must_exist()
+        raise UsageError(
+            "this device is in no space with identities",
+            "Ask who runs the space for an invite, and open it with 'crdt-sync join LINK'.",
+        )
+    data = _data(member, call.store)
+    lines = [f"{data['user'] or 'nobody yet'}" + (f", {data['role']}" if data["role"] else "")]
+    lines.append(f"device {data['device']}, key in {data['key_file']}")
+    lines.append(f"space {data['space']}, at {data['relay']}")
+    if member.facts.token:
+        lines.append(f"token until {local_time(data['token_until_us'])}, renewed by itself")
+    lines.append(f"policy version {data['policy']}, revocations {data['as_of']}")
+    if data["out"]:
+        lines.append(f"Out: {data['out']}")
+    call.output.result(data, "\n".join(lines))
+    path = call.store / folder.KEY_FILE
+    if open_to_others(path):
+        call.output.note(f"Other users of this machine may read {path}: chmod 600 it.", "yellow")
+
+
+async def _talk(replica: Replica, address: Address) -> None:
+    await Conversation(replica, address).run(Conversation.let_in)
+
+
+def _store(call: Invocation, name: str | None) -> Replica:
+    try:
+        opened = call.open()
+    except StoreMissing:
+        return Replica.create(call.store, name or signature(), (), share=False)
+    if name is not None and name != opened.name:
+        opened.close()
+        raise UsageError(
+            f"the store in {call.store} is called {opened.name!r} already",
+            "Leave out --name, or take another store: --store DIR",
+        )
+    return opened
+
+
+def _data(member: Membership, store: Path) -> dict[str, object]:
+    claims, policy = member.claims(), member.in_force()
+    user = policy.policy.users.get(claims.user) if policy is not None and claims is not None else None
+    out = ""
+    try:
+        member.check_out()
+    except IdentityRefused as error:
+        out = error.message
+    return {
+        "user": claims.user if claims is not None else "",
+        "role": user.role if user is not None else "",
+        "device": member.device.hex(),
+        "key_file": str(store / folder.KEY_FILE),
+        "space": member.space.hex(),
+        "relay": member.facts.address,
+        "token_until": utc_time(claims.expires) if claims is not None else None,
+        "token_until_us": claims.expires if claims is not None else None,
+        "policy": member.statements.versions.policy,
+        "as_of": as_of(member.statements.age(member.now())),
+        "out": out,
+    }

@@ -1,0 +1,144 @@
+"""Devices that join a space by commands, and what people see; the relay is in this process."""
+
+import asyncio
+import stat
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from crdt_relay.cli import main as relay_command
+from crdt_relay.server import Relay
+from crdt_relay.settings import Settings
+from tests.relay.people import POLICY
+
+
+class Space:
+    """A relay with identities on a thread of its own, and its operator."""
+
+    def __init__(self, folder, capsys) -> None:
+        self.data = folder / "relay"
+        self.capsys = capsys
+        (folder / "policy.toml").write_text(POLICY, encoding="utf-8")
+        self._stop: asyncio.Event | None = None
+        self._started = threading.Event()
+        self.url = ""
+        self._thread = threading.Thread(target=asyncio.run, args=(self._serve(),))
+        self._thread.start()
+        assert self._started.wait(60)
+        self.operator("policy", "apply", str(folder / "policy.toml"))
+
+    async def _serve(self) -> None:
+        relay = await Relay.start(Settings(data=self.data, port=0, metrics=False), keep_spare=False)
+        self._loop, self._stop, self.url = asyncio.get_running_loop(), asyncio.Event(), relay.url
+        self._started.set()
+        await self._stop.wait()
+        await relay.stop()
+
+    def operator(self, *words: str) -> str:
+        self.capsys.readouterr()
+        code = relay_command([*words, "--data", str(self.data)])
+        printed = self.capsys.readouterr()
+        assert code == 0, printed.err
+        return printed.out
+
+    def link(self, user: str = "anna") -> str:
+        told = self.operator("invite", user)
+        return told.partition("crdt-sync join '")[2].partition("'")[0]
+
+    def stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join()
+
+
+@pytest.fixture
+def space(tmp_path, capsys, monkeypatch) -> Iterator[Space]:
+    for name in Settings.model_fields:
+        monkeypatch.delenv(f"CRDT_RELAY_{name.upper()}", raising=False)
+    made = Space(tmp_path, capsys)
+    yield made
+    made.stop()
+
+
+def test_a_device_joins_syncs_and_tells_who_it_is(run, space, tmp_path):
+    store = tmp_path / "anna"
+    joined = run("join", space.link(), "--name", "anna-phone", "--store", store)
+    assert joined.code == 0, joined.err
+    assert f"This device, 'anna-phone', is anna's now, in the space of {space.url}." in joined.out
+    assert stat.S_IMODE((store / "device.key").stat().st_mode) == 0o600
+    assert stat.S_IMODE((store / "member").stat().st_mode) == 0o600
+    assert run("sync", "--store", store).code == 0
+    told = run("whoami", "--store", store, "--json").object
+    assert (told["user"], told["role"], told["relay"], told["out"]) == ("anna", "sales", space.url, "")
+    assert told["device"] in space.operator("device", "show", "anna-phone")
+    shown = run("whoami", "--store", store)
+    assert shown.out.startswith("anna, sales\ndevice ")
+    assert "renewed by itself" in shown.out
+
+
+def test_a_store_that_was_there_joins_with_all_that_it_holds(run, space, tmp_path):
+    store = tmp_path / "old"
+    run("init", "old-phone", "--store", store)
+    run("set", "customers", "name=Müller GmbH", "--store", store)
+    assert run("join", space.link(), "--store", store).code == 0
+    assert run("sync", "--store", store).code == 0
+    assert run("join", space.link("ben"), "--store", tmp_path / "ben").code == 0
+    assert run("sync", "--store", tmp_path / "ben").code == 0
+    assert "Müller GmbH" in run("list", "--store", tmp_path / "ben").out
+
+
+def test_an_invite_that_another_device_opened_says_what_to_do(run, space, tmp_path):
+    link = space.link()
+    assert run("join", link, "--store", tmp_path / "one").code == 0
+    second = run("join", link, "--store", tmp_path / "two")
+    assert second.code == 4
+    assert "another device opened this invite before" in second.err
+    assert "tell who runs the space at once" in second.err
+    assert run("join", link, "--store", tmp_path / "one").code == 0
+
+
+@pytest.mark.parametrize("link", ["", "https://example.org", "CRDT-SYNC://JOIN#AAAA"])
+def test_what_is_no_invite_makes_no_store(run, tmp_path, link):
+    result = run("join", link, "--store", tmp_path / "one")
+    assert result.code == 2
+    assert "invite" in result.err
+    assert not (tmp_path / "one").exists()
+
+
+def test_an_invite_of_another_user_or_space_needs_another_store(run, space, tmp_path):
+    store = tmp_path / "anna"
+    assert run("join", space.link(), "--store", store).code == 0
+    other = run("join", space.link("ben"), "--store", store)
+    assert other.code == 4
+    assert "the device is that of another user" in other.err
+    assert run("sync", "--store", store).code == 0
+    assert run("whoami", "--store", store, "--json").object["user"] == "anna"
+
+
+def test_who_is_in_no_space_is_told_how_to_join(run, tmp_path):
+    run("init", "--store", tmp_path / "one")
+    result = run("whoami", "--store", tmp_path / "one")
+    assert result.code == 2
+    assert "crdt-sync join LINK" in result.err.replace(f" --store {tmp_path / 'one'}", "")
+
+
+def test_a_device_with_a_shared_token_is_told_to_join(run, space, tmp_path):
+    run("init", "--relay", space.url, "--token", "a-shared-token-of-old", "--store", tmp_path / "old")
+    result = run("sync", "--store", tmp_path / "old")
+    assert result.code == 4
+    assert "crdt-sync join LINK" in result.err
+
+
+def test_a_lost_device_is_wiped_and_says_so(run, space, tmp_path):
+    store = tmp_path / "anna"
+    assert run("join", space.link(), "--name", "anna-phone", "--store", store).code == 0
+    run("set", "customers", "name=Müller GmbH", "--store", store)
+    assert run("sync", "--store", store).code == 0
+    assert "to be wiped" in space.operator("device", "revoke", "anna-phone", "--wipe")
+    wiped = run("sync", "--store", store)
+    assert wiped.code == 4
+    assert "this device was wiped, as its space ordered" in wiped.err
+    assert "the relay has noted that" in wiped.err
+    assert "wiped 20" in space.operator("device", "show", "anna-phone")
+    assert {path.name for path in store.iterdir()} <= {"lock", "sync-failed.json"}
+    assert run("list", "--store", store).code == 3
