@@ -5,6 +5,7 @@
     │   ├── InvalidSchema (IncompatibleSchema)  InvalidValue (InvalidTransition  OpenConflict  NoConflict)
     │   ├── InvalidPolicy
     │   ├── InvalidRecordId  KeyTaken  EditEnded  EditInProgress  EditOvertaken  EditForbidden
+    │   ├── UnknownRefusal
     │   ├── UnknownCollection  UnknownField  UnknownRecord  RecordDeleted  RecordTooLarge
     │   ├── InvalidSettings  InvalidInvite
     │   ├── InvalidTable  KeyNeeded  AlreadyHere  AnotherCustomer  AnotherList  WhichSource
@@ -141,6 +142,12 @@ class EditForbidden(UsageError):
         self.record = record
         self.field = field
         self.rule = rule
+
+
+class UnknownRefusal(UsageError):
+    """No refused edit of that number is kept."""
+
+    code = "unknown_refusal"
 
 
 class EditEnded(UsageError):

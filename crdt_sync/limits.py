@@ -68,6 +68,8 @@ CONDITIONS_MAX = 64  # comparisons in it
 GRANT_NAMES_MAX = FIELDS_MAX  # fields and sections that one grant names
 FILTER_VALUE_LENGTH_MAX = 200  # characters of a value that chooses records: a longer one equals nothing
 POLICY_PROBLEMS_MAX = 50  # problems of a policy that are told at once
+REFUSED_EDITS_MAX = 1000  # edits that a policy did not allow and a device keeps: weeks of a role that was changed
+REFUSED_EDITS_BYTES_MAX = 16 * MIB  # of them all; each may be a long text
 
 # --- protocol ------------------------------------------------------------------------------------------------
 FRAME_BYTES_MAX = 4 * MIB  # one record and its state vector always fit
