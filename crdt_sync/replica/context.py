@@ -29,6 +29,7 @@ from crdt_sync.storage.port import Store
 from crdt_sync.storage.values import Batch
 
 if TYPE_CHECKING:
+    from crdt_sync.policy.in_force import InForce
     from crdt_sync.records import Editor
     from crdt_sync.replica.owner.asking import Owner
 
@@ -67,6 +68,8 @@ class Context:
         self.wall_clock = wall_clock
         self._rng = rng
         self.name = (store.meta("name") or b"").decode()
+        self.user = ""  # whose device it is, by the policy's name; empty where users have none
+        self.in_force: Callable[[], InForce | None] = lambda: None
         self.schemas = schemas
         self.clock = HybridClock(
             wall_clock,
@@ -143,6 +146,11 @@ class Context:
         """Raise `NotServed` where another program owns the store, and `what` takes the store alone."""
         if (owner := self.owner) is not None:
             raise owner.refusal(what)
+
+    @property
+    def author(self) -> str:
+        """Who edits here are signed by: the policy's name of the user, where there is one."""
+        return self.user or self.name
 
     @property
     def id(self) -> bytes:
