@@ -14,6 +14,7 @@ from crdt_bench.minimal.line import Line
 from crdt_sync.errors import CrdtSyncError, KeyTaken
 from crdt_sync.policy.in_force import InForce
 from crdt_sync.policy.reading import parse_policy
+from crdt_sync.protocol.hub import Deliver, HubEffect
 from crdt_sync.protocol.messages import PresenceEntry
 from crdt_sync.records import parse_schema
 from crdt_sync.replica import Replica
@@ -111,14 +112,14 @@ class World:
         """Have each frame looked at as it leaves."""
         drained = host.hub.drain
 
-        def drain() -> list[object]:
+        def drain() -> list[HubEffect]:
             effects = drained()
             for effect in effects:
-                if type(effect).__name__ == "Deliver":
-                    self._leaves(host, effect.session, effect.frame)  # type: ignore[attr-defined]
-            return effects  # type: ignore[return-value]
+                if isinstance(effect, Deliver):
+                    self._leaves(host, effect.session, effect.frame)
+            return effects
 
-        host.hub.drain = drain  # type: ignore[method-assign,assignment]
+        host.hub.drain = drain  # type: ignore[method-assign]
         follow = host.follow
 
         def followed() -> None:

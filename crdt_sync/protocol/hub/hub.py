@@ -270,11 +270,12 @@ class Hub:
         for session, acceptor in list(self._sessions.items()):
             if self._sights is None or acceptor.principal is None:
                 continue
-            sight = self._sights.of(acceptor.principal) if self._sights.ready else None
+            sight = self._sights.of(acceptor.principal)
             before = None if acceptor.selected is None else acceptor.selected.sight
-            if sight is None or before is None:
-                if sight is not before or not self._sights.ready:
-                    acceptor.close("regranted", "what this device may hold has changed", now, retry_after_us=0)
+            if sight is None and before is None:
+                continue
+            if sight is None or before is None or not self._sights.ready:
+                acceptor.close("regranted", "what this device may hold has changed", now, retry_after_us=0)
             elif sight != before:
                 acceptor.regrant(sight, now)
                 if self._audience is not None and not acceptor.closed:
