@@ -144,7 +144,7 @@ class Engine:
         self._tails = Tails(self._tail)
         self.authorise = authorise
         self.quotas = Quotas(wall_clock, self._is_known, self._quota_reached)
-        self.sights = StoreSights(store, in_force, self._fields, self._keep_sight, self._places_wanted)
+        self.sights = StoreSights(store, in_force, self._sure_fields, self._keep_sight, self._places_wanted)
         self.hub = Hub(
             self.source,
             authorise,
@@ -282,6 +282,9 @@ class Engine:
 
     def _fields(self) -> bytes | None:
         return self._placing.fields()
+
+    def _sure_fields(self) -> bytes | None:
+        return self._placing.sure()
 
     def _places_wanted(self) -> None:
         self._placing.begin()

@@ -54,6 +54,10 @@ class Placing:
         """A name for the filter fields that count; None where that is not known yet."""
         return self._found if self._given is None else self._given()
 
+    def sure(self) -> bytes | None:
+        """The same; None also while others may count, as a schema was written."""
+        return None if self._given is None and self._doubted else self.fields()
+
     def redefined(self) -> None:
         """A schema was written."""
         self._doubted = True
