@@ -38,6 +38,7 @@ class GrantingHost(MinimalHost):
         super().__init__(store, steady, wall)
         self._schema = schema
         self._users = users
+        self.judged: Callable[[str, str], None] = lambda _record, _user: None
         self._schemas = {schema.collection: schema}
         self.sights = StoreSights(store, in_force, lambda: fields_of(self._schemas))
         self.hub = hub.Hub(StoreSource(store, lambda _: None), self._user, wall, self._snapshot_due, sights=self.sights)
@@ -48,6 +49,8 @@ class GrantingHost(MinimalHost):
 
     def integrate(self, item: hub.IntegrationItem, stamp_max: int) -> hub.Integrated:
         """What becomes of one item, and what the record shows then."""
+        for principal in item.principals:
+            self.judged(item.record, principal.user)
         done = super().integrate(item, stamp_max)
         document = self._integrator.document(item.record)
         schema = self._schemas.get(item.record.partition("/")[0])

@@ -40,7 +40,8 @@ filter = true
 )
 REGIONS = ("North", "South", "West")
 USERS = ("anna", "ben", "chief")
-_EDITS = ("region", "owner", "stage", "name")
+_FIELDS = ("region", "owner", "stage", "name")
+_EDITED = ("region", "region", "owner", "stage", "name")
 _GRANT = """[[role.{role}.grant]]
 collection = "customers"
 {where}
@@ -127,6 +128,7 @@ class World:
             follow()
 
         host.follow = followed  # type: ignore[method-assign]
+        host.judged = self._judged
 
     def _leaves(self, host: GrantingHost, session: int, frame: bytes) -> None:
         device = next((each for each in self.devices if each.line is not None and each.line.session == session), None)
@@ -135,6 +137,13 @@ class World:
         self.told += 1
         allowed = self.oracle.look(host.store, self.in_force)[device.user]
         self.oracle.check(frame, device.user, allowed, device.named or set())
+
+    def _judged(self, record: str, user: str) -> None:
+        """An update is integrated: its user may hold the record, unless it is new."""
+        if self.host.store.record_head(record) is None:
+            return
+        if record not in self.oracle.allowed(self.host.store, self.in_force, user):
+            raise NotAllowed(f"{user} writes into {record}, which it may not hold")
 
     def _device(self, number: int) -> Device:
         user = USERS[number % len(USERS)]
@@ -150,8 +159,8 @@ class World:
     def run(self, steps: int) -> None:
         """Live through so many steps, then heal. Raises `NotAllowed`."""
         actions: tuple[tuple[Callable[[], None], int], ...] = (
-            (self._edit, 12), (self._create, 5), (self._talk, 30), (self._cut, 4), (self._regrant, 2),
-            (self._restart_relay, 1), (self._crash, 2), (self._compact, 1), (self._open, 2),
+            (self._edit, 14), (self._create, 5), (self._talk, 28), (self._cut, 6), (self._regrant, 2),
+            (self._restart_relay, 1), (self._crash, 2), (self._compact, 3), (self._open, 2),
         )  # fmt: skip
         chosen, weights = zip(*actions, strict=True)
         for _ in range(steps):
@@ -165,7 +174,7 @@ class World:
         if not held:
             return
         record = self.rng.choice(held)
-        field = self.rng.choice(_EDITS)
+        field = self.rng.choice(_EDITED)
         try:
             with device.replica.edit(record) as edited:
                 edited[field] = self._value(field)
@@ -175,7 +184,7 @@ class World:
     def _create(self) -> None:
         device = self.rng.choice(self.devices)
         with device.replica.edit("customers") as edited:
-            for field in _EDITS:
+            for field in _FIELDS:
                 edited[field] = self._value(field)
             assert device.named is not None
             device.named.add(edited.record)
