@@ -74,13 +74,18 @@ def place(store: Store, schemas: Schemas) -> None:
         store.commit([batch])
     while page := placer.page():
         seqs = placer.seqs(page)
-        store.commit([placer.read(page, seqs, [_values(store, record, schemas) for record in page])])
+        store.commit([placer.read(page, seqs, shown_here(store, schemas, page))])
     store.commit([placer.end()])
 
 
-def _values(store: Store, record: str, schemas: Schemas) -> Values | None:
-    document = readable(lambda: Document.load(store.load(record).updates))
-    return None if document is None else values_shown(document, schemas.get(ids.collection_of(record)))
+def shown_here(store: Store, schemas: Schemas, records: Sequence[str]) -> list[Values | None]:
+    """What records show, for who builds their documents itself; None of one that cannot be read."""
+
+    def values(record: str) -> Values | None:
+        document = readable(lambda: Document.load(store.load(record).updates))
+        return None if document is None else values_shown(document, schemas.get(ids.collection_of(record)))
+
+    return [values(record) for record in records]
 
 
 def defined(store: Store) -> list[str]:

@@ -58,7 +58,8 @@ class Hub:
     `wall_clock` gives microseconds since 1970, for the handshake and for the limit on stamps. `snapshot_due`
     says whether a record's tail has grown so long that the next integration should bring a snapshot.
     `acknowledged_after` hears, each time that a session's pushes are answered, how long the oldest has waited.
-    `ping_us` is that of each session. With `sights` sessions may hold some records and not others.
+    `ping_us` is that of each session. With `sights` sessions may hold some records and not others;
+    `own` tells which may be held here, None: all.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Hub:
         ping_us: int | None = None,
         quotas: Quotas | None = None,
         sights: Sights | None = None,
+        own: Callable[[], Sight | None] = lambda: None,
     ) -> None:
         self._source = source
         self._live = LivePages(source)
@@ -91,7 +93,7 @@ class Hub:
         self._effects: list[HubEffect] = []
         self._closing: tuple[str, str, int] | None = None
         self._presence = OpenRecords()
-        self._pipeline = Pipeline(self, self._effects, wall_clock, snapshot_due, acknowledged_after, quotas)
+        self._pipeline = Pipeline(self, self._effects, wall_clock, snapshot_due, acknowledged_after, quotas, own)
 
     # --- sessions --------------------------------------------------------------------------------------------
 

@@ -44,6 +44,8 @@ from crdt_sync.protocol.hub import (
     StoredUpdates,
 )
 from crdt_sync.protocol.quotas import Quotas
+from crdt_sync.protocol.sight import Sight
+from crdt_sync.records.filtered import Schemas
 from crdt_sync.replica import StoreSource
 from crdt_sync.replica.index import UNKNOWN_TO_ACCEPTOR, StoreIndex
 from crdt_sync.replica.sights import StoreSights
@@ -104,7 +106,8 @@ class Engine:
     `outside` starts the workers and the writer. The store stays the caller's to close. `in_force` tells the policy that
     each update is judged by, for the user of the session that pushed it, and by which sessions hold some records and
     not others; None: whoever is let in may hold and write everything. Call `policy_changed` when it is another.
-    `fields` names the filter fields that count, where that is not told by the schemas that the store holds as records.
+    `schemas` are those of a host that reads records itself; else the worker goes by those that the store holds. `own`
+    tells which records may be held here at all: a device takes no others.
     """
 
     def __init__(
@@ -125,7 +128,8 @@ class Engine:
         logs_pushes: bool = False,
         outside: Outside = OUTSIDE,
         in_force: Callable[[], InForce | None] = lambda: None,
-        fields: Callable[[], bytes] | None = None,
+        schemas: Callable[[], Schemas] | None = None,
+        own: Callable[[], Sight | None] = lambda: None,
     ) -> None:
         self.store = store
         self.logs_pushes = logs_pushes
@@ -155,6 +159,7 @@ class Engine:
             self._ping_us,
             self.quotas,
             self.sights,
+            own,
         )
         self.pool = IntegrationPool(
             self._load,
@@ -203,7 +208,7 @@ class Engine:
             self._now,
             self.sights,
         )
-        self._placing = Placing(store, in_force, self.pool, self.writer, self._start, self.policy_changed, given=fields)
+        self._placing = Placing(store, in_force, self.pool, self.writer, self._start, self.policy_changed, schemas)
         self._presence_timer: asyncio.TimerHandle | None = None
         alike = self._filling.tell_alike
         self._rounds = Rounds(self.loop, self.queue, self._followers, self.fill, alike=alike, newest=self._newest)

@@ -3,15 +3,16 @@ else. Meanwhile sessions that it concerns are put off.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from hashlib import blake2b
 
 import structlog
 
 from crdt_sync.errors import StoreError
 from crdt_sync.policy.in_force import InForce
-from crdt_sync.records.filtered import FIELDS_BYTES
-from crdt_sync.replica.placing import Placer, defined
+from crdt_sync.policy.values import Values
+from crdt_sync.records.filtered import FIELDS_BYTES, Schemas, fields_of
+from crdt_sync.replica.placing import Placer, defined, shown_here
 from crdt_sync.runtime.worker.pool import IntegrationPool
 from crdt_sync.runtime.worker.process import WorkerUnavailable
 from crdt_sync.runtime.worker.values import Item
@@ -25,8 +26,8 @@ _log = structlog.get_logger("crdt_sync.hosting")
 class Placing:
     """See the module. `start` runs a task, and `changed` is called when other filter fields count than before.
 
-    `given` names the filter fields where the host reads schemas itself; else the worker is asked, once those that the
-    store holds as records are others.
+    `schemas` are those of a host that reads records itself; else the worker does, by the schemas that the store holds
+    as records.
     """
 
     def __init__(
@@ -37,7 +38,7 @@ class Placing:
         writer: Writer,
         start: Callable[[Coroutine[object, object, None]], None],
         changed: Callable[[], None],
-        given: Callable[[], bytes] | None = None,
+        schemas: Callable[[], Schemas] | None = None,
     ) -> None:
         self._store = store
         self._in_force = in_force
@@ -45,18 +46,18 @@ class Placing:
         self._writer = writer
         self._start = start
         self._changed = changed
-        self._given = given
+        self._schemas = schemas
         self._found: bytes | None = None
         self._doubted = True  # whether other fields may count than those
         self._running = False
 
     def fields(self) -> bytes | None:
         """A name for the filter fields that count; None where that is not known yet."""
-        return self._found if self._given is None else self._given()
+        return self._found if self._schemas is None else fields_of(self._schemas())
 
     def sure(self) -> bytes | None:
         """The same; None also while others may count, as a schema was written."""
-        return None if self._given is None and self._doubted else self.fields()
+        return None if self._schemas is None and self._doubted else self.fields()
 
     def redefined(self) -> None:
         """A schema was written."""
@@ -73,8 +74,9 @@ class Placing:
     async def _run(self) -> None:
         try:
             while (in_force := self._in_force()) is not None:
-                if self._given is None and self._doubted:
+                if self._schemas is None and self._doubted:
                     await self._ask(in_force)
+                self._doubted = False
                 if await self._read() and not self._doubted:
                     return
         except (StoreError, WorkerUnavailable) as error:  # the next one whom it concerns begins again
@@ -104,17 +106,21 @@ class Placing:
             if (in_force := self._in_force()) is None:
                 return False
             seqs = placer.seqs(page)
-            results = await self._pool.integrate([Item(record, ()) for record in page], None, in_force)
-            for record in page:
-                self._pool.forget(record)  # another worker may be at it
-            shown = [None if result.shown is None else result.shown[1] for result in results]
-            await self._commit(placer.read(page, seqs, shown))
+            await self._commit(placer.read(page, seqs, await self._shown(page, in_force)))
             if self.fields() != fields or self._doubted:
                 return False
         if (known := self._store.placement()) is None or known.fields != fields or not known.through:
             return False
         await self._commit(placer.end())
         return True
+
+    async def _shown(self, page: Sequence[str], in_force: InForce) -> Sequence[Values | None]:
+        if self._schemas is not None:
+            return await asyncio.to_thread(shown_here, self._store, self._schemas(), page)
+        results = await self._pool.integrate([Item(record, ()) for record in page], None, in_force)
+        for record in page:
+            self._pool.forget(record)  # another worker may be at it
+        return [None if result.shown is None else result.shown[1] for result in results]
 
     async def _commit(self, batch: Batch) -> None:
         await asyncio.wrap_future(self._writer.submit(batch))

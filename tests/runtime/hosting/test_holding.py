@@ -13,9 +13,11 @@ from crdt_sync.protocol.messages import Hello
 from crdt_sync.protocol.principal import Principal
 from crdt_sync.records import parse_schema
 from crdt_sync.replica import unsent
+from crdt_sync.replica.sights import StoreSights
 from crdt_sync.runtime.conversation import Conversation
 from crdt_sync.runtime.hosting.engine import Engine
 from crdt_sync.runtime.hosting.link import DeviceLink
+from crdt_sync.runtime.listening import hosting
 from crdt_sync.runtime.outside import OUTSIDE
 from crdt_sync.runtime.transports.channel import Opened
 from crdt_sync.runtime.transports.memory import memory_pair
@@ -213,6 +215,44 @@ def test_edits_of_a_record_that_has_left_are_kept_aside() -> None:
         await space.sync(lead)
         assert (names(anna), lead.get(record)["name"]) == (set(), "N")
         assert [each.record for each in unsent.known(anna.store)] == [record]
+
+    run(test, policy(1, anna="North"))
+
+
+def test_a_device_that_listens_gives_and_takes_what_both_may_hold() -> None:
+    async def test(space: Space) -> None:
+        lead, anna, ben = (space.device(user) for user in ("lead", "anna", "ben"))
+        for name, region in (("N", "North"), ("S", "South")):
+            customer(lead, name, region)
+        of_ben = customer(ben, "B", "South")
+        async with hosting(lead, in_force=lambda: space.in_force) as engine:
+            space.engine, relays = engine, space.engine
+            engine.authorise = space.authorise
+            await space.sync(anna)
+            assert names(anna) == {"N"}
+            await space.sync(ben)
+            assert (names(ben), names(lead)) == ({"S", "B"}, {"N", "S", "B"})
+            move(lead, of_ben, "North")
+            await space.sync(anna)
+            assert names(anna) == {"N", "B"}
+        space.engine = relays
+
+    run(test, policy(1, anna="North", ben="South"))
+
+
+def test_a_device_takes_nothing_that_its_own_user_may_not_hold() -> None:
+    async def test(space: Space) -> None:
+        lead, anna = space.device("lead"), space.device("anna")
+        customer(lead, "N", "North")
+        customer(lead, "S", "South")
+        sights = StoreSights(anna.store, lambda: space.in_force, lambda: b"")
+        anna.context.own_sight = lambda: sights.of(Principal(anna.id, user="anna"))
+        async with hosting(anna, in_force=lambda: space.in_force) as engine:
+            space.engine, relays = engine, space.engine
+            engine.authorise = space.authorise
+            await space.sync(lead)
+        space.engine = relays
+        assert names(anna) == {"N"}
 
     run(test, policy(1, anna="North"))
 
