@@ -139,7 +139,11 @@ def names(replica: Replica) -> set[str]:
 async def changed(replica: Replica, expected: set[str]) -> None:
     heard = asyncio.Event()
     loop = asyncio.get_running_loop()
-    unsubscribe = replica.subscribe(lambda _: loop.call_soon_threadsafe(heard.set))
+
+    def hear(_events: object) -> None:
+        loop.call_soon_threadsafe(heard.set)
+
+    unsubscribe = replica.subscribe(hear)
     try:
         async with asyncio.timeout(20):
             while names(replica) != expected:
@@ -214,7 +218,10 @@ def test_edits_of_a_record_that_has_left_are_kept_aside() -> None:
         await space.sync(anna)
         await space.sync(lead)
         assert (names(anna), lead.get(record)["name"]) == (set(), "N")
-        assert [each.record for each in unsent.known(anna.store)] == [record]
+        assert [each.record for each in anna.status().unsent] == [record]
+        kept = unsent.update_of(anna.store, record)
+        assert kept is not None
+        assert b"N GmbH" in kept
 
     run(test, policy(1, anna="North"))
 
