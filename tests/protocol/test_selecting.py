@@ -207,10 +207,8 @@ def test_a_change_wakes_those_whom_it_concerns_and_no_others(relay, monkeypatch)
     )
     users = {f"u{number}": ("North" if number < 3 else "South") for number in range(40)}
     relay.in_force = policy(2, **users)
-    sessions = {user: relay.connect(user) for user in users}
-    for session in sessions.values():
-        relay.told(session)
-        relay.host.fill(session)
+    lines = [Line(relay.device(user), relay.host) for user in users]
+    assert all(line.run() for line in lines)
     woken.clear()
     relay.customer("North")
     assert set(woken) - {"lead"} == {"u0", "u1", "u2"}
