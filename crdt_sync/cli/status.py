@@ -87,6 +87,9 @@ def _emit(call: Invocation, replica: Replica, standing: Status, counted: Mapping
     unknown = [each._asdict() for each in standing.schemaless]
     rest = {"damaged": standing.damaged, "without_schema": unknown, "last_failure": told}
     rest["transport"] = transports.described(kept)
+    rest["unsent"] = [
+        {"record": each.record, "since": utc_time(each.at), "bytes": each.size} for each in standing.unsent
+    ]
     owner = None if replica.owner is None else owners.described(replica.owner.about)
     kept_copies = [str(each) for each in copies.found(call.store)]
     call.output.emit({**data, **counts, **found, **rest, "owner": owner, "copies": kept_copies})
@@ -158,6 +161,13 @@ def _status(call: Invocation, replica: Replica) -> None:
         call.output.text("Stored values of these records are damaged. Save what is intact: crdt-sync verify --repair")
         damages = _named(replica, standing.damaged)
         call.output.show(table(("Record", "Damage"), damages, wrap=True))
+
+    if standing.unsent:
+        call.output.text(
+            "These records may not be held here any more; edits of them that were not sent are kept aside:"
+        )
+        rows = [(each.record, utc_time(each.at), str(each.size)) for each in standing.unsent]
+        call.output.show(table(("Record", "Since", "Bytes"), rows))
 
 
 def _never_synced(url: str, records: int, failed: Failure | None) -> str:

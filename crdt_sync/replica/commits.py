@@ -241,7 +241,7 @@ class Commits:
             snapshot = update
         elif copy.whole or copy.tail >= limits.TAIL_UPDATES_MAX:
             snapshot = document.diff()
-        return Change(
+        change = Change(
             record,
             (update,),
             self._context.id,
@@ -253,6 +253,7 @@ class Commits:
             renewed=is_renewed,
             lineage=document.lineage_writer() if is_renewed else None,
         )
+        return self._context.placed(change, document)
 
 
 def _update(copy: Copy) -> bytes:

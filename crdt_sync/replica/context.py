@@ -13,9 +13,12 @@ from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
 from crdt_sync import ids, limits
 from crdt_sync.clock import HybridClock
 from crdt_sync.errors import InvalidValue, OwnerGone
+from crdt_sync.policy.values import forms_of
+from crdt_sync.protocol.sight import Sight
 from crdt_sync.protocol.source import Diff
-from crdt_sync.records import Schema
+from crdt_sync.records import Document, Schema
 from crdt_sync.records.definition import DEFINITIONS
+from crdt_sync.records.filtered import fields_of, values_shown
 from crdt_sync.records.import_book import IMPORT_BOOKS
 from crdt_sync.replica import damage
 from crdt_sync.replica.events import Event
@@ -26,7 +29,7 @@ from crdt_sync.replica.recent import RecentEdits
 from crdt_sync.replica.turns import Turns
 from crdt_sync.replica.writers import Writers
 from crdt_sync.storage.port import Store
-from crdt_sync.storage.values import Batch
+from crdt_sync.storage.values import Batch, Change
 
 if TYPE_CHECKING:
     from crdt_sync.policy.in_force import InForce
@@ -84,6 +87,8 @@ class Context:
         self.unshown: set[str] = set()  # those of them that no reading could show
         self._noting = threading.Lock()  # notes of damage are made in any thread, whoever has the turn
         self.recent = RecentEdits()
+        self.keeps_places = store.placement() is not None  # what records show in filter fields
+        self.own_sight: Callable[[], Sight | None] = lambda: None  # what may be held here; None: all
         self.renews = True  # whether records that have grown are renewed at their edits
         self.stored: Callable[[str, Sequence[str]], None] = lambda _kind, _records: None  # before anybody is told
         self._listeners: list[Callable[[Sequence[Event]], None]] = []
@@ -161,6 +166,18 @@ class Context:
         """The schema of a record's collection, None where this replica does not know it."""
         collection = ids.collection_of(record)
         return _OWN.get(collection) or self.schemas.get(collection)
+
+    def placed(self, change: Change, document: Document) -> Change:
+        """A change with what its record shows in filter fields, where the store keeps that."""
+        if not self.keeps_places:
+            return change
+        forms = forms_of(values_shown(document, self.schema_of(change.record)))
+        return change._replace(forms=forms, fields=fields_of(self.schemas))
+
+    def may_hold(self, record: str, document: Document) -> bool:
+        """Whether what others bring of a record may be held here, as it is then."""
+        sight = self.own_sight()
+        return sight is None or sight.holds(record, forms_of(values_shown(document, self.schema_of(record))))
 
     def note_damage(self, record: str, what: str) -> None:
         """A record was met damaged: the status names it until it is whole again."""

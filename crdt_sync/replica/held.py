@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from crdt_sync.errors import StoreCorrupt
-from crdt_sync.protocol.reconcile import Index, Pinned, leaf
+from crdt_sync.protocol.reconcile import Index, Pinned, View, leaf
 from crdt_sync.storage.port import Digests
 
+_PAGE = 4096
 _MODULUS = 1 << 256
 
 
@@ -15,6 +16,19 @@ def held_view(store: Digests, records: Sequence[str], unknown: bytes) -> Pinned:
     index = Index()
     for record in records:
         index.put(record, _digest(store, record) or unknown)
+    return index.pin()
+
+
+def part_of(view: View, records: Sequence[str]) -> Pinned:
+    """The part of a view that has these records, which are in order."""
+    held = frozenset(records)
+    index = Index()
+    after = ""
+    while page := view.items(after, None, _PAGE):
+        for record, digest in page:
+            if record in held:
+                index.put(record, digest)
+        after = page[-1][0]
     return index.pin()
 
 

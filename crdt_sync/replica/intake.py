@@ -20,7 +20,7 @@ from crdt_sync.replica.context import Context
 from crdt_sync.replica.loading import loaded
 from crdt_sync.replica.views import encode_view
 from crdt_sync.storage.values import Batch, Change, Head, OutboxEntry, Stored
-from crdt_sync.verdicts import Verdict, VerdictCode
+from crdt_sync.verdicts import Verdict, VerdictCode, refused
 
 Way = Literal["session", "push", "bundle", "kept"]
 """How updates come: asked for in a session of ours, pushed in one of theirs, carried in a file, or kept here until what
@@ -48,6 +48,10 @@ class Origin:
     def replica(self) -> bytes:
         """Its 16-byte id; `SEVERAL_ORIGINS` where several brought the same."""
         return self.principal.device
+
+
+_JUDGED = frozenset({"bundle"})  # what a relay gives it has judged, and a hub what is pushed to it
+_NOT_HERE = refused(VerdictCode.FORBIDDEN, "this record may not be held here")
 
 
 class Taken(NamedTuple):
@@ -94,6 +98,9 @@ class Intake:
         except UpdateRefused as refusal:
             raise RecordUnreadable(record, refusal) from None
         fresh = [update for update, verdict in zip(updates, result.verdicts, strict=True) if verdict.new]
+        if fresh and origin.way in _JUDGED and not context.may_hold(record, self._integrator.document(record)):
+            self._integrator.forget(record)
+            return Taken([_NOT_HERE] * len(updates), head, before)
         if fresh:
             change = _changed(context, self._integrator, record, head, fresh, result, origin.replica)
             self.changes.append(change._replace(actor=actor))
@@ -150,7 +157,7 @@ def _changed(
     document = integrator.document(record)
     if result.renewed and result.snapshot is not None:
         fresh = (result.snapshot,)  # everything is in it
-    return Change(
+    change = Change(
         record,
         tuple(fresh),
         origin,
@@ -162,6 +169,7 @@ def _changed(
         renewed=result.renewed,
         lineage=result.lineage if result.renewed else None,
     )
+    return context.placed(change, document)
 
 
 def owed(context: Context, record: str, head: Head | None, but: bytes | None) -> list[tuple[bytes, OutboxEntry]]:

@@ -25,6 +25,7 @@ from crdt_sync.ids import EPOCH_BYTES, Space
 from crdt_sync.protocol.effects import Acknowledge, Integrate, Owe, Pushed, Welcomed
 from crdt_sync.protocol.entries import Resume
 from crdt_sync.protocol.reconcile import View
+from crdt_sync.protocol.sight import Sight
 from crdt_sync.protocol.source import Diff, Outgoing
 from crdt_sync.protocol.versions import LINEAGE
 from crdt_sync.records.updates import state_vector as vectors
@@ -32,6 +33,7 @@ from crdt_sync.replica import unread, unsent
 from crdt_sync.replica.audit import content_view
 from crdt_sync.replica.context import Context
 from crdt_sync.replica.events import Event
+from crdt_sync.replica.held import held_view, part_of
 from crdt_sync.replica.index import UNKNOWN_TO_DIALER, StoreIndex
 from crdt_sync.replica.intake import readable
 from crdt_sync.replica.readable import readable as readable_bytes
@@ -74,6 +76,7 @@ class Partner:
         self._store = replica.context.store
         self.url = url
         self._is_device = device is not None
+        self.sight: Sight | None = None  # what a device may hold that is dialed, once it was proved whose it is
         self._adopt = adopt or self._is_device
         self._peer = self._store.peer(device) if device else self._latest_at(url)
         # Into the partner's space, where it differs from ours: a known relay may have lost its disk, and a first one is
@@ -156,7 +159,7 @@ class Partner:
     def outgoing(self, record: str) -> tuple[Outgoing, Diff] | None:
         """See `DialerSource.outgoing`. A damaged record waits in the outbox until it is mended."""
         entry = self._store.outbox_entry(self.id, record)
-        if entry is None or entry.refusal is not None:
+        if entry is None or entry.refusal is not None or not self._gives(record):
             return None
         try:
             head = self._store.record_head(record)
@@ -324,11 +327,26 @@ class Partner:
         """Carry out `Compare`; returns the view for `Dialer.compare`. It is not held: devices compare rarely."""
         with suppress(StoreFull, StoreFailed):  # a digest that is missing makes its record be exchanged, no worse
             self._context.refresh_digests()
+        if self.sight is not None:
+            store = self._store
+            held = [record for record in store.records("", store.count()) if self._gives(record)]
+            return held_view(store, held, UNKNOWN_TO_DIALER)
         return StoreIndex(self._store, UNKNOWN_TO_DIALER).pin()
+
+    def _gives(self, record: str) -> bool:
+        """Whether the partner may hold a record, as far as it is known here what that shows."""
+        if self.sight is None:
+            return True
+        where = self._store.whereabouts(record, 0)
+        return where is not None and self.sight.holds(record, where.forms)
 
     def audit_view(self, *, content: bool) -> View:
         """Carry out `PinDigests`; returns the view for `Dialer.pinned`."""
-        return content_view(self._store) if content else self.compare()
+        view = content_view(self._store) if content else self.compare()
+        if not content or self.sight is None:
+            return view
+        store = self._store
+        return part_of(view, [record for record in store.records("", store.count()) if self._gives(record)])
 
     def integrate(
         self, effect: Integrate, refused: Mapping[str, str] = MappingProxyType({})

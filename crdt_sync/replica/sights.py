@@ -20,7 +20,6 @@ from crdt_sync.policy.values import EVERY, Whereabouts
 from crdt_sync.principal import Principal
 from crdt_sync.protocol.sight import EVERYBODY, SIGHT_BYTES, Sight, Standing, as_rows, creates_of, sight_of
 from crdt_sync.protocol.source import Change
-from crdt_sync.replica.placing import Schemas, fields_of
 from crdt_sync.storage.port import Store
 from crdt_sync.storage.values import Batch
 
@@ -31,43 +30,41 @@ _LIFE_BYTES = ids.EPOCH_BYTES - SIGHT_BYTES
 
 
 class StoreSights:
-    """See the module. `in_force` gives the policy, `schemas` those by which records are read.
+    """See the module. `in_force` gives the policy, `fields` a name for the filter fields that count, see `Placement`,
+    None where that is not known yet.
 
-    `keep` stores a value with its key, as soon as may be; where it is lost, its device is compared with.
+    `keep` stores a value with its key, as soon as may be; where it is lost, its device is compared with. `wanted` is
+    called where somebody is to be served and what records show is not known.
     """
 
     def __init__(
         self,
         store: Store,
         in_force: Callable[[], InForce | None],
-        schemas: Callable[[], Schemas],
+        fields: Callable[[], bytes | None],
         keep: Callable[[str, bytes], None] | None = None,
+        wanted: Callable[[], None] = lambda: None,
     ) -> None:
         self._store = store
         self._in_force = in_force
-        self._schemas = schemas
+        self._fields = fields
+        self._wanted = wanted
         self._keep = keep or self._keep_at_once
-        self._fields: tuple[Schemas | None, bytes] = (None, b"")
         self._version = -1
         self._of: dict[str, Sight] = {}  # by user, in that version of the policy
-        self._kept: dict[str, tuple[Sight, ...]] = {}  # by key
+        self._kept: dict[str, tuple[str, tuple[Sight, ...]]] = {}  # by key, the user and what it may have held
         self._count: int | None = None
 
     # --- the policy ------------------------------------------------------------------------------------------
 
     @property
-    def fields(self) -> bytes:
-        """Which filter fields count now."""
-        schemas = self._schemas()
-        if self._fields[0] is not schemas:
-            self._fields = (schemas, fields_of(schemas))
-        return self._fields[1]
-
-    @property
     def ready(self) -> bool:
         """See `Sights.ready`."""
         found = self._store.placement()
-        return found is not None and found.through is None and found.fields == self.fields
+        is_ready = found is not None and found.through is None and found.fields == self._fields()
+        if not is_ready:
+            self._wanted()
+        return is_ready
 
     def of(self, principal: Principal) -> Sight | None:
         """See `Sights.of`."""
@@ -96,11 +93,11 @@ class StoreSights:
         named = blake2b(digest_size=SIGHT_BYTES, person=b"standing")
         named.update(principal.user.encode() + b"\0" + b"".join(sight.id for sight in sights))
         key = _KEPT + named.hexdigest()
-        if key not in self._kept and self._read(key) is None:
+        if self._read(key) is None:
             self._make_room()
+            self._kept[key] = principal.user, sights
             rows = [[_as_row(cell) for cell in sorted(sight.cells, key=as_rows)] for sight in sights]
             self._keep(key, cbor2.dumps([principal.user, rows]))
-        self._kept[key] = sights
         return self._store.epoch[:_LIFE_BYTES] + named.digest()
 
     def standing(self, principal: Principal, epoch: bytes) -> Standing | None:
@@ -113,6 +110,8 @@ class StoreSights:
         return Standing(life, found[1])
 
     def _read(self, key: str) -> tuple[str, tuple[Sight, ...]] | None:
+        if key in self._kept:
+            return self._kept[key]
         try:
             value = self._store.meta(key)
         except StoreCorrupt:
@@ -120,9 +119,8 @@ class StoreSights:
         if value is None:
             return None
         user, rows = cbor2.loads(value)
-        sights = self._kept.get(key) or tuple(sight_of(map(_cell, row)) for row in rows)
-        self._kept[key] = sights
-        return user, sights
+        found = self._kept[key] = user, tuple(sight_of(map(_cell, row)) for row in rows)
+        return found
 
     def _make_room(self) -> None:
         """Forget all where there are too many: their devices are compared with once."""

@@ -18,7 +18,7 @@ from crdt_sync import ids
 from crdt_sync.errors import StoreCorrupt, UnknownRecord
 from crdt_sync.limits import BUNDLE_HEARD_SHOWN_MAX, STATUS_BYTES_MAX, STATUS_ENTRIES_MAX, STATUS_SIZED_MAX
 from crdt_sync.records.updates import state_vector as vectors
-from crdt_sync.replica import awaiting, reading, unread
+from crdt_sync.replica import awaiting, reading, unread, unsent
 from crdt_sync.replica.callers import Caller, callers
 from crdt_sync.replica.carried import Carried, carried
 from crdt_sync.replica.collections import Schemaless
@@ -27,6 +27,7 @@ from crdt_sync.replica.heard import Heard, guessed_place, heard
 from crdt_sync.replica.names import names
 from crdt_sync.replica.readers import count_lacking, lacks
 from crdt_sync.replica.told import read_told, to_fetch
+from crdt_sync.replica.unsent import Unsent
 from crdt_sync.storage.port import LoggedRecords, Store
 from crdt_sync.storage.values import OutboxEntry, Peer
 
@@ -119,6 +120,8 @@ class Status:
     could not be integrated, or the partner could not read it.
 
     `damaged` are records whose stored bytes fail their checksums, as far as anybody came by them, and what is wrong.
+    `unsent` are edits that a partner had not taken when it said that their record may not be held here any more, the
+    oldest first.
 
     `backlogs` is by the replica id of a partner, in hexadecimal. `carried` are partners that are met by bundle only,
     `callers` those that only call. `schemaless` are collections of which records are here and no schema.
@@ -133,6 +136,7 @@ class Status:
     callers: tuple[CallerStatus, ...] = ()
     schemaless: tuple[Schemaless, ...] = ()
     damaged: dict[str, str] = field(default_factory=dict)
+    unsent: tuple[Unsent, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +197,7 @@ def status(context: Context) -> Status:
         tuple(_caller_status(store, known) for known in sorted(calling, key=lambda known: known.name)),
         reading.schemaless(context),
         {**awaiting.waiting(context), **context.still_damaged()},
+        tuple(unsent.known(store)),
     )
 
 

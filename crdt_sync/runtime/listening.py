@@ -9,13 +9,16 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 
 from crdt_sync.errors import UsageError
 from crdt_sync.limits import LISTENER_SESSIONS_MAX
+from crdt_sync.policy.in_force import InForce
 from crdt_sync.protocol import proof
 from crdt_sync.protocol.acceptor import Refusal
 from crdt_sync.protocol.messages import Hello
 from crdt_sync.protocol.principal import Principal, everybody
+from crdt_sync.protocol.sight import Sight
 from crdt_sync.replica import Event, Replica
 from crdt_sync.replica.pushed import PushedUpdates
 from crdt_sync.runtime import certificate
@@ -61,11 +64,13 @@ async def listening(
     token: str | Callable[[], str],
     tls: certificate.Own | None,
     ping_us: int | None = None,
+    in_force: Callable[[], InForce | None] = lambda: None,
 ) -> AsyncIterator[Listener]:
     """Accept sessions while the block runs. `tls` is as `certificate.own` gives it; None: without encryption. `ping_us`
     is after how long a silence a caller is asked whether it lives. A `token` that is a function is asked for at each
     call, so that it may be exchanged for another one; in a space with identities callers prove their keys, and no token
-    counts.
+    counts. `in_force` tells the policy, by which callers hold some records and not others; None: whoever is let in may
+    hold all.
 
     Raises `UsageError` where everybody on the network could come in, `InvalidSettings` for an address that cannot be
     listened on.
@@ -80,7 +85,7 @@ async def listening(
     context, binding = tls or (None, b"")
     opened: Port | None = None
     async with AsyncExitStack() as stack:
-        engine = await stack.enter_async_context(hosting(replica, ping_us))
+        engine = await stack.enter_async_context(hosting(replica, ping_us, in_force=in_force))
         try:
             opened = await Port.open(
                 engine,
@@ -101,8 +106,15 @@ async def listening(
 
 
 @asynccontextmanager
-async def hosting(replica: Replica, ping_us: int | None = None, outside: Outside = OUTSIDE) -> AsyncIterator[Engine]:
+async def hosting(
+    replica: Replica,
+    ping_us: int | None = None,
+    outside: Outside = OUTSIDE,
+    in_force: Callable[[], InForce | None] = lambda: None,
+) -> AsyncIterator[Engine]:
     """The engine of a device that listens, for as long as the block runs. It lets in whom a transport says to."""
+    if in_force() is not None:
+        replica.context.keeps_places = True
     visits = NotedCallers(replica)
     loop = asyncio.get_running_loop()
     engine = Engine(
@@ -119,6 +131,9 @@ async def hosting(replica: Replica, ping_us: int | None = None, outside: Outside
         visits=visits,
         ping_us=ping_us,
         outside=outside,
+        in_force=in_force,
+        schemas=lambda: replica.context.schemas,
+        own=partial(_own_sight, replica),
     )
     noting = asyncio.create_task(visits.keep())
     unsubscribe = replica.subscribe(_Changes(engine).heard)
@@ -138,6 +153,10 @@ def _introduce(replica: Replica, token: Callable[[], str], binding: bytes, engin
     from crdt_sync.runtime.member_door import MemberDoor  # noqa: PLC0415 - few devices are in such a space
 
     return MemberDoor(member, replica.id, binding, engine).introduce
+
+
+def _own_sight(replica: Replica) -> Sight | None:
+    return replica.context.own_sight()  # which may be given later
 
 
 class _Doorkeeper:

@@ -10,11 +10,12 @@ from crdt_sync.protocol import hub
 from crdt_sync.protocol.messages import Hello
 from crdt_sync.protocol.reconcile import Index, View
 from crdt_sync.records import Schema
+from crdt_sync.records.filtered import fields_of, values_shown
 from crdt_sync.replica import StoreSource
 from crdt_sync.replica.audit import content_digest
 from crdt_sync.replica.held import held_root, held_view
 from crdt_sync.replica.index import UNKNOWN_TO_ACCEPTOR
-from crdt_sync.replica.placing import Placer, read_here, values_shown
+from crdt_sync.replica.placing import place
 from crdt_sync.replica.receipts import refresh_digests
 from crdt_sync.replica.sights import StoreSights
 from crdt_sync.replica.source import change_of
@@ -37,18 +38,19 @@ class GrantingHost(MinimalHost):
         super().__init__(store, steady, wall)
         self._schema = schema
         self._users = users
+        self.judged: Callable[[str, str], None] = lambda _record, _user: None
         self._schemas = {schema.collection: schema}
-        self.sights = StoreSights(store, in_force, lambda: self._schemas)
+        self.sights = StoreSights(store, in_force, lambda: fields_of(self._schemas))
         self.hub = hub.Hub(StoreSource(store, lambda _: None), self._user, wall, self._snapshot_due, sights=self.sights)
-        placer = Placer(store, self.sights.fields, read_here(store, self._schemas))
-        while placer.step():
-            pass
+        place(store, self._schemas)
 
     def _user(self, hello: Hello) -> Principal:
         return Principal(hello.replica, user=self._users.get(hello.replica, ""))
 
     def integrate(self, item: hub.IntegrationItem, stamp_max: int) -> hub.Integrated:
         """What becomes of one item, and what the record shows then."""
+        for principal in item.principals:
+            self.judged(item.record, principal.user)
         done = super().integrate(item, stamp_max)
         document = self._integrator.document(item.record)
         schema = self._schemas.get(item.record.partition("/")[0])
@@ -56,7 +58,7 @@ class GrantingHost(MinimalHost):
 
     def _commit(self, effect: hub.Commit) -> None:
         try:
-            changes = tuple(change_of(each, self._wall(), self.sights.fields) for each in effect.changes)
+            changes = tuple(change_of(each, self._wall(), fields_of(self._schemas)) for each in effect.changes)
             (done,) = self._commits.commit([Batch(changes=changes)])
         except StoreError:
             self.hub.commit_failed(effect.number, self.steady())

@@ -20,7 +20,7 @@ from crdt_sync.protocol.messages import (
 )
 from crdt_sync.protocol.versions import NEWEST
 from crdt_sync.records import Document, Schema
-from crdt_sync.replica.placing import values_shown
+from crdt_sync.records.filtered import values_shown
 from crdt_sync.storage.port import Store
 
 T = TypeVar("T")

@@ -14,6 +14,7 @@ from crdt_bench.minimal.line import Line
 from crdt_sync.errors import CrdtSyncError, KeyTaken
 from crdt_sync.policy.in_force import InForce
 from crdt_sync.policy.reading import parse_policy
+from crdt_sync.protocol.hub import Deliver, HubEffect
 from crdt_sync.protocol.messages import PresenceEntry
 from crdt_sync.records import parse_schema
 from crdt_sync.replica import Replica
@@ -39,7 +40,8 @@ filter = true
 )
 REGIONS = ("North", "South", "West")
 USERS = ("anna", "ben", "chief")
-_EDITS = ("region", "owner", "stage", "name")
+_FIELDS = ("region", "owner", "stage", "name")
+_EDITED = ("region", "region", "owner", "stage", "name")
 _GRANT = """[[role.{role}.grant]]
 collection = "customers"
 {where}
@@ -111,14 +113,14 @@ class World:
         """Have each frame looked at as it leaves."""
         drained = host.hub.drain
 
-        def drain() -> list[object]:
+        def drain() -> list[HubEffect]:
             effects = drained()
             for effect in effects:
-                if type(effect).__name__ == "Deliver":
-                    self._leaves(host, effect.session, effect.frame)  # type: ignore[attr-defined]
-            return effects  # type: ignore[return-value]
+                if isinstance(effect, Deliver):
+                    self._leaves(host, effect.session, effect.frame)
+            return effects
 
-        host.hub.drain = drain  # type: ignore[method-assign,assignment]
+        host.hub.drain = drain  # type: ignore[method-assign]
         follow = host.follow
 
         def followed() -> None:
@@ -126,6 +128,7 @@ class World:
             follow()
 
         host.follow = followed  # type: ignore[method-assign]
+        host.judged = self._judged
 
     def _leaves(self, host: GrantingHost, session: int, frame: bytes) -> None:
         device = next((each for each in self.devices if each.line is not None and each.line.session == session), None)
@@ -134,6 +137,13 @@ class World:
         self.told += 1
         allowed = self.oracle.look(host.store, self.in_force)[device.user]
         self.oracle.check(frame, device.user, allowed, device.named or set())
+
+    def _judged(self, record: str, user: str) -> None:
+        """An update is integrated: its user may hold the record, unless it is new."""
+        if self.host.store.record_head(record) is None:
+            return
+        if record not in self.oracle.allowed(self.host.store, self.in_force, user):
+            raise NotAllowed(f"{user} writes into {record}, which it may not hold")
 
     def _device(self, number: int) -> Device:
         user = USERS[number % len(USERS)]
@@ -149,8 +159,8 @@ class World:
     def run(self, steps: int) -> None:
         """Live through so many steps, then heal. Raises `NotAllowed`."""
         actions: tuple[tuple[Callable[[], None], int], ...] = (
-            (self._edit, 12), (self._create, 5), (self._talk, 30), (self._cut, 4), (self._regrant, 2),
-            (self._restart_relay, 1), (self._crash, 2), (self._compact, 1), (self._open, 2),
+            (self._edit, 14), (self._create, 5), (self._talk, 28), (self._cut, 6), (self._regrant, 2),
+            (self._restart_relay, 1), (self._crash, 2), (self._compact, 3), (self._open, 2),
         )  # fmt: skip
         chosen, weights = zip(*actions, strict=True)
         for _ in range(steps):
@@ -164,7 +174,7 @@ class World:
         if not held:
             return
         record = self.rng.choice(held)
-        field = self.rng.choice(_EDITS)
+        field = self.rng.choice(_EDITED)
         try:
             with device.replica.edit(record) as edited:
                 edited[field] = self._value(field)
@@ -174,7 +184,7 @@ class World:
     def _create(self) -> None:
         device = self.rng.choice(self.devices)
         with device.replica.edit("customers") as edited:
-            for field in _EDITS:
+            for field in _FIELDS:
                 edited[field] = self._value(field)
             assert device.named is not None
             device.named.add(edited.record)

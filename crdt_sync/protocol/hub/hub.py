@@ -60,7 +60,8 @@ class Hub:
     `wall_clock` gives microseconds since 1970, for the handshake and for the limit on stamps. `snapshot_due`
     says whether a record's tail has grown so long that the next integration should bring a snapshot.
     `acknowledged_after` hears, each time that a session's pushes are answered, how long the oldest has waited.
-    `ping_us` is that of each session. With `sights` sessions may hold some records and not others.
+    `ping_us` is that of each session. With `sights` sessions may hold some records and not others;
+    `own` tells which may be held here, None: all.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class Hub:
         ping_us: int | None = None,
         quotas: Quotas | None = None,
         sights: Sights | None = None,
+        own: Callable[[], Sight | None] = lambda: None,
     ) -> None:
         self._source = source
         self._live = LivePages(source)
@@ -93,7 +95,7 @@ class Hub:
         self._effects: list[HubEffect] = []
         self._closing: tuple[str, str, int] | None = None
         self._presence = OpenRecords()
-        self._pipeline = Pipeline(self, self._effects, wall_clock, snapshot_due, acknowledged_after, quotas)
+        self._pipeline = Pipeline(self, self._effects, wall_clock, snapshot_due, acknowledged_after, quotas, own)
 
     # --- sessions --------------------------------------------------------------------------------------------
 
@@ -272,11 +274,12 @@ class Hub:
         for session, acceptor in list(self._sessions.items()):
             if self._sights is None or acceptor.principal is None:
                 continue
-            sight = self._sights.of(acceptor.principal) if self._sights.ready else None
+            sight = self._sights.of(acceptor.principal)
             before = None if acceptor.selected is None else acceptor.selected.sight
-            if sight is None or before is None:
-                if sight is not before or not self._sights.ready:
-                    acceptor.close("regranted", "what this device may hold has changed", now, retry_after_us=0)
+            if sight is None and before is None:
+                continue
+            if sight is None or before is None or not self._sights.ready:
+                acceptor.close("regranted", "what this device may hold has changed", now, retry_after_us=0)
             elif sight != before:
                 acceptor.regrant(sight, now)
                 if self._audience is not None and not acceptor.closed:

@@ -47,12 +47,14 @@ from crdt_sync.protocol.hub.effects import (
 from crdt_sync.protocol.hub.lanes import Batch, Entries, Lane, Part, Push, Sender, Waiting, new_part, weight_of
 from crdt_sync.protocol.messages import PushEntry, Verdict, VerdictCode
 from crdt_sync.protocol.quotas import Quotas
+from crdt_sync.protocol.sight import Sight
 from crdt_sync.verdicts import POSTPONED, refused
 
 _new_verdict: Callable[[tuple[VerdictCode, int, bytes, str, bool]], Verdict] = partial(tuple.__new__, Verdict)
 _INTEGRATIONS_MAX = 2  # one that the worker is at, and one that waits for it
 _NOBODY = bytes(16)  # the origin of what no session sent
 _HIDDEN = refused(VerdictCode.FORBIDDEN, "this record may not be held by this device, nor made by it")
+_NOT_HERE = refused(VerdictCode.FORBIDDEN, "this record may not be held by the device that it was sent to")
 _RETRY = Verdict(VerdictCode.RETRY, reason="it could not be stored now; it will be sent again")
 _NO_DISK = Verdict(VerdictCode.RETRY, reason="the disk takes nothing now, perhaps it is full; it will be sent again")
 
@@ -89,7 +91,9 @@ class Pipeline:
         snapshot_due: Callable[[str], bool],
         acknowledged_after: Callable[[int], object],
         quotas: Quotas | None = None,
+        own: Callable[[], Sight | None] = lambda: None,
     ) -> None:
+        self._own = own
         self._quotas = quotas
         self._sessions = sessions
         self._effects = effects
@@ -310,6 +314,7 @@ class Pipeline:
         touched: dict[int, None] = {}
         postponed: dict[int, dict[int, list[tuple[int, PushEntry]]]] = {}  # by session and push: as in `Waiting`
         waits: dict[int, dict[str, tuple[int, int]]] = {}  # by session, see `Sender.waits_for`
+        results = self._held_here(batch, results)
         for item, parts, result in zip(batch.items, batch.parts, results, strict=True):
             kept: list[Part] = []
             news: list[bytes] = []
@@ -359,6 +364,23 @@ class Pipeline:
         self._answer(touched, now)
         for session, pushes in postponed.items():
             self._postpone(session, pushes, now)
+
+    def _held_here(self, batch: Batch, results: Sequence[Integrated]) -> Sequence[Integrated]:
+        """What may be held here at all; the rest is refused, and what the worker has made of it forgotten."""
+        own = self._own()
+        if own is None:
+            return results
+        found = [
+            result
+            if result.shown is None or own.holds(item.record, forms_of(result.shown[1] or {}))
+            else result._replace(verdicts=[_NOT_HERE if each.new else each for each in result.verdicts])
+            for item, result in zip(batch.items, results, strict=True)
+        ]
+        if any(before is not after for before, after in zip(results, found, strict=True)):
+            for lane in self._lanes:
+                lane.discard = len(lane.integrating)
+            self._effects.append(Forget())
+        return found
 
     def _ride(self, riders: Sequence[tuple[Part, Verdict]], touched: dict[int, None]) -> None:
         """Answer these with the newest commit, or at once: see the fifth rule."""

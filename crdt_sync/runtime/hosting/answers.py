@@ -6,13 +6,17 @@ Whatever cannot be read ends the session that asked, which comes back later.
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 
 from crdt_sync.errors import CrdtSyncError, StoreError
 from crdt_sync.protocol.hub import Hub, MakeCheck, MakeReceipt, PinAudit, PinIndex
-from crdt_sync.protocol.reconcile import View
-from crdt_sync.replica.index import StoreIndex
+from crdt_sync.protocol.reconcile import Pinned, View
+from crdt_sync.protocol.sight import Sight
+from crdt_sync.replica.held import held_root, held_view, part_of
+from crdt_sync.replica.index import UNKNOWN_TO_ACCEPTOR, StoreIndex
+from crdt_sync.replica.sights import StoreSights
 from crdt_sync.runtime.hosting.audits import Audits
 from crdt_sync.runtime.hosting.digests import Digests
 from crdt_sync.runtime.worker.process import WorkerUnavailable
@@ -24,7 +28,9 @@ _log = structlog.get_logger("crdt_sync.hosting")
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """See the module. `forget` has the workers load records anew, `unreadable` ends a session."""
+    """See the module. `forget` has the workers load records anew, `unreadable` ends a session, and `sights` tells which
+    records one may hold that may not hold all.
+    """
 
     hub: Hub
     store: Store
@@ -34,15 +40,16 @@ class Answers:
     forget: Callable[[Sequence[str]], None]
     unreadable: Callable[[int, CrdtSyncError], None]
     now: Callable[[], int]
+    sights: StoreSights | None = None
 
     async def answer(self, asked: Asked) -> None:
         """Hand the answer to the hub."""
         try:
             match asked:
                 case PinIndex(session):
-                    self.hub.pinned(session, await self._state_view(), self.now())
+                    self.hub.pinned(session, await self._state_view(session), self.now())
                 case PinAudit(session, content):
-                    view = await (self.audits.pin() if content else self._state_view())
+                    view = await (self._content_view(session) if content else self._state_view(session))
                     self.hub.audit_pinned(session, view, self.now())
                 case MakeCheck():
                     await self._check(asked)
@@ -51,13 +58,26 @@ class Answers:
         except (StoreError, WorkerUnavailable) as error:
             self.unreadable(asked.session, error)
 
-    async def _state_view(self) -> View:
+    async def _content_view(self, session: int) -> View:
+        sight, sights = self.hub.sight(session), self.sights
+        view = await self.audits.pin()
+        if sight is None or sights is None:
+            return view
+        return await asyncio.to_thread(lambda: part_of(view, sights.held(sight)))
+
+    async def _state_view(self, session: int) -> View:
         try:
             await self.digests.refresh()
         except (StoreError, WorkerUnavailable) as error:
             # A digest that is missing makes its record be exchanged, which costs more and is right all the same.
             _log.warning("digests_stale", code=error.code)
-        return await asyncio.get_running_loop().run_in_executor(None, self.index.pin)
+        sight = self.hub.sight(session)
+        pin = self.index.pin if sight is None else partial(self._held_view, sight)
+        return await asyncio.get_running_loop().run_in_executor(None, pin)
+
+    def _held_view(self, sight: Sight) -> Pinned:
+        assert self.sights is not None, "it gave the sight"
+        return held_view(self.store, self.sights.held(sight), UNKNOWN_TO_ACCEPTOR)
 
     async def _check(self, asked: MakeCheck) -> None:
         entries = await self.audits.check(asked.records, mend=asked.mend)
@@ -69,4 +89,7 @@ class Answers:
         await self.digests.refresh()
         root, head = self.store.root(), self.store.head()
         count, digest = root.count + root.stale, root.sum.to_bytes(32, "big")
+        sight, sights = self.hub.sight(asked.session), self.sights
+        if sight is not None and sights is not None:
+            count, digest = await asyncio.to_thread(lambda: held_root(self.store, sights.held(sight)))
         self.hub.receipt(asked.session, asked.number, head, count, digest, self.now())

@@ -13,7 +13,7 @@ Rules:
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import Future
 from typing import Protocol
 
@@ -21,6 +21,7 @@ import structlog
 
 from crdt_sync import limits
 from crdt_sync.errors import CrdtSyncError, StoreCorrupt, StoreError, StoreFailed, StoreFull
+from crdt_sync.ids import SCHEMAS, collection_of
 from crdt_sync.policy.in_force import InForce
 from crdt_sync.protocol.acceptor import Authorise
 from crdt_sync.protocol.hub import (
@@ -44,8 +45,11 @@ from crdt_sync.protocol.hub import (
     StoredUpdates,
 )
 from crdt_sync.protocol.quotas import Quotas
+from crdt_sync.protocol.sight import Sight
+from crdt_sync.records.filtered import Schemas
 from crdt_sync.replica import StoreSource
 from crdt_sync.replica.index import UNKNOWN_TO_ACCEPTOR, StoreIndex
+from crdt_sync.replica.sights import StoreSights
 from crdt_sync.replica.source import change_of
 from crdt_sync.runtime.guests import Guest
 from crdt_sync.runtime.hosting.admission import Admission
@@ -60,6 +64,7 @@ from crdt_sync.runtime.hosting.health import Health
 from crdt_sync.runtime.hosting.held import HeldSessions
 from crdt_sync.runtime.hosting.meter import Counts, Meter
 from crdt_sync.runtime.hosting.people import LOOK_S, People
+from crdt_sync.runtime.hosting.placing import Placing
 from crdt_sync.runtime.hosting.rest import AtRest
 from crdt_sync.runtime.hosting.rounds import Rounds
 from crdt_sync.runtime.hosting.tails import Tails, length
@@ -102,7 +107,10 @@ class Engine:
     a silence a device is asked whether it lives.
     With `logs_pushes` each session that pushed leaves a line in the log: a device that listens keeps none.
     `outside` starts the workers and the writer. The store stays the caller's to close. `in_force` tells the policy that
-    each update is judged by, for the user of the session that pushed it; None: whoever is let in may write everything.
+    each update is judged by, for the user of the session that pushed it, and by which sessions hold some records and
+    not others; None: whoever is let in may hold and write everything. Call `policy_changed` when it is another.
+    `schemas` are those of a host that reads records itself; else the worker goes by those that the store holds. `own`
+    tells which records may be held here at all: a device takes no others.
     """
 
     def __init__(
@@ -123,6 +131,8 @@ class Engine:
         logs_pushes: bool = False,
         outside: Outside = OUTSIDE,
         in_force: Callable[[], InForce | None] = lambda: None,
+        schemas: Callable[[], Schemas] | None = None,
+        own: Callable[[], Sight | None] = lambda: None,
     ) -> None:
         self.store = store
         self.logs_pushes = logs_pushes
@@ -141,6 +151,7 @@ class Engine:
         self._tails = Tails(self._tail)
         self.authorise = authorise
         self.quotas = Quotas(wall_clock, self._is_known, self._quota_reached)
+        self.sights = StoreSights(store, in_force, self._sure_fields, self._keep_sight, self._places_wanted)
         self.hub = Hub(
             self.source,
             authorise,
@@ -150,6 +161,8 @@ class Engine:
             self._acknowledged,
             self._ping_us,
             self.quotas,
+            self.sights,
+            own,
         )
         self.people = People(self.hub, self._now)
         self._looking: asyncio.TimerHandle | None = None
@@ -198,7 +211,9 @@ class Engine:
             self._forget,
             self._unreadable,
             self._now,
+            self.sights,
         )
+        self._placing = Placing(store, in_force, self.pool, self.writer, self._start, self.policy_changed, schemas)
         self._presence_timer: asyncio.TimerHandle | None = None
         alike = self._filling.tell_alike
         self._rounds = Rounds(self.loop, self.queue, self._followers, self.fill, alike=alike, newest=self._newest)
@@ -264,6 +279,30 @@ class Engine:
         self._forget(records)
         self._tails.forget()
         self._rounds.begin()
+        self._redefined(records)
+
+    def policy_changed(self) -> None:
+        """Another policy is in force, or none, or other fields choose records: tell who is here what that changes."""
+        self.hub.regrant(self._now())
+        self._pump()
+        self._rounds.begin()
+
+    def _redefined(self, records: Iterable[str]) -> None:
+        """These records were written: where a schema is among them, all may show something else."""
+        if any(collection_of(record) == SCHEMAS for record in records):
+            self._placing.redefined()
+
+    def _fields(self) -> bytes | None:
+        return self._placing.fields()
+
+    def _sure_fields(self) -> bytes | None:
+        return self._placing.sure()
+
+    def _places_wanted(self) -> None:
+        self._placing.begin()
+
+    def _keep_sight(self, key: str, value: bytes) -> None:
+        self.writer.submit(Batch(meta={key: value}))
 
     def _forget(self, records: Sequence[str]) -> None:
         for record in records:
@@ -458,7 +497,7 @@ class Engine:
             self.hub.expel(session, "unavailable", "this cannot be served now", RETRY_US, self._now())
 
     async def _integrate(self, effect: Integrate) -> None:
-        in_force = self._in_force()
+        in_force, fields = self._in_force(), self._fields()
         items = [
             Item(item.record, item.updates, item.snapshot, item.senders, item.sessions, _users(item, in_force))
             for item in effect.items
@@ -480,6 +519,8 @@ class Engine:
                 Integrated(result.verdicts, result.state_vector, result.snapshot, result.lineage, result.shown)
                 for result in results
             ]
+            if fields is None or fields != self._fields():  # a schema has changed meanwhile
+                answers = [answer._replace(shown=None) for answer in answers]
             self.hub.integrated(answers, self._now(), slow=effect.slow)
             if self._clock_doubted is not None and clocks_differ(results):
                 self._clock_doubted()
@@ -490,7 +531,8 @@ class Engine:
         self._following.begin()
         self._uncommitted.begin(effect.number, effect.changes)
         self._tails.grow(effect.changes)
-        batch = Batch(changes=tuple(change_of(change, now) for change in effect.changes))
+        fields = self._fields() or b""
+        batch = Batch(changes=tuple(change_of(change, now, fields) for change in effect.changes))
         begun = time.perf_counter()
         future = self.writer.submit(batch, failures=self._failures_known)
         future.add_done_callback(lambda done: self.loop.call_soon_threadsafe(self._committed, effect, begun, done))
@@ -505,6 +547,7 @@ class Engine:
             self.metrics.commit_seconds.observe(time.perf_counter() - begun)
             seqs = future.result().seqs
             self._following.committed(seqs)
+            self._redefined(change.record for change in effect.changes)
             self.hub.committed(effect.number, seqs, self._now())
         else:
             self.health.commit_failed(error, sum(map(_size, effect.changes)))

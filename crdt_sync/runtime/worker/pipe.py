@@ -10,6 +10,7 @@ What it is asked is written by `marshal`, in a tenth of the time: both are one i
              INTEGRATE        item = [record, stored | null, updates, want_snapshot, users: with rules, one an update]
              DIGEST, CONTENT  item = [record, stored]
              TRIM             item = [record, [update, state_vector]]
+             FIELDS           item = the record of a definition; with rules
     answer   [number, results, evicted, [µs]]
              µs       = for each result the processor time that it took; only where the turn was over
              INTEGRATE        result = [verdicts, state_vector, snapshot | null, lineage | null], with rules
@@ -20,6 +21,7 @@ What it is asked is written by `marshal`, in a tenth of the time: both are one i
                               out as it takes longer, or [code, reason]; nothing is done for the record after 2 or 3
              DIGEST, CONTENT  result = [state_vector, digest]
              TRIM             result = the update without what the state vector covers, or null: it is none
+             FIELDS           result = a name for the filter fields of that collection, see `records.filtered`
 
 The worker trusts its parent. The parent trusts nothing: native code that went wrong may have written anything, so
 an answer is bounded in size and depth, holds no tags, and every value is checked before it is used.
@@ -44,6 +46,7 @@ INTEGRATE: Final = 0
 DIGEST: Final = 1
 CONTENT: Final = 2
 TRIM: Final = 3
+FIELDS: Final = 4
 LENGTH: Final = struct.Struct(">I")
 DIGEST_BYTES: Final = 16
 UNLOADABLE: Final = 0
@@ -169,6 +172,12 @@ def decode_digests(body: bytes, number: int, records: Sequence[str]) -> list[Rec
             raise PipeCorrupt("a digest of the wrong size")
         digests.append(RecordDigest(record, _state_vector(state_vector), digest))
     return digests
+
+
+def decode_fields(body: bytes, number: int, count: int) -> list[bytes]:
+    """Names of a FIELDS request about that many collections. Raises `PipeCorrupt`."""
+    results, _, _ = _answer(body, number, count)
+    return [_typed(each, bytes)[:DIGEST_BYTES] for each in results]
 
 
 def decode_trimmed(body: bytes, number: int, count: int) -> list[bytes | None]:

@@ -204,7 +204,7 @@ class Plan:
             request.works.append(work)
             request.again = work.alone
             request.items.append((item.record, stored, updates, item.want_snapshot or work.lineage is not None))
-            if item.users:
+            if item.users or not item.updates:
                 request.users.append([item.users[position] for position in work.remaining])
             request.updates += len(updates)
             request.size += size

@@ -254,6 +254,23 @@ class IntegrationPool:
                 found |= await self._digest(kind, self._take(rest, load or self._load))
         return [found.get(record) for record in records]
 
+    async def fields(self, collections: Sequence[str], in_force: InForce) -> list[bytes]:
+        """A name for the filter fields of each collection, by what is stored of its definition.
+
+        Raises `WorkerUnavailable`.
+        """
+        async with self._turn:
+            worker = await self._worker()
+            told = self._told(in_force, [f"{collection}/-" for collection in collections])
+            number, frame = self._frame(pipe.FIELDS, None, collections, None, told)
+            try:
+                body = await self._ask(worker, number, frame, Budget([0], again=True, short=False))
+                return pipe.decode_fields(body, number, len(collections))
+            except (WorkerDied, pipe.PipeCorrupt) as error:
+                if not isinstance(error, WorkerDied):
+                    self._bury(worker, str(error))
+                raise WorkerUnavailable("the worker could not read the schemas") from error
+
     async def trim(self, items: Sequence[tuple[str, bytes, bytes]]) -> list[bytes | None]:
         """For each (record, update, state vector) the update without what the state vector covers.
 

@@ -15,6 +15,7 @@ from crdt_sync.policy.packed import packed, unpacked
 from crdt_sync.records import Document, Schema, bundled_schema
 from crdt_sync.records.definition import DEFINITIONS, FIELD, in_use
 from crdt_sync.records.entries import well_formed
+from crdt_sync.records.filtered import fields_of
 from crdt_sync.records.gate.permitted import Rules
 from crdt_sync.records.import_book import IMPORT_BOOKS
 from crdt_sync.runtime.worker.pipe import Told
@@ -82,6 +83,11 @@ class Ruling:
             assert self._in_force is not None
             rules = self._rules[collection] = Rules(self._in_force, collection, self._schemas.get(collection))
         return rules
+
+    def fields_of(self, collection: str) -> bytes:
+        """A name for the filter fields of a collection that it was told of."""
+        schema = self._schemas.get(collection)
+        return fields_of({} if schema is None else {collection: schema})
 
     def _forget_one(self) -> None:
         oldest = next(each for each in self._schemas if each not in _OWN)

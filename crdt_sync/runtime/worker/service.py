@@ -78,6 +78,8 @@ class Service:
         spent: list[int] = []
         if kind == pipe.INTEGRATE:
             results, spent = self._integrate(number, stamp_max, items)
+        elif kind == pipe.FIELDS:
+            results = [self._ruling.fields_of(collection) for collection in items]
         elif kind == pipe.TRIM:
             results = self._trim(number, items)
         else:
