@@ -161,13 +161,15 @@ def _status(call: Invocation, replica: Replica) -> None:
         call.output.text("Stored values of these records are damaged. Save what is intact: crdt-sync verify --repair")
         damages = _named(replica, standing.damaged)
         call.output.show(table(("Record", "Damage"), damages, wrap=True))
+    _tell_unsent(call.output, standing)
 
+
+def _tell_unsent(output: Output, standing: Status) -> None:
+    """What was not sent of records that may not be held here any more."""
     if standing.unsent:
-        call.output.text(
-            "These records may not be held here any more; edits of them that were not sent are kept aside:"
-        )
-        rows = [(each.record, utc_time(each.at), str(each.size)) for each in standing.unsent]
-        call.output.show(table(("Record", "Since", "Bytes"), rows))
+        output.text("These records may not be held here any more; edits of them that were not sent are kept aside:")
+        rows = [(each.record, local_time(each.at), str(each.size)) for each in standing.unsent]
+        output.show(table(("Record", "Since", "Bytes"), rows))
 
 
 def _never_synced(url: str, records: int, failed: Failure | None) -> str:

@@ -71,7 +71,9 @@ class Context:
         self.wall_clock = wall_clock
         self._rng = rng
         self.name = (store.meta("name") or b"").decode()
-        self.user = ""  # whose device it is, by the policy's name; empty where users have none
+        self.whose: Callable[[], str] = lambda: (
+            ""
+        )  # whose device it is, by the policy's name; empty where users have none
         self.in_force: Callable[[], InForce | None] = lambda: None
         self.schemas = schemas
         self.clock = HybridClock(
@@ -156,6 +158,11 @@ class Context:
     def author(self) -> str:
         """Who edits here are signed by: the policy's name of the user, where there is one."""
         return self.user or self.name
+
+    @property
+    def user(self) -> str:
+        """Whose device it is, by the policy's name; empty where users have none."""
+        return self.whose()
 
     @property
     def id(self) -> bytes:

@@ -45,6 +45,7 @@ from crdt_sync.storage.values import Batch, Peer
 if TYPE_CHECKING:
     from crdt_sync.membership.member import Membership
     from crdt_sync.policy.in_force import InForce
+    from crdt_sync.protocol.sight import Sight
     from crdt_sync.replica.owner.asking import Owner
     from crdt_sync.replica.owner.requests import Action
     from crdt_sync.replica.owner.sent import SentEdit
@@ -70,6 +71,9 @@ class Replica:
         self.context.succeeded = self._succeeded
         self.folder: Path | None = None  # where the store is, and what is kept beside it
         self._membership: Membership | None = None
+        self._sight: tuple[InForce, str, Sight] | None = None
+        self.context.in_force, self.context.whose = self._policy, self._user
+        self.context.own_sight = self._own_sight
 
     @property
     def membership(self) -> "Membership | None":
@@ -85,6 +89,26 @@ class Replica:
         if membership is not None:
             membership.now = lambda: self.wall_clock() + self.clock.offset
         self._membership = membership
+
+    def _policy(self) -> "InForce | None":
+        member = self.membership
+        return None if member is None else member.in_force()
+
+    def _user(self) -> str:
+        member = self.membership
+        claims = None if member is None else member.claims()
+        return "" if claims is None else claims.user
+
+    def _own_sight(self) -> "Sight | None":
+        in_force = self.context.in_force()
+        if in_force is None:
+            return None
+        user = self.context.user
+        if self._sight is None or self._sight[0] is not in_force or self._sight[1] != user:
+            from crdt_sync.replica.sights import sight_under  # noqa: PLC0415 - most devices need none of it
+
+            self._sight = in_force, user, sight_under(in_force, user)
+        return self._sight[2]
 
     @property
     def store(self) -> Store:
@@ -107,7 +131,7 @@ class Replica:
 
     def go_by(self, in_force: "Callable[[], InForce | None]", user: str) -> None:
         """Check edits by the policy that `in_force` tells, for `user`, by whose name they are signed from now on."""
-        self.context.in_force, self.context.user = in_force, user
+        self.context.in_force, self.context.whose = in_force, lambda: user
 
     @property
     def schemas(self) -> Mapping[str, Schema]:

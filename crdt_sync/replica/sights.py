@@ -76,11 +76,7 @@ class StoreSights:
             self._of.clear()
         sight = self._of.get(principal.user)
         if sight is None:
-            rights = in_force.rights(principal.user)
-            cells = cells_of(rights) | EVERYBODY
-            if any("import" in rights.possible(name) for name in rights.grants):
-                cells |= {_BOOKS}
-            sight = sight_of(cells, creates_of(rights))
+            sight = sight_under(in_force, principal.user)
             if principal.user in in_force.policy.users:
                 self._of[principal.user] = sight
         return sight
@@ -174,6 +170,15 @@ class StoreSights:
             for record in found
             if (where := self._store.whereabouts(record, 0)) is not None and sight.holds(record, where.forms)
         )
+
+
+def sight_under(in_force: InForce, user: str) -> Sight:
+    """What a user may hold under a policy."""
+    rights = in_force.rights(user)
+    cells = cells_of(rights) | EVERYBODY
+    if any("import" in rights.possible(name) for name in rights.grants):
+        cells |= {_BOOKS}
+    return sight_of(cells, creates_of(rights))
 
 
 def _as_row(cell: Cell) -> list[Any]:

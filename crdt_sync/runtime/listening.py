@@ -64,13 +64,12 @@ async def listening(
     token: str | Callable[[], str],
     tls: certificate.Own | None,
     ping_us: int | None = None,
-    in_force: Callable[[], InForce | None] = lambda: None,
+    in_force: Callable[[], InForce | None] | None = None,
 ) -> AsyncIterator[Listener]:
     """Accept sessions while the block runs. `tls` is as `certificate.own` gives it; None: without encryption. `ping_us`
     is after how long a silence a caller is asked whether it lives. A `token` that is a function is asked for at each
     call, so that it may be exchanged for another one; in a space with identities callers prove their keys, and no token
-    counts. `in_force` tells the policy, by which callers hold some records and not others; None: whoever is let in may
-    hold all.
+    counts. `in_force` tells the policy, by which callers hold some records and not others; None: the device's own.
 
     Raises `UsageError` where everybody on the network could come in, `InvalidSettings` for an address that cannot be
     listened on.
@@ -110,11 +109,11 @@ async def hosting(
     replica: Replica,
     ping_us: int | None = None,
     outside: Outside = OUTSIDE,
-    in_force: Callable[[], InForce | None] = lambda: None,
+    in_force: Callable[[], InForce | None] | None = None,
 ) -> AsyncIterator[Engine]:
     """The engine of a device that listens, for as long as the block runs. It lets in whom a transport says to."""
-    if in_force() is not None:
-        replica.context.keeps_places = True
+    in_force = in_force or replica.context.in_force
+    unlisten = _keep_places(replica, in_force)
     visits = NotedCallers(replica)
     loop = asyncio.get_running_loop()
     engine = Engine(
@@ -141,9 +140,21 @@ async def hosting(
         yield engine
     finally:
         unsubscribe()
+        unlisten()
         await engine.stop(_AWAY_RETRY_US, _GRACE_S, "it listens no more, or gives way to another command")
         noting.cancel()
         visits.write()
+
+
+def _keep_places(replica: Replica, in_force: Callable[[], InForce | None]) -> Callable[[], None]:
+    """See to it that the store keeps what records show as soon as there is a policy; returns the call that ends it."""
+
+    def look() -> None:
+        if in_force() is not None:
+            replica.context.keeps_places = True
+
+    look()
+    return (lambda: None) if replica.membership is None else replica.membership.listen(look)
 
 
 def _introduce(replica: Replica, token: Callable[[], str], binding: bytes, engine: Engine) -> Introduce:

@@ -20,6 +20,7 @@ from crdt_relay.observability import Metrics, Readings
 from crdt_relay.settings import LIVE, Settings
 from crdt_sync import limits
 from crdt_sync.errors import InvalidSettings, StoreError, StoreMissing, UsageError
+from crdt_sync.policy.in_force import InForce
 from crdt_sync.protocol.acceptor import Refusal
 from crdt_sync.protocol.messages import Hello, VerdictCode
 from crdt_sync.protocol.principal import Principal, everybody
@@ -94,6 +95,7 @@ class Relay:
             ping_us=int(settings.ping_interval * 1e6) if settings.ping_interval < limits.PING_S_MAX else None,
             keep_spare=keep_spare,
             logs_pushes=True,
+            in_force=door.in_force,
         )
         _allow(engine, settings)
         async with contextlib.AsyncExitStack() as started:
@@ -323,6 +325,10 @@ class Door:
         if people.authority is not None:
             engine.people.identities = self._authority = people.authority
             engine.people_changed()
+
+    def in_force(self) -> InForce | None:
+        """The policy that is in force; None where the space has no identities."""
+        return None if self._authority is None else self._authority.in_force()
 
     def introduce(self, told: Told) -> Guest | None:
         """See `Introduce`."""

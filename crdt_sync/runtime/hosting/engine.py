@@ -137,6 +137,7 @@ class Engine:
         self.store = store
         self.logs_pushes = logs_pushes
         self._in_force = in_force
+        self._policy = in_force()  # that sessions were told of last
         self._ping_us = limits.KEEPALIVE_US if ping_us is None else ping_us
         self._visits = visits
         try:
@@ -396,6 +397,9 @@ class Engine:
         """What the space said is more than before, or it has identities now: see `People.changed`."""
         self.people.changed()
         self._pump()
+        if (in_force := self._in_force()) is not self._policy:
+            self._policy = in_force
+            self.policy_changed()
         if self._looking is None and not self.stopped:
             self._looking = self.loop.call_later(LOOK_S, self._look)
 
