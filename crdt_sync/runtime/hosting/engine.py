@@ -230,6 +230,7 @@ class Engine:
         await self.pool.start()
         if self.pool.unconfined:
             _log.warning("worker_not_confined", missing=list(self.pool.unconfined))
+        self._know_places()
 
     async def stop(self, retry_after_us: int, grace_s: float, why: str = "it restarts") -> None:
         """Take nothing new, store and acknowledge what was taken, say bye and `why`, and release everything.
@@ -284,9 +285,15 @@ class Engine:
 
     def policy_changed(self) -> None:
         """Another policy is in force, or none, or other fields choose records: tell who is here what that changes."""
+        self._know_places()
         self.hub.regrant(self._now())
         self._pump()
         self._rounds.begin()
+
+    def _know_places(self) -> None:
+        """Find out what records show before the first device asks, which is put off meanwhile."""
+        if self._in_force() is not None:
+            self._placing.begin()
 
     def _redefined(self, records: Iterable[str]) -> None:
         """These records were written: where a schema is among them, all may show something else."""
