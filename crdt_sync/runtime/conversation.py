@@ -157,11 +157,13 @@ class Conversation:
 
     async def _talk(self, until: "Until") -> None:
         """See `run`."""
-        opened = await self._open_channel(self._address)
         member = self._address.member
-        if member is not None:
-            from crdt_sync.runtime.member_talk import MemberTalk  # noqa: PLC0415 - few devices are in such a space
+        if member is None:
+            opened = await self._open_channel(self._address)
+        else:
+            from crdt_sync.runtime.member_talk import MemberTalk, opened_by  # noqa: PLC0415 - few are in such a space
 
+            opened = await opened_by(self._open_channel, self._address)
             self._people = MemberTalk(member, opened.known, direct=self._address.direct)
         try:
             self._partner = Partner(

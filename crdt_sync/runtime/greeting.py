@@ -20,6 +20,10 @@ Told = Callable[[str], Sequence[str]]
 """The values of a header, by its name."""
 
 
+class LedOn(Unreachable):
+    """More keys of the space were heard than are told at once: another connection brings the next ones."""
+
+
 @dataclass(frozen=True, slots=True)
 class Met:
     """Who answered, proved: what to say as token in the hello, and how far the other side knows what the space said.
@@ -44,8 +48,8 @@ class Greeting:
     def met(self, told: Told, binding: bytes, whom: str) -> Met:
         """What `whom` told in the answer; `binding` is the SHA-256 of its certificate, or nothing without TLS.
 
-        Raises `IdentityRefused` where it does not prove who it is: nothing is to be said to it then. Raises
-        `Unreachable` where it may prove that the next time.
+        Raises `IdentityRefused` where it does not prove who it is: nothing is to be said to it then. Raises `LedOn`
+        where it may prove that the next time.
         """
         nonce, known = proof.read_nonce(_one(told(proof.NONCE_HEADER))), read_known(_one(told(KNOWS_HEADER)))
         shown = _one(told(proof.PROOF_HEADER))
@@ -59,7 +63,7 @@ class Greeting:
             handshake.check_space(shown, self._member.statements.keys)
         except IdentityRefused as error:
             if led == STATEMENTS_LEADING_MAX:
-                raise Unreachable(f"{whom} has changed its key several times", "Try again: some were heard.") from error
+                raise LedOn(f"{whom} has changed its key several times", "Try again: some were heard.") from error
             raise
         return Met(self._credential(handshake), known)
 

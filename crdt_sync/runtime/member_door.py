@@ -83,10 +83,12 @@ class _Member(Guest):
                 self._check(self._claims)
         except IdentityRefused as error:
             return self._refusal(error)
-        return None
+        return self._out()
 
     def _admitted(self, hello: Hello) -> Principal | Refusal:
         member = self._member
+        if (out := self._out()) is not None:
+            return out
         try:
             claims = self._handshake.check_device("dialer", hello.token, member.tokens, member.now())
             self._check(claims)
@@ -96,10 +98,17 @@ class _Member(Guest):
         return Principal(claims.device, member.space, claims.user)
 
     def _check(self, claims: Claims) -> None:
-        """Raises `IdentityRefused` where the caller, or this device itself, may not exchange anything."""
+        """Raises `IdentityRefused` where the caller may not exchange anything."""
         self._member.tokens.check_standing(claims, self._member.now())
         self._member.check_user(claims.user)
-        self._member.check_out()
+
+    def _out(self) -> Refusal | None:
+        """Why nobody is let in where this device itself is out, as far as it has heard."""
+        try:
+            self._member.check_out()
+        except IdentityRefused:
+            return Refusal("unavailable", "the device that was called is out itself", _AGAIN_US)
+        return None
 
     def _refusal(self, error: IdentityRefused) -> Refusal:
         return refusal(error, self._member.statements, self.known, _AGAIN_US)

@@ -1,10 +1,24 @@
 """What is said of the space in one session that a device of it has opened."""
 
+from contextlib import suppress
+
+from crdt_sync import limits
 from crdt_sync.identity.known import Known
 from crdt_sync.identity.refusals import Reason, refused
 from crdt_sync.identity.statements import Versions
 from crdt_sync.membership.member import Membership
 from crdt_sync.protocol.dialer import Dialer
+from crdt_sync.runtime.address import Address
+from crdt_sync.runtime.greeting import LedOn
+from crdt_sync.runtime.transports.channel import Open, Opened
+
+
+async def opened_by(open_channel: Open, address: Address) -> Opened:
+    """A channel of `address.member`, opened as often as it takes to hear of all keys of the space. Raises as `Open`."""
+    for _ in range(limits.KEYS_STATEMENTS_MAX // limits.STATEMENTS_LEADING_MAX):
+        with suppress(LedOn):
+            return await open_channel(address)
+    return await open_channel(address)
 
 
 class MemberTalk:

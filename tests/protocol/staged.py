@@ -98,6 +98,7 @@ class Stage:
         self.sessions: dict[int, Staged] = {}
         self.refusals: dict[str, VerdictCode] = {}
         self.token = "token"
+        self.revoked: set[bytes] = set()
         self.disk_waits = self.deaf = False
         self.waiting: deque[hubs.Commit] = deque()
         self.under_way: deque[tuple[str, Staged, bytes]] = deque()
@@ -108,6 +109,8 @@ class Stage:
         return Hub(self.log, self._authorise, lambda: 5 * _SECOND + self.now, lambda _: False, **named)
 
     def _authorise(self, hello: Hello) -> Principal | Refusal:
+        if hello.token == self.token and hello.replica in self.revoked:
+            return Refusal("device_revoked", "the device was revoked", None, (b"revocations 2",))
         if hello.token != self.token:
             return Refusal("unauthorized", "the token is not valid")
         return Principal(hello.replica)
@@ -166,6 +169,23 @@ class Stage:
         module = acceptor if name == "relay" else dialer
         spoken = tuple(int(version) for version in versions.split())
         self.stack.enter_context(mock.patch.object(module, "VERSIONS", spoken))
+
+    def say(self, name: str, whom: str, statement: str) -> None:
+        if name == "relay":
+            self.hub.say(self.device(whom).session, (statement.encode(),), self.now)
+        else:
+            self.device(name).end.say((statement.encode(),))
+
+    def give_token(self, name: str, token: str) -> None:
+        self.hub.give_token(self.device(name).session, token, self.now)
+
+    def revoke(self, name: str) -> None:
+        """As a host does: it tells first, and ends the session then, if there is one."""
+        self.revoked.add(name16(name))
+        session = self.device(name).session
+        if session in self.sessions:
+            self.hub.say(session, (b"revocations 2",), self.now)
+            self.hub.expel(session, "device_revoked", "the device was revoked", None, self.now)
 
     def refuse(self, record: str, code: str) -> None:
         self.refusals[record] = VerdictCode[code.upper()]
@@ -267,6 +287,10 @@ class Stage:
                 end.owed(self.now)
             case effects.CaughtUp():
                 self.written.append(f"  ({device.name} has caught up)")
+            case effects.SaidCame(statements):
+                self.written.append(f"  ({device.name} checks and keeps {show(statements)})")
+            case effects.TokenCame():
+                self.written.append(f"  ({device.name} checks and keeps its new token)")
             case effects.Audited(found):
                 self.written.append(
                     f"  ({device.name} finds: here {show(found.here)}, there {show(found.there)}, "
@@ -313,6 +337,8 @@ class Stage:
                     for record in records
                 ]
                 self.hub.checked(session, number, self.log.head(), entries, self.now)
+            case hubs.SaidBy(_, statements):
+                self.written.append(f"  (the relay checks and keeps {show(statements)})")
             case hubs.Hangup(session):
                 self.sessions.pop(session)
 
@@ -380,6 +406,10 @@ def _edit(stage: Stage, name: str, record: str) -> None:
 
 
 STEPS: dict[str, Callable[..., object]] = {
+    r"the relay says to (\w+): (.+)": lambda stage, name, statement: stage.say("relay", name, statement),
+    r"(\w+) says to the relay: (.+)": lambda stage, name, statement: stage.say(name, "relay", statement),
+    r"the relay gives (\w+) the token (\S+)": Stage.give_token,
+    r"the relay hears that (\w+) is revoked": Stage.revoke,
     r"(\w+) holds (\S+) as (\w+)": _hold,
     r"(\w+) edits (\S+)": _edit,
     r"(\w+) connects": Stage.connect,

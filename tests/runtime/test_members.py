@@ -202,3 +202,15 @@ def test_a_member_and_a_device_with_a_shared_token_do_not_meet(tmp_path, who) ->
             assert listener.store.count() == 0
 
     asyncio.run(story())
+
+
+def test_a_device_that_heard_that_it_is_out_itself_lets_nobody_in(tmp_path) -> None:
+    anna = member(11, "anna", [BEGUN, said(Revocations({member(11, "anna").device: Revoked(1, wipe=False)}))])
+
+    async def story() -> None:
+        async with two(tmp_path, anna, member(12, "ben")) as (_, caller, address):
+            with pytest.raises(RemoteError) as error:
+                await sync_once(caller, address)
+            assert "is out itself" in error.value.message
+
+    asyncio.run(story())

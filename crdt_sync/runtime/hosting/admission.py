@@ -101,6 +101,7 @@ class Visitor:
         self.address = address
         self.place = network_of(address)
         self.replica = b""
+        self._counted = self.place, b""  # as whom what it costs is counted
         self.user = ""
         self.is_in = False
         self._expelled = False
@@ -109,8 +110,9 @@ class Visitor:
         """`authorise`, for those who need not wait."""
 
         def guard(hello: Hello) -> Principal | Refusal:
-            place, self.replica = self.place, hello.replica
-            refusal = self._admission.refusal(place, hello.replica)
+            self.replica = hello.replica
+            self._counted = self.place, hello.replica
+            refusal = self._admission.refusal(*self._counted)
             if refusal is not None:
                 return refusal
             found = authorise(hello)
@@ -119,28 +121,28 @@ class Visitor:
                     return away
                 self.user = found.user
                 self.is_in = True
-                self._admission.let_in(place, hello.replica)
+                self._admission.let_in(self.place, hello.replica)
             elif found.code in _GUESSES:
-                self._admission.guessed(place, hello.replica)
+                self._admission.guessed(self.place, hello.replica)
             return found
 
         return guard
 
     def _proved(self, principal: Principal) -> Refusal | None:
         """It is that device from here on; why it is not let in, if it is not."""
-        self.replica, self.place = principal.device, _NOWHERE
-        return self._admission.refusal(self.place, self.replica)
+        self._counted = _NOWHERE, principal.device
+        return self._admission.refusal(*self._counted)
 
     def expelled(self) -> None:
         """Its session is ended because its updates have killed workers."""
         self._expelled = True
-        self._admission.cost(self.place, self.replica, limits.POISON_STRIKES_MAX)
+        self._admission.cost(*self._counted, limits.POISON_STRIKES_MAX)
 
     def pushed(self, verdicts: Mapping[VerdictCode, int]) -> None:
         """Its session is over, and that is what became of its updates."""
         poisons = verdicts.get(VerdictCode.POISON, 0)
         if poisons and not self._expelled:
-            self._admission.cost(self.place, self.replica, poisons)
+            self._admission.cost(*self._counted, poisons)
 
     def named(self) -> dict[str, str]:
         """Who it is, for a log line."""
