@@ -27,6 +27,8 @@ from crdt_sync.runtime.progress import Progress
 from crdt_sync.runtime.through_owner import AUDIT, SYNC, address_of, sync_through
 from crdt_sync.runtime.worker.process import WorkerUnavailable
 
+_AT_ONCE_MAX = 3  # times that a partner may ask to begin anew: a schema that is pushed changes what may be held
+
 
 async def sync_once(
     replica: Replica, address: Address, on_progress: Callable[[Progress], None] | None = None
