@@ -17,6 +17,7 @@ from crdt_bench.experiments import (
     fan_out,
     following,
     grown_records,
+    holding,
     hot_record,
     identity,
     instructions,
@@ -92,6 +93,7 @@ _INSTRUCTIONS = (instructions.run, instructions.Sizes(), instructions.SMALL)
 _IDENTITY = (identity.run, identity.Sizes(), identity.SMALL)
 _DEVICE = (whole_device.run, whole_device.Sizes(), whole_device.SMALL)
 _POLICY = (policy.run, policy.Sizes(), policy.SMALL)
+_HOLDING = (holding.run, holding.Sizes(), holding.SMALL)
 _MEMORY = (residency.run, residency.Sizes(), residency.SMALL)
 
 
@@ -146,6 +148,10 @@ _EXPERIMENTS: dict[str, tuple[str, Experiment]] = {
     "memory": (
         "Resident memory and opening time with 100,000 records, on a device and on a relay with 1,000 devices.",
         _MEMORY,
+    ),
+    "holding": (
+        "What devices cost that hold some of 100,000 records: a change, another grant, a first sync.",
+        _HOLDING,
     ),
     "policy": (
         "Who hears of a change among 1,000 devices with their own grants, and what a change of grants moves.",

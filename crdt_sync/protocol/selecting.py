@@ -18,6 +18,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from crdt_sync import ids, limits
+from crdt_sync.policy.cells import Cell
 from crdt_sync.policy.values import EVERY, Whereabouts
 from crdt_sync.principal import Principal
 from crdt_sync.protocol.entries import Resume
@@ -25,6 +26,7 @@ from crdt_sync.protocol.live_pages import LivePage
 from crdt_sync.protocol.sight import Sight, Sights, Standing
 from crdt_sync.protocol.source import AcceptorSource, Change
 
+_TOGETHER = 64  # records that are asked about at once
 _NOW = limits.INTEGER_EXACT_MAX  # a cursor that nothing lies behind
 
 
@@ -145,9 +147,9 @@ class Selected:
 
     def _gather(self, found: Iterator[str], records_max: int) -> None:
         page = list(islice(found, records_max))
-        for record in page:
+        for record in self._held(page):
             change = self._sights.change(record)
-            if change is not None and change.seq <= self._cold_until and self.holds(record):
+            if change is not None and change.seq <= self._cold_until:
                 self._cold.append((change.seq, record))
         if not page:
             self._gathering = None
@@ -156,16 +158,21 @@ class Selected:
     def _listed_cold(self, records_max: int) -> Step:
         """Each as it is now: what has changed since is told again behind it, and what has left is not told of."""
         page = [self._cold.pop() for _ in range(min(records_max, len(self._cold)))]
-        found = (self._sights.change(record) for _, record in page if self.holds(record))
+        found = (self._sights.change(record) for record in self._held([record for _, record in page]))
         listed = [change for change in found if change is not None]
         return Step((), listed, page[-1][0] if self._cold else self._cold_until, ended=False)
+
+    def _held(self, records: Sequence[str]) -> list[str]:
+        """Those of them that may be held now."""
+        found = zip(records, self._sights.whereabouts_of(records, _NOW), strict=True)
+        return [record for record, where in found if where is not None and self.sight.holds(record, where.forms)]
 
     def _scan(self, cursor: int, records_max: int) -> Step:
         head = self._source.head()  # before the feed: what is committed between the two is told next
         page = self._source.feed(cursor, records_max)
         dropped, listed = [], []
-        for change in page:
-            where = self._sights.whereabouts(change.record, self._since)
+        found = self._sights.whereabouts_of([change.record for change in page], self._since)
+        for change, where in zip(page, found, strict=True):
             if where is None:
                 continue
             if self.sight.holds(change.record, where.forms):
@@ -187,18 +194,22 @@ class Selected:
         cells = self.sight.cells
         lost = {cell for sight in self._before for cell in sight.cells if cell not in cells}
         gained = {cell for cell in cells if not all(cell in sight.cells for sight in self._before)}
-        for record in self._sights.at(lost):
-            where = self._sights.whereabouts(record, _NOW)
+        for record, where in self._now_at(lost):
             if where is None or self.sight.holds(record, where.forms):
                 yield None
             else:
                 yield (record, False) if any(sight.holds(record, where.forms) for sight in self._before) else None
-        for record in self._sights.at(gained):
-            where = self._sights.whereabouts(record, _NOW)
+        for record, where in self._now_at(gained):
             if where is None or not self.sight.holds(record, where.forms):
                 yield None
             else:
                 yield None if all(sight.holds(record, where.forms) for sight in self._before) else (record, True)
+
+    def _now_at(self, cells: Iterable[Cell]) -> Iterator[tuple[str, Whereabouts | None]]:
+        """The records at the atoms of cells, and what they show."""
+        found = self._sights.at(cells)
+        while page := list(islice(found, _TOGETHER)):
+            yield from zip(page, self._sights.whereabouts_of(page, _NOW), strict=True)
 
     # --- the log ---------------------------------------------------------------------------------------------
 
@@ -246,7 +257,6 @@ class Selected:
 def places_of(page: LivePage, after: int, sights: Sights) -> dict[str, Whereabouts | None]:
     """Where the records of a page are, asked once for all sessions."""
     if not page.places:
-        for update in page.updates:
-            if update.record not in page.places:
-                page.places[update.record] = sights.whereabouts(update.record, after)
+        records = list(dict.fromkeys([update.record for update in page.updates]))
+        page.places.update(zip(records, sights.whereabouts_of(records, after), strict=True))
     return page.places

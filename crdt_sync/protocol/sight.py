@@ -1,6 +1,6 @@
 """What one session may hold: a record is seen where one of the user's cells has what it shows."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Protocol
@@ -89,6 +89,9 @@ class Sights(Protocol):
 
     def whereabouts(self, record: str, after: int) -> Whereabouts | None:
         """What a record shows, and has shown since the cursor `after`; None where it is not there."""
+
+    def whereabouts_of(self, records: Sequence[str], after: int) -> Sequence[Whereabouts | None]:
+        """The same of several."""
 
     def at(self, cells: Iterable[Cell]) -> Iterator[str]:
         """The records at the atoms of these cells, whatever else has to be met; one may come several times."""

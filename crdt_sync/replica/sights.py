@@ -5,7 +5,7 @@ of the store the cursor was told, the second under which grants. These are kept 
 believed about its own alone: who claims those of another is compared with like anybody of whom nothing is known.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from hashlib import blake2b
 from typing import Any
@@ -139,6 +139,10 @@ class StoreSights:
     def whereabouts(self, record: str, after: int) -> Whereabouts | None:
         """See `Sights.whereabouts`."""
         return self._store.whereabouts(record, after)
+
+    def whereabouts_of(self, records: Sequence[str], after: int) -> Sequence[Whereabouts | None]:
+        """See `Sights.whereabouts_of`."""
+        return self._store.whereabouts_of(records, after)
 
     def at(self, cells: Iterable[Cell]) -> Iterator[str]:
         """See `Sights.at`."""

@@ -187,6 +187,11 @@ class MemoryStore:
         with self._lock:
             return self._state.places.whereabouts(record, after)
 
+    def whereabouts_of(self, records: Sequence[str], after: int) -> list[Whereabouts | None]:
+        """What records show."""
+        with self._lock:
+            return [self._state.places.whereabouts(record, after) for record in records]
+
     def placed(self, collection: str, field: str, shows: str, after: str, limit: int) -> list[str]:
         """A page of the records at a place."""
         with self._lock:

@@ -136,6 +136,9 @@ class Places(Protocol):
     def whereabouts(self, record: str, after: int) -> Whereabouts | None:
         """What a record shows, and has shown since the cursor `after`; None where that is not known."""
 
+    def whereabouts_of(self, records: Sequence[str], after: int) -> list[Whereabouts | None]:
+        """The same of several, of one moment."""
+
     def placed(self, collection: str, field: str, shows: str, after: str, limit: int) -> list[str]:
         """A page of the records of a collection of which a field shows that form."""
 

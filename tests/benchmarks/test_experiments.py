@@ -15,6 +15,7 @@ from crdt_bench.experiments import (
     catching_up,
     fan_out,
     grown_records,
+    holding,
     identity,
     instructions,
     latency,
@@ -237,6 +238,12 @@ def test_where_valgrind_counts_nothing_calls_are_told_and_why(
     assert len(measured(outcomes)) == len(instructions.PATHS)
     why = [outcome.reason for outcome in outcomes if isinstance(outcome, Skipped)]
     assert why == [f"the gate judges an update: no instructions were counted: valgrind ended with {said}"]
+
+
+def test_what_devices_cost_that_hold_some_records() -> None:
+    found = measured(holding.run(holding.SMALL))
+    assert found["records that go and come by it"].value > 0
+    assert found["the same, over one of a tenth of the records"].value > 0
 
 
 def test_the_index_and_the_grants_of_all_devices_are_asked_about_the_same_changes() -> None:

@@ -223,6 +223,10 @@ class Counted(MemoryStore):
         self.reads += 1
         return super().whereabouts(record, after)
 
+    def whereabouts_of(self, records, after):
+        self.reads += len(records)
+        return super().whereabouts_of(records, after)
+
     def feed(self, after, limit):
         found = super().feed(after, limit)
         self.reads += len(found)

@@ -1,7 +1,7 @@
 """Bugs in who may hold what, to be planted: the oracle notices each."""
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from unittest.mock import patch
 
@@ -45,6 +45,16 @@ def _old_value(self: StoreSights, record: str, _after: int) -> Whereabouts | Non
     if found is None or not found.left:
         return found
     return found._replace(forms=found.left[0], left=())
+
+
+def _old_values(self: StoreSights, records: Sequence[str], after: int) -> list[Whereabouts | None]:
+    return [_old_value(self, record, after) for record in records]
+
+
+@contextmanager
+def _old_values_decide() -> Iterator[None]:
+    with patch.multiple(StoreSights, whereabouts=_old_value, whereabouts_of=_old_values):
+        yield
 
 
 def _everything_listed(self: Selected, cursor: int, records_max: int) -> Step:
@@ -115,7 +125,7 @@ MUTANTS: dict[str, Planted] = {
     "what left meanwhile is not dropped": lambda: patch.object(Selected, "next", _no_drop_in_the_feed),
     "compaction forgets what records left": lambda: patch.object(MemoryStore, "compact", _compaction_forgets_moves),
     "a move is forgotten at once": lambda: patch.object(Row, "moved", _moved_forgets),
-    "what a record showed first decides": lambda: patch.object(StoreSights, "whereabouts", _old_value),
+    "what a record showed first decides": _old_values_decide,
     "one more is listed than may be held": lambda: patch.object(Selected, "next", _everything_listed),
     "any value of a field will do": lambda: patch.object(Sight, "holds", _any_condition),
     "the rest of a condition is not asked": lambda: patch.object(Sight, "holds", _rest_not_asked),

@@ -228,6 +228,12 @@ class LmdbStore:
         """What a record shows."""
         return self._environment.read(lambda txn, tables: shown.whereabouts(txn, tables, record, after))
 
+    def whereabouts_of(self, records: Sequence[str], after: int) -> list[Whereabouts | None]:
+        """What records show."""
+        return self._environment.read(
+            lambda txn, tables: [shown.whereabouts(txn, tables, record, after) for record in records]
+        )
+
     def placed(self, collection: str, field: str, shows: str, after: str, limit: int) -> list[str]:
         """A page of the records at a place."""
         place = (collection, field, shows)

@@ -48,6 +48,14 @@ def test_what_a_record_shows_is_there_with_its_update(store, change, opened):
         assert each.verify().findings == ()
 
 
+def test_several_are_asked_at_once(store, change):
+    keep(store)
+    put(store, shows({"region": "North"}, change(ANN, b"1")), shows({}, change(BOB, b"1")))
+    expected = [store.whereabouts(record, 0) for record in (BOB, CID, ANN)]
+    assert store.whereabouts_of([BOB, CID, ANN], 0) == expected
+    assert None in expected
+
+
 def test_what_is_left_is_known_to_older_cursors_and_outlasts_compaction(store, change):
     keep(store)
     put(store, shows({"region": "North"}, change(ANN, b"1", snapshot=b"1")))

@@ -1,0 +1,145 @@
+"""A record that may not be held here any more: it goes, what was not sent of it stays aside, and nothing comes back."""
+
+import pytest
+
+from crdt_sync import limits
+from crdt_sync.errors import EditOvertaken, UnknownRecord
+from crdt_sync.protocol.effects import Acknowledge, Integrate, Pushed
+from crdt_sync.protocol.messages import Verdict, VerdictCode
+from crdt_sync.protocol.sight import sight_of
+from crdt_sync.records import parse_schema
+from crdt_sync.replica import Replica, unsent
+from crdt_sync.replica.partner import Partner
+from crdt_sync.storage.memory import MemoryStore
+from crdt_sync.storage.values import Batch, OutboxEntry, Peer
+
+SCHEMA = parse_schema('collection = "customers"\nversion = 1\n[fields.name]\n[fields.city]\n', "test")
+RELAY = b"r" * 16
+EPOCH, LATER = b"e" * 16, b"l" * 16
+
+
+@pytest.fixture
+def ann() -> Replica:
+    store = MemoryStore()
+    store.commit([Batch(meta={"name": b"ann"}, peers=(Peer(RELAY, EPOCH, 7, 1, "ws://relay", 7),))])
+    replica = Replica.over(store, lambda: 1_760_000_000_000_000)
+    replica.add_schema(SCHEMA)
+    return replica
+
+
+@pytest.fixture
+def partner(ann: Replica) -> Partner:
+    found = Partner(ann, "ws://relay")
+    found._epoch = EPOCH
+    ann.context.epochs[RELAY] = EPOCH
+    return found
+
+
+def customer(replica: Replica, name: str) -> str:
+    with replica.edit("customers") as record:
+        record["name"] = name
+    return str(record.record)
+
+
+def sent(replica: Replica, record: str) -> None:
+    """The relay has all of it."""
+    entry = replica.store.outbox_entry(RELAY, record)
+    assert entry is not None
+    replica.store.commit([Batch(outbox_done=((RELAY, record, entry.edit),))])
+
+
+def dropped(*records: str, cursor: int | None = 9) -> Integrate:
+    return Integrate(1, (), cursor, 9, owe=False, dropped=records)
+
+
+def test_a_dropped_record_is_nowhere(ann, partner):
+    record, other = customer(ann, "Nord AG"), customer(ann, "Süd AG")
+    sent(ann, record)
+    heard = []
+    ann.subscribe(heard.extend)
+    partner.regrant(dropped(record))
+    assert ann.store.records("", 9, "customers/") == [other]
+    assert [found.record for found in ann.find("customers", "nord")] == []
+    with pytest.raises(UnknownRecord):
+        ann.get(record)
+    assert [(event.kind, event.record) for event in heard] == [("dropped", record)]
+    assert ann.store.peer(RELAY).cursor == 9
+    assert ann.status().unsent == ()
+
+
+def test_edits_that_were_not_sent_are_kept_aside_in_the_commit_of_the_drop(ann, partner):
+    record = customer(ann, "Nord AG")
+    commits = []
+    commit = ann.store.commit
+    ann.store.commit = lambda batches: (commits.append(batches), commit(batches))[1]
+    partner.regrant(dropped(record))
+    (batch,) = [batch for batches in commits for batch in batches if batch.drop]
+    assert batch.drop == (record,)
+    assert f"unsent/{record}" in batch.meta
+    assert [each.record for each in unsent.known(ann.store)] == [record]
+    assert b"Nord AG" in (unsent.update_of(ann.store, record) or b"")
+
+
+def test_what_the_partner_had_stored_after_all_is_kept_no_more(ann, partner):
+    record = customer(ann, "Nord AG")
+    edit = ann.store.outbox_entry(RELAY, record).edit
+    partner.regrant(dropped(record, cursor=None))
+    for number, left in ((edit - 1, 1), (edit, 0)):
+        verdict = Pushed(record, number, b"\0", Verdict(VerdictCode.ACCEPTED, 9))
+        partner.acknowledge(Acknowledge(1, (verdict,), None, 9))
+        assert len(unsent.known(ann.store)) == left
+
+
+def test_a_device_that_is_behind_drops_nothing_here(ann):
+    record = customer(ann, "Nord AG")
+    near = Partner(ann, "wss://near", RELAY)
+    near._epoch = EPOCH
+    ann.context.epochs[RELAY] = EPOCH
+    near.regrant(dropped(record))
+    assert ann.get(record)["name"] == "Nord AG"
+
+
+def test_the_standing_is_one_of_the_new_epoch_before_anything_else_comes(ann, partner):
+    partner.regrant(Integrate(1, (), None, 0, owe=False, epoch=LATER))
+    assert (ann.store.peer(RELAY).epoch, ann.store.peer(RELAY).cursor, partner.stands) == (LATER, 7, True)
+
+
+def test_an_edit_under_way_of_a_dropped_record_is_refused(ann, partner):
+    record = customer(ann, "Nord AG")
+    sent(ann, record)
+    block = ann.edit(record)
+    block.__enter__()["city"] = "Kiel"
+    partner.regrant(dropped(record))
+    with pytest.raises(EditOvertaken):
+        block.__exit__(None, None, None)
+    assert ann.store.records("", 9, "customers/") == []
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_what_is_kept_aside_is_bounded_and_the_oldest_make_room(ann, monkeypatch, more):
+    monkeypatch.setattr("crdt_sync.replica.unsent.UNSENT_RECORDS_MAX", 3)
+    for number in range(3 + more):
+        meta = unsent.set_aside(ann.store, [(f"customers/{number}", b"u", number)], number)
+        ann.store.commit([Batch(meta=meta)])
+    assert [each.record for each in unsent.known(ann.store)] == [
+        f"customers/{number}" for number in range(more, 3 + more)
+    ]
+    assert len(ann.store.meta_keys("unsent/")) == 3
+    assert limits.UNSENT_BYTES_MAX > limits.RECORD_BYTES_MAX
+
+
+def test_the_bytes_of_what_is_kept_aside_are_bounded(ann, monkeypatch):
+    monkeypatch.setattr("crdt_sync.replica.unsent.UNSENT_BYTES_MAX", 10)
+    meta = unsent.set_aside(ann.store, [("customers/a", bytes(6), 1), ("customers/b", bytes(6), 1)], 1)
+    ann.store.commit([Batch(meta=meta)])
+    assert [each.record for each in unsent.known(ann.store)] == ["customers/b"]
+    assert unsent.update_of(ann.store, "customers/a") is None
+
+
+def test_nothing_is_pushed_to_a_device_that_may_not_hold_it(ann, partner):
+    record = customer(ann, "Nord AG")
+    ann.store.commit([Batch(outbox=((RELAY, OutboxEntry(record, b"\0", 1)),))])
+    assert partner.outgoing(record) is not None
+    partner.sight = sight_of(())
+    assert partner.outgoing(record) is None
+    assert partner.compare().items("", None, 9) == []
