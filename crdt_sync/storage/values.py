@@ -102,6 +102,7 @@ class Batch:
         tuple[bytes, str, int], ...
     ] = ()  # (peer, record, edit): removed if `edit` is still the stored one
     meta: Mapping[str, bytes | None] = field(default_factory=dict)
+    audit: tuple[bytes, ...] = ()  # entries of the audit log that tell of all this; see `crdt_sync.audit_log.entry`
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,7 @@ def batches(draw):
         outbox=tuple(draw(st.lists(st.tuples(REPLICAS, entry), max_size=2))),
         outbox_done=tuple(draw(st.lists(st.tuples(REPLICAS, RECORDS, st.integers(0, 3)), max_size=2))),
         meta=draw(st.dictionaries(st.sampled_from("xy"), st.one_of(st.none(), SMALL), max_size=1)),
+        audit=tuple(draw(st.lists(SMALL, max_size=2))) if draw(st.integers(0, 3)) == 0 else (),
     )
 
 
@@ -97,6 +98,10 @@ class Twins(RuleBasedStateMachine):
     def quarantine(self, record):
         self.disk.quarantine(record)
         self.memory.quarantine(record)
+
+    @rule(before=st.integers(0, 9))
+    def drop_audit(self, before):
+        assert self.disk.drop_audit(before) == self.memory.drop_audit(before)
 
     @rule()
     def rebuild(self):
@@ -161,6 +166,9 @@ class Twins(RuleBasedStateMachine):
             assert disk.outbox_count(replica) == memory.outbox_count(replica)
             assert disk.outbox(replica, "", 100) == memory.outbox(replica, "", 100)
         assert (disk.meta("x"), disk.meta("y")) == (memory.meta("x"), memory.meta("y"))
+        assert disk.audit_head() == memory.audit_head()
+        assert disk.audit_after(0, 100) == memory.audit_after(0, 100)
+        assert disk.audit_before(9, 3, bool) == memory.audit_before(9, 3, bool)
 
     @invariant()
     def the_root_is_what_a_walk_gives(self):

@@ -22,6 +22,7 @@ from crdt_sync.protocol.hub.effects import (
     MakeReceipt,
     PinAudit,
     PinIndex,
+    Refused,
     Stored,
     StoredUpdates,
 )
@@ -43,6 +44,7 @@ __all__ = [
     "MakeReceipt",
     "PinAudit",
     "PinIndex",
+    "Refused",
     "Stored",
     "StoredUpdates",
 ]

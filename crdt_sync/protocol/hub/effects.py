@@ -64,6 +64,8 @@ class StoredUpdates(NamedTuple):
     snapshot: bytes | None
     lineage: int | None = None
     principals: tuple[Principal, ...] = ()  # for whom these were let in, each once
+    sessions: tuple[int, ...] = ()  # of each update that was accepted, in which it came
+    fields: tuple[str, ...] = ()  # that these touch, where that is known
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +132,15 @@ class Stored:
     cursor: int
 
 
+class Refused(NamedTuple):
+    """An update of that record was refused for good, for a host that records it. `fields`: as in `StoredUpdates`."""
+
+    session: int
+    record: str
+    code: VerdictCode
+    fields: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Finished:
     """The session is over, and everything that it pushed was decided on: this is how often each verdict was given."""
@@ -150,6 +161,7 @@ HubEffect = (
     | MakeCheck
     | Arrived
     | Stored
+    | Refused
     | Finished
 )
 

@@ -56,7 +56,7 @@ class Hub:
     `wall_clock` gives microseconds since 1970, for the handshake and for the limit on stamps. `snapshot_due`
     says whether a record's tail has grown so long that the next integration should bring a snapshot.
     `acknowledged_after` hears, each time that a session's pushes are answered, how long the oldest has waited.
-    `ping_us` is that of each session.
+    `ping_us` is that of each session. With `tells_refused` there is an effect for each update that is refused for good.
     """
 
     def __init__(
@@ -69,6 +69,7 @@ class Hub:
         acknowledged_after: Callable[[int], object] = lambda _: None,
         ping_us: int | None = None,
         quotas: Quotas | None = None,
+        tells_refused: bool = False,
     ) -> None:
         self._source = source
         self._live = LivePages(source)
@@ -86,7 +87,9 @@ class Hub:
         self._effects: list[HubEffect] = []
         self._closing: tuple[str, str, int] | None = None
         self._presence = OpenRecords()
-        self._pipeline = Pipeline(self, self._effects, wall_clock, snapshot_due, acknowledged_after, quotas)
+        self._pipeline = Pipeline(
+            self, self._effects, wall_clock, snapshot_due, acknowledged_after, quotas, tells_refused
+        )
 
     # --- sessions --------------------------------------------------------------------------------------------
 

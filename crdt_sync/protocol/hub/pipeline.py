@@ -41,6 +41,7 @@ from crdt_sync.protocol.hub.effects import (
     Integrate,
     Integrated,
     IntegrationItem,
+    Refused,
     StoredUpdates,
 )
 from crdt_sync.protocol.hub.lanes import Batch, Entries, Lane, Part, Push, Sender, Waiting, new_part, weight_of
@@ -87,8 +88,10 @@ class Pipeline:
         snapshot_due: Callable[[str], bool],
         acknowledged_after: Callable[[int], object],
         quotas: Quotas | None = None,
+        tells_refused: bool = False,
     ) -> None:
         self._quotas = quotas
+        self._tells_refused = tells_refused
         self._sessions = sessions
         self._effects = effects
         self._wall_clock = wall_clock
@@ -333,6 +336,7 @@ class Pipeline:
                     riders.append((part, verdict))
                     continue
                 self._decide(part, verdict, None)
+                self._tell_refused(part.session, item.record, verdict)
                 touched[part.session] = None
                 if verdict.code is VerdictCode.POISON:
                     self._strike(part.session, now)
@@ -347,7 +351,8 @@ class Pipeline:
             else:
                 origins = [self._origin(part.session) for part in kept]
                 stored.append(tuple(kept))
-            changes.append(_change(item.record, news, origins, result, let_in))
+            sessions = tuple([part.session for part in kept])
+            changes.append(_change(item.record, news, origins, result, let_in, sessions))
         if changes:
             self._number += 1  # in the order of the commits, which is not that of the batches
             number = self._number
@@ -440,7 +445,12 @@ class Pipeline:
                 allowed.append((position, entry))
             else:
                 self._decide(Part(session, number, position), denied, None)
+                self._tell_refused(session, entry.record, denied)
         return tuple(allowed)
+
+    def _tell_refused(self, session: int, record: str, verdict: Verdict) -> None:
+        if self._tells_refused and verdict.code is not VerdictCode.RETRY:
+            self._effects.append(Refused(session, record, verdict.code))
 
     def _charge(self, session: int, position: int, entry: PushEntry) -> Verdict | None:
         """Count an update of the push that came last; the refusal where it is more than a quota allows."""
@@ -496,11 +506,15 @@ class Pipeline:
 
 
 def _change(
-    record: str, news: Sequence[bytes], origins: Sequence[bytes], result: Integrated, let_in: Iterable[Principal]
+    record: str,
+    news: Sequence[bytes],
+    origins: Sequence[bytes],
+    result: Integrated,
+    let_in: Iterable[Principal],
+    sessions: tuple[int, ...],
 ) -> StoredUpdates:
-    return StoredUpdates(
-        record, tuple(news), tuple(origins), result.state_vector, result.snapshot, result.lineage, tuple(let_in)
-    )
+    vector, snapshot, lineage = result.state_vector, result.snapshot, result.lineage
+    return StoredUpdates(record, tuple(news), tuple(origins), vector, snapshot, lineage, tuple(let_in), sessions)
 
 
 def _told(judged: Verdict, state_vector: bytes) -> Verdict:

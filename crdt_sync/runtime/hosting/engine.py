@@ -37,6 +37,7 @@ from crdt_sync.protocol.hub import (
     MakeReceipt,
     PinAudit,
     PinIndex,
+    Refused,
     Stored,
     StoredUpdates,
 )
@@ -55,6 +56,7 @@ from crdt_sync.runtime.hosting.following import Following
 from crdt_sync.runtime.hosting.health import Health
 from crdt_sync.runtime.hosting.held import HeldSessions
 from crdt_sync.runtime.hosting.meter import Counts, Meter
+from crdt_sync.runtime.hosting.recorder import Recorder
 from crdt_sync.runtime.hosting.rest import AtRest
 from crdt_sync.runtime.hosting.rounds import Rounds
 from crdt_sync.runtime.hosting.tails import Tails, length
@@ -72,6 +74,7 @@ _PRESENCE_AT_ONCE = 8  # a millisecond
 _STALLED_US = 1_000_000  # that a timer comes late: the loop stood still, or the machine slept
 _ASKED_MAX = 8  # receipts and the like under way for one session
 _NAMED_MAX = 8  # senders in one line of the log
+_NO_REFUSAL = frozenset({"done", "connection_lost", "going_away", "timeout"})  # who was never let in may end so
 _log = structlog.get_logger("crdt_sync.hosting")
 _QUICK = Turn(limits.QUICK_TURN_US, short=True)
 _SLOW = Turn(limits.SLOW_TURN_US)
@@ -96,6 +99,7 @@ class Engine:
     `damage_met` which record is damaged, and how, and `visits` who comes and what it holds. `ping_us` is after how long
     a silence a device is asked whether it lives.
     With `logs_pushes` each session that pushed leaves a line in the log: a device that listens keeps none.
+    With `audited` the audit log tells what sessions do, under the version of the policy that `policy_version` gives.
     `outside` starts the workers and the writer. The store stays the caller's to close.
     """
 
@@ -116,6 +120,8 @@ class Engine:
         ping_us: int | None = None,
         logs_pushes: bool = False,
         outside: Outside = OUTSIDE,
+        audited: bool = False,
+        policy_version: Callable[[], int] = lambda: 0,
     ) -> None:
         self.store = store
         self.logs_pushes = logs_pushes
@@ -142,6 +148,7 @@ class Engine:
             self._acknowledged,
             self._ping_us,
             self.quotas,
+            audited,
         )
         self.pool = IntegrationPool(
             self._load,
@@ -165,6 +172,7 @@ class Engine:
         self.health = Health(store, self.pool, wall_clock)
         self._wall_clock = wall_clock
         self.loop = asyncio.get_running_loop()
+        self.recorder = Recorder(self.loop, self.writer, wall_clock, policy_version) if audited else None
         self.queue = FairQueue(self.loop, outside.clock)
         self._gone = Flow()  # of what still comes of sessions that are over
         self.admission = Admission(self._now)
@@ -221,6 +229,8 @@ class Engine:
         self.hub.close(*bye, self._now())
         self._pump()
         self.stopped = True
+        if self.recorder is not None:
+            self.recorder.close()
         if self._presence_timer is not None:
             self._presence_timer.cancel()
         self._rounds.stop()
@@ -397,6 +407,8 @@ class Engine:
             case Hangup(session, closed):
                 link = self._leave(session)
                 if link is not None:
+                    if self.recorder is not None and not closed.by_partner and closed.code not in _NO_REFUSAL:
+                        self.recorder.ended(session, link.named(), closed.code)
                     link.hangup(closed)
             case Integrate():
                 self._start(self._integrate(effect))
@@ -407,12 +419,19 @@ class Engine:
                 self.slow_pool.forget_all()
             case PinIndex() | MakeReceipt() | PinAudit() | MakeCheck():
                 self._answer(effect)
+            case Refused():
+                if self.recorder is not None:
+                    self.recorder.refused(effect)
             case Finished(session, verdicts):
                 self._links.pop(session).finished(verdicts)
+                if self.recorder is not None:
+                    self.recorder.forget(session)
             case Arrived() | Stored():
                 if isinstance(effect, Arrived) and (seat := self._filling.seats.get(effect.session)) is not None:
                     share = self.hub.share(effect.session)
                     seat.flow = Flow() if share is None else self.queue.member(share)
+                    if self.recorder is not None:
+                        self.recorder.arrived(effect.session, seat.link.named())
                 if self._visits is not None:
                     self._visits.heard(effect)
 
@@ -444,7 +463,8 @@ class Engine:
         self._following.begin()
         self._uncommitted.begin(effect.number, effect.changes)
         self._tails.grow(effect.changes)
-        batch = Batch(changes=tuple(change_of(change, now) for change in effect.changes))
+        audit = () if self.recorder is None else self.recorder.of(effect.number, effect.changes, now)
+        batch = Batch(changes=tuple(change_of(change, now) for change in effect.changes), audit=audit)
         begun = time.perf_counter()
         future = self.writer.submit(batch, failures=self._failures_known)
         future.add_done_callback(lambda done: self.loop.call_soon_threadsafe(self._committed, effect, begun, done))
@@ -452,6 +472,8 @@ class Engine:
     def _committed(self, effect: Commit, begun: float, future: "Future[Committed]") -> None:
         error = future.exception()
         self._uncommitted.end(effect.number, effect.changes, failed=error is not None)
+        if self.recorder is not None:
+            self.recorder.committed(effect.number, failed=error is not None)
         if self.stopped:
             return
         if error is None:

@@ -8,6 +8,7 @@ import contextlib
 import os
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,7 +19,7 @@ from crdt_sync.ids import Space
 from crdt_sync.storage import lives
 from crdt_sync.storage.lmdb import directory, identity, reads
 from crdt_sync.storage.lmdb.codec import State
-from crdt_sync.storage.lmdb.environment import ASIDE_NAME, Environment, Work
+from crdt_sync.storage.lmdb.environment import ASIDE_NAME, AUDIT_NAME, Environment, Work
 from crdt_sync.storage.lmdb.failures import translate
 from crdt_sync.storage.lmdb.lock import StoreLock
 from crdt_sync.storage.lmdb.store import LmdbStore, wall_clock
@@ -105,15 +106,17 @@ class SharedEnvironment(Environment):
             raise translate(error, self.path) from error
         try:
             identity.check_format(environment, self.path)
-            tables = [environment.open_db(name.encode("ascii"), create=False) for name in TABLE_NAMES]
+            tables = Tables(*[environment.open_db(name.encode("ascii"), create=False) for name in TABLE_NAMES])
             with contextlib.suppress(lmdb.NotFoundError):
-                tables.append(environment.open_db(ASIDE_NAME.encode("ascii"), create=False))
+                tables = replace(tables, damaged=environment.open_db(ASIDE_NAME.encode("ascii"), create=False))
+            with contextlib.suppress(lmdb.NotFoundError):
+                tables = replace(tables, audit=environment.open_db(AUDIT_NAME.encode("ascii"), create=False))
         except BaseException as error:
             environment.close()
             if isinstance(error, lmdb.Error | OSError):
                 raise translate(error, self.path) from error
             raise
-        self._environment, self._tables = environment, Tables(*tables)
+        self._environment, self._tables = environment, tables
 
 
 def opened_to_read(path: Path) -> LmdbStore:

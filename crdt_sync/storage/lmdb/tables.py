@@ -19,7 +19,7 @@ TABLE_NAMES = (
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """Handles of the databases; `damaged` is None where nothing was ever set aside."""
+    """Handles of the databases; `damaged` is None where nothing was set aside yet, `audit` where none was audited."""
 
     log: Table
     heads: Table
@@ -35,3 +35,4 @@ class Tables:
     meta: Table
     store: Table
     damaged: Table | None = None
+    audit: Table | None = None
