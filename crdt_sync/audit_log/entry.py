@@ -1,6 +1,6 @@
 """One entry of the audit log: who did what, from where, to which record, and what became of it. Never a value.
 
-In bytes: when, 8 bytes, then CBOR `[act, user, device, address, brought_by, record, fields, policy, verdict, count,
+In bytes: when, 8 bytes, then CBOR `[act, user, device, address, brought_by, record, fields, policy, verdict, times,
 about]`. Acts and verdicts are numbers; a verdict of 0 is none.
 """
 
@@ -41,7 +41,7 @@ class Entry(NamedTuple):
 
     `user` is who did it, and `brought_by` the user in whose session it came, where that was another one. `device` is
     its id, 16 bytes; `fields` are those that a change touches, where they are known; `policy` is the version that was
-    in force, 0 where there was none. `count` is of how many alike this is the line. `about` says more: the name of a
+    in force, 0 where there was none. `times` says of how many alike this is the line. `about` says more: the name of a
     command, the code of a refused login.
     """
 
@@ -55,7 +55,7 @@ class Entry(NamedTuple):
     fields: tuple[str, ...] = ()
     policy: int = 0
     verdict: VerdictCode | None = None
-    count: int = 1
+    times: int = 1
     about: str = ""
 
     @property
@@ -76,7 +76,7 @@ class Entry(NamedTuple):
             "fields": list(self.fields),
             "policy": self.policy,
             "verdict": "" if self.verdict is None else self.verdict.value,
-            "count": self.count,
+            "times": self.times,
             "about": self.about,
         }
 
@@ -92,9 +92,9 @@ def administered(at: int, by: str, command: str, **about: object) -> Entry:
 
 def encode(entry: Entry) -> bytes:
     """The bytes of an entry."""
-    at, act, user, device, address, brought_by, record, fields, policy, verdict, count, about = entry
+    at, act, user, device, address, brought_by, record, fields, policy, verdict, times, about = entry
     number = 0 if verdict is None else _VERDICTS[verdict]
-    items = (_ACTS[act], user, device, address, brought_by, record, fields, policy, number, count, about)
+    items = (_ACTS[act], user, device, address, brought_by, record, fields, policy, number, times, about)
     return at.to_bytes(TIME_BYTES, "big") + dumps(items)
 
 
@@ -105,8 +105,8 @@ def decode(body: bytes) -> Entry:
     items = loads(body[TIME_BYTES:], items_max=_ITEMS_MAX, depth_max=_DEPTH_MAX)
     if not isinstance(items, tuple) or tuple(map(type, items)) != _TYPES:
         raise ValueError("it is no entry of an audit log")
-    act, user, device, address, brought_by, record, fields, policy, verdict, count, about = items
+    act, user, device, address, brought_by, record, fields, policy, verdict, times, about = items
     if not (0 <= act < len(_BY_NUMBER) and 0 <= verdict < len(_CODES) and all(type(each) is str for each in fields)):
         raise ValueError("it says what no entry of an audit log says")
     at, code = int.from_bytes(body[:TIME_BYTES], "big"), _CODES[verdict]
-    return Entry(at, _BY_NUMBER[act], user, device, address, brought_by, record, fields, policy, code, count, about)
+    return Entry(at, _BY_NUMBER[act], user, device, address, brought_by, record, fields, policy, code, times, about)

@@ -250,6 +250,11 @@ class MemoryStore:
         with self._lock:
             return self._state.audit_head()
 
+    def audit_bytes(self) -> int:
+        """What the audit log takes."""
+        with self._lock:
+            return sum(map(len, self._state.audit.values()))
+
     def audit_after(self, after: int, limit: int) -> list[tuple[int, bytes]]:
         """Entries of the audit log, ascending."""
         with self._lock:

@@ -191,6 +191,9 @@ class AuditLog(Protocol):
         the end.
         """
 
+    def audit_bytes(self) -> int:
+        """What it takes on the disk, about."""
+
     def drop_audit(self, before: int) -> int:
         """Drop the entries with lower numbers, and return how many; the caller has written a note of it."""
 

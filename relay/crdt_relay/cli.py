@@ -46,7 +46,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, 
 
 @click.group(
     cls=Commands,
-    later={"policy": "crdt_relay.policy_command:policy"},
+    later={"policy": "crdt_relay.policy_command:policy", "audit": "crdt_relay.audit_command:audit"},
     invoke_without_command=True,
     epilog="Exit codes: 0 done, 1 failure, 2 usage or settings, 3 store, 6 store damaged. See docs/operating.md.",
     context_settings=HELP,

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from crdt_relay.auditing import bound, note
 from crdt_relay.control import ControlServer
 from crdt_relay.observability import Metrics, Readings
 from crdt_relay.settings import LIVE, Settings
 from crdt_sync import limits
+from crdt_sync.audit_log.entry import administered
 from crdt_sync.errors import InvalidSettings, StoreError, StoreMissing, UsageError
 from crdt_sync.protocol.acceptor import Refusal
 from crdt_sync.protocol.messages import Hello, VerdictCode
@@ -24,11 +26,14 @@ from crdt_sync.runtime.hosting.engine import Engine
 from crdt_sync.runtime.hosting.link import SEND_TIMEOUT_S
 from crdt_sync.runtime.hosting.serving import Port
 from crdt_sync.storage.lmdb import LmdbStore, copies
+from crdt_sync.storage.values import Batch
+from crdt_sync.version import installed
 
 if TYPE_CHECKING:
     from crdt_relay.side_door import SideDoor
 
 _RESTART_RETRY_US = 2_000_000
+_BOUND_EVERY_S = 3600
 _GRACE_S = 4.0  # for the disk, at a shutdown; what is not stored by then is sent again by its device
 _log = structlog.get_logger("relay")
 
@@ -55,6 +60,8 @@ class Relay:
         self._port = port
         self._observed = observed
         self._control: ControlServer | None = None
+        self._bounding: asyncio.Task[None] | None = None
+        self._bounds = settings.audit_days, settings.audit_bytes
         self._started_at = time.time()
         self._readings = Readings()
         metrics.read_with(self._read)
@@ -74,6 +81,8 @@ class Relay:
         """
         certificate = _tls(settings)
         store = store or open_store(settings.data)
+        if not settings.audit:
+            note(store, "start", audit="off")  # what is not told from here on was not told by the operator's choice
         metrics = Metrics()
         door = Door(settings.tokens)
         engine = Engine(
@@ -86,12 +95,14 @@ class Relay:
             ping_us=int(settings.ping_interval * 1e6) if settings.ping_interval < limits.PING_S_MAX else None,
             keep_spare=keep_spare,
             logs_pushes=True,
+            audited=bool(settings.audit),
         )
         _allow(engine, settings)
         async with contextlib.AsyncExitStack() as started:
             started.callback(store.close)
             started.push_async_callback(engine.stop, 0, 0.0)
             await engine.start()
+            await _note(engine, "start", version=installed(), tokens=len(settings.tokens))
             observed = await _observe(settings, engine, metrics)
             if observed is not None:
                 started.push_async_callback(observed.stop)
@@ -112,6 +123,7 @@ class Relay:
             relay._control = await ControlServer.start(
                 store.path, {"status": relay._status, "backup": relay._backup, "compact": relay._compact}
             )
+            relay._bounding = asyncio.create_task(relay._bound_audit())
             started.pop_all()
         return relay
 
@@ -148,6 +160,13 @@ class Relay:
             _tls(settings)  # first one that nobody uses: half of a pair must not come into use
             _load_certificate(self._certificate, settings)  # the same file may hold another one
         _allow(self.engine, settings)
+        self._bounds = settings.audit_days, settings.audit_bytes
+        if settings.tokens != self.settings.tokens:
+            changed.add("token")
+        if self.engine.recorder is not None:
+            self.engine.recorder.note(
+                administered(_wall_clock(), "", "reload", settings=",".join(sorted(changed - late)))
+            )
         if "token" not in late:
             self._door.tokens = encoded(settings.tokens)
         return sorted(late)
@@ -160,6 +179,8 @@ class Relay:
     async def stop(self) -> None:
         """Take no more, put everything taken on disk and acknowledge it, say bye, and release the store."""
         self._port.close()
+        if self._bounding is not None:
+            self._bounding.cancel()
         if self._control is not None:
             await self._control.stop()
         await self.engine.stop(_RESTART_RETRY_US, _GRACE_S)
@@ -214,14 +235,40 @@ class Relay:
         target = Path(str(request.get("to", "")))
         if not target.is_absolute():
             raise UsageError("a backup needs the absolute path of a directory", "Use 'crdt-relay backup DIRECTORY'.")
+        await _note(self.engine, "backup", by=str(request.get("by", "")), to=target)
         await asyncio.to_thread(self.store.copy, target)
         _log.info("backup_written", to=str(target))
         return {"records": self.store.count(), "bytes": (target / "data.mdb").stat().st_size}
 
-    async def _compact(self, _: Mapping[str, Any]) -> dict[str, Any]:
+    async def _bound_audit(self) -> None:
+        """Now and every hour, drop what the operator does not want to keep of the audit log."""
+        writer = self.engine.writer
+
+        def commit(batch: Batch) -> None:
+            writer.submit(batch).result()
+
+        while self.engine.recorder is not None:
+            days, size = self._bounds
+            if days is not None or size is not None:
+                try:
+                    done = await asyncio.to_thread(bound, self.store, commit, days, size, None, _wall_clock())
+                except StoreError as error:
+                    _log.warning("audit_not_bounded", error=error.message, hint=error.hint)
+                else:
+                    _log.info("audit_bounded", dropped=done)
+            await asyncio.sleep(_BOUND_EVERY_S)
+
+    async def _compact(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        await _note(self.engine, "compact", by=str(request.get("by", "")))
         report = await asyncio.to_thread(self.store.compact)
         _log.info("compacted", dropped=report.dropped, kept=report.kept)
         return {"dropped": report.dropped, "dropped_bytes": report.dropped_bytes, "kept": report.kept}
+
+
+async def _note(engine: Engine, command: str, *, by: str = "", **about: object) -> None:
+    """Have the audit log tell, before it is done, what an operator does, where there is one. Raises `StoreError`."""
+    if engine.recorder is not None:
+        await engine.recorder.noted(administered(_wall_clock(), by, command, **about))
 
 
 def open_store(data: Path) -> LmdbStore:

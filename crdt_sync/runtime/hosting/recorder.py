@@ -201,11 +201,11 @@ class Recorder:
         self._minute = minute
         unwritten, self._unwritten, self._counted = self._unwritten, Counter(), {}
         for (act, user, device, address, verdict, about), count in unwritten.items():
-            entry = Entry(now, act, user, device, address, verdict=verdict, count=count, about=about)
+            entry = Entry(now, act, user, device, address, verdict=verdict, times=count, about=about)
             self._wait(encode(entry))
         if self._lost and len(self._waiting) < limits.AUDIT_WAITING_MAX:
             about = "lines were lost: the disk took nothing"
-            self._wait(encode(Entry(now, Act.ADMINISTRATION, count=self._lost, about=about)))
+            self._wait(encode(Entry(now, Act.ADMINISTRATION, times=self._lost, about=about)))
             self._lost = 0
 
 

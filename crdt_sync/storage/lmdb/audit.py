@@ -26,6 +26,14 @@ def head(transaction: Transaction, tables: Tables) -> tuple[int, bytes]:
         return (int.from_bytes(cursor.key(), "big"), seal_of(cursor.value())) if cursor.last() else _NOTHING
 
 
+def size(transaction: Transaction, tables: Tables) -> int:
+    """The bytes of its pages."""
+    if tables.audit is None:
+        return 0
+    found = transaction.stat(tables.audit)
+    return int(found["psize"] * (found["branch_pages"] + found["leaf_pages"] + found["overflow_pages"]))
+
+
 def after(transaction: Transaction, tables: Tables, number: int, limit: int) -> list[tuple[int, bytes]]:
     """See `AuditLog`."""
     if tables.audit is None:

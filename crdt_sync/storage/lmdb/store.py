@@ -248,6 +248,10 @@ class LmdbStore:
         """The last entry of the audit log."""
         return self._environment.read(audit.head)
 
+    def audit_bytes(self) -> int:
+        """What the audit log takes."""
+        return self._environment.read(audit.size)
+
     def audit_after(self, after: int, limit: int) -> list[tuple[int, bytes]]:
         """Entries of the audit log, ascending."""
         return self._environment.read(lambda txn, tables: audit.after(txn, tables, after, limit))
