@@ -78,7 +78,7 @@ def audit(
         for entry in found["entries"]:
             output.emit(entry)
     elif found["entries"]:
-        columns = ("entry", "when (UTC)", "act", "who", "device", "address", "record", "fields", "said")
+        columns = ("entry", "when (UTC)", "act", "who", "from", "record", "said")
         output.show(table(columns, [_row(entry) for entry in found["entries"]], wrap=True))
     else:
         output.note("Nothing that was asked for is in the audit log.")
@@ -216,19 +216,22 @@ def _when(at_us: int) -> str:
 
 def _row(entry: dict[str, Any]) -> list[str]:
     if "act" not in entry:
-        return [str(entry["entry"]), "", "cannot be read", *[""] * 6]
+        return [str(entry["entry"]), "", "cannot be read", *[""] * 4]
     who = entry["user"] + (f", brought by {entry['brought_by']}" if entry["brought_by"] else "")
-    said = [entry["verdict"], entry["about"], f"{entry['times']:,} times" if entry["times"] != 1 else ""]
+    said = [
+        entry["verdict"],
+        ", ".join(entry["fields"]),
+        entry["about"],
+        f"{entry['times']:,} times" if entry["times"] != 1 else "",
+    ]
     said.append("does not match its seal" if entry.get("damaged") else "")
     shown = (
         str(entry["entry"]),
         _when(entry["at_us"]),
         entry["act"],
         who,
-        entry["device"][:8],
-        entry["address"],
+        " ".join(part for part in (entry["device"][:8], entry["address"]) if part),
         entry["record"],
-        ", ".join(entry["fields"]),
         "; ".join(part for part in said if part),
     )
     return [safe_text.one_line(text) for text in shown]

@@ -63,13 +63,18 @@ def note(store: Store, command: str, **about: object) -> None:
 
 def search(data: Path, asked: Asked, limit: int, before: int = NEWEST) -> dict[str, Any]:
     """The newest `limit` entries before that number that are asked for; `next` is where to go on, 0 at the end."""
-    found: list[dict[str, object]] = []
-    wanted = Sieve(asked)
     with opened_beside(data) as store:
-        while before and len(found) < limit:
-            rows, before = store.audit_before(before, limit - len(found), wanted)
-            found += [_told(number, value) for number, value in rows]
-    return {"entries": found, "next": before}
+        return found(store, asked, limit, before)
+
+
+def found(store: AuditLog, asked: Asked, limit: int, before: int = NEWEST) -> dict[str, Any]:
+    """`search` of a store that is open."""
+    entries: list[dict[str, object]] = []
+    wanted = Sieve(asked)
+    while before and len(entries) < limit:
+        rows, before = store.audit_before(before, limit - len(entries), wanted)
+        entries += [_told(number, value) for number, value in rows]
+    return {"entries": entries, "next": before}
 
 
 def verify(data: Path, against: Checkpoint | None, trusted: PublicKey | None) -> dict[str, Any]:

@@ -57,7 +57,7 @@ SOME = st.sampled_from(["", "anna", "ben", "a"])
 ENTRIES = st.builds(
     Entry, st.integers(0, 5), st.sampled_from(Act), SOME, st.sampled_from([b"", b"a", b"ab"]), SOME, SOME,
     st.sampled_from(["", "a/b", "a/c", "b/b"]), st.lists(SOME, max_size=2).map(tuple),
-    verdict=st.sampled_from([None, *VerdictCode]),
+    st.just(0), st.sampled_from([None, *VerdictCode]), st.just(1), SOME,
 )  # fmt: skip
 ASKED = st.builds(
     Asked, SOME, st.sampled_from([b"", b"a"]), st.integers(0, 3), st.integers(2, 6),
