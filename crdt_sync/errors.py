@@ -3,7 +3,7 @@
     CrdtSyncError
     ├── UsageError                    what the caller asked for is wrong (exit code 2)
     │   ├── InvalidSchema (IncompatibleSchema)  InvalidValue (InvalidTransition  OpenConflict  NoConflict)
-    │   ├── InvalidPolicy
+    │   ├── InvalidPolicy  InvalidCheckpoint
     │   ├── InvalidRecordId  KeyTaken  EditEnded  EditInProgress  EditOvertaken  EditForbidden
     │   ├── UnknownRefusal
     │   ├── UnknownCollection  UnknownField  UnknownRecord  RecordDeleted  RecordTooLarge
@@ -88,6 +88,12 @@ class InvalidPolicy(UsageError):
     def as_dict(self) -> dict[str, object]:
         """The error for `--json` output, with its problems."""
         return {**super().as_dict(), "problems": [dict(each) for each in self.problems]}
+
+
+class InvalidCheckpoint(UsageError):
+    """A file that should hold a checkpoint of an audit log does not."""
+
+    code = "invalid_checkpoint"
 
 
 class InvalidValue(UsageError):

@@ -180,6 +180,17 @@ STATUS_EXAMINED_MAX = 64  # records whose updates a status looks at for each dev
 SCHEMALESS_NAMED_MAX = 16  # collections without a schema that a status names; a partner can make up any number
 LIVES_MAX = 256  # a restart each day for most of a year; whoever was away longer compares, for less than 1 kB
 
+# --- audit log -----------------------------------------------------------------------------------------------
+AUDIT_ENTRY_BYTES_MAX = 64 * KIB  # one entry: 512 fields with names of 100 characters fit
+AUDIT_ABOUT_LENGTH_MAX = 1000  # characters of what an entry says beside: a checkpoint takes 450
+AUDIT_WAIT_S = 1.0  # that lines which tell of no change wait for a commit to go with
+AUDIT_WAITING_MAX = 10_000  # such lines, while the disk takes nothing: beyond it they are counted
+AUDIT_MINUTE_US = 60 * 1_000_000  # in which what is alike is counted
+AUDIT_COUNTED_MAX = 4096  # of what is alike in one minute: addresses and devices, 300 bytes each
+AUDIT_REFUSED_NAMED_MAX = 100  # refused changes of one device that have a line each in a minute; the others are counted
+AUDIT_SCANNED_MAX = 20_000  # entries looked at in one read of the store: 10 ms
+AUDIT_DROPPED_MAX = 2000  # entries dropped in one transaction: a few milliseconds during which nobody else can commit
+
 # --- tables --------------------------------------------------------------------------------------------------
 TABLE_LINE_LENGTH_MAX = 2 * RECORD_BYTES_MAX  # characters of one line: a record with every quote doubled fits
 TABLE_CELL_LENGTH_MAX = TEXT_BYTES_MAX  # characters of one cell: the largest text field

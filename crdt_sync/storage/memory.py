@@ -3,14 +3,14 @@
 import random
 import threading
 from bisect import bisect_left, bisect_right
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Literal
 
 from crdt_sync import ids
 from crdt_sync.errors import LogCompacted, StoreClosed, StoreError, StoreExists, StoreInUse, StoreMissing
-from crdt_sync.limits import BEHIND_COUNTED_MAX
+from crdt_sync.limits import AUDIT_SCANNED_MAX, BEHIND_COUNTED_MAX
 from crdt_sync.policy.values import Whereabouts
 from crdt_sync.storage import lives
 from crdt_sync.storage.behind import reckon
@@ -270,6 +270,36 @@ class MemoryStore:
         """The keys of `meta` with that prefix."""
         return sorted(key for key in self._state.meta if key.startswith(prefix))
 
+    def audit_head(self) -> tuple[int, bytes]:
+        """The last entry of the audit log."""
+        with self._lock:
+            return self._state.audit_head()
+
+    def audit_bytes(self) -> int:
+        """What the audit log takes."""
+        with self._lock:
+            return sum(map(len, self._state.audit.values()))
+
+    def audit_after(self, after: int, limit: int) -> list[tuple[int, bytes]]:
+        """Entries of the audit log, ascending."""
+        with self._lock:
+            rows = ((number, value) for number, value in self._state.audit.items() if number > after)
+            return list(islice(rows, max(limit, 0)))
+
+    def audit_before(
+        self, before: int, limit: int, wanted: Callable[[bytes], bool]
+    ) -> tuple[list[tuple[int, bytes]], int]:
+        """Entries of the audit log, the newest first."""
+        with self._lock:
+            found: list[tuple[int, bytes]] = []
+            numbers = [number for number in reversed(self._state.audit) if number < before] if limit > 0 else []
+            for scanned, number in enumerate(numbers, 1):
+                if wanted(self._state.audit[number]):
+                    found.append((number, self._state.audit[number]))
+                if len(found) == limit or scanned == AUDIT_SCANNED_MAX:
+                    return found, number
+            return found, 0
+
     # --- commit ---
 
     def commit(self, batches: Sequence[Batch]) -> list[Committed]:
@@ -300,6 +330,14 @@ class MemoryStore:
                 dropped, dropped_bytes = dropped + 1, dropped_bytes + len(state.log.pop(seq).update)
                 state.seqs[record] = [kept for kept in state.seqs[record] if kept != seq]
             return CompactReport(dropped, dropped_bytes, len(state.log))
+
+    def drop_audit(self, before: int) -> int:
+        """Drop entries of the audit log."""
+        with self._lock:
+            dropped = [number for number in self._state.audit if number < before]
+            for number in dropped:
+                del self._state.audit[number]
+            return len(dropped)
 
     def copy(self, path: Path) -> None:
         """Not possible: there is no file; see `clone`."""

@@ -5,6 +5,7 @@ from bisect import bisect_left, insort
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 
+from crdt_sync.audit_log.chain import LINK_FIRST, chained, seal_of
 from crdt_sync.errors import UnknownRecord
 from crdt_sync.ids import Space
 from crdt_sync.storage.keys import ROOT_MODULUS, check_digest, check_key, check_meta_key, check_replica, leaf
@@ -37,6 +38,7 @@ class MemoryState:
     quarantined: set[str] = field(default_factory=set)
     index: tuple[bytes, ...] = ()
     places: MemoryPlaces = field(default_factory=MemoryPlaces)
+    audit: dict[int, bytes] = field(default_factory=dict)  # by number, ascending
 
     def clone(self) -> "MemoryState":
         """A copy that shares only values that never change."""
@@ -101,6 +103,8 @@ class MemoryState:
                 self.places.read_anew(record, forms, self.seq)
         for record in batch.drop:
             self._drop(record)
+        number, link = self.audit_head()
+        self.audit.update(chained(number, link, batch.audit))
         return Committed(seqs)
 
     def _drop(self, record: str) -> None:
@@ -126,6 +130,13 @@ class MemoryState:
             del self.heads[record], self.seqs[record]
             self.snapshots.pop(record, None)
             self.views.pop(record, None)
+
+    def audit_head(self) -> tuple[int, bytes]:
+        """The number and the seal of the last entry of the audit log."""
+        if not self.audit:
+            return 0, LINK_FIRST
+        number = next(reversed(self.audit))
+        return number, seal_of(self.audit[number])
 
     def _change(self, change: Change) -> tuple[int, ...]:
         record = change.record

@@ -18,7 +18,7 @@ Rules that every store keeps, checked by one conformance suite a port (tests/sto
    known to every cursor from `moves_from` on. A change that does not say it has all records read anew.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -193,6 +193,34 @@ class Outbox(Protocol):
         """(all entries, those refused) of the outbox of `peer`, at no cost."""
 
 
+class AuditLog(Protocol):
+    """The audit log: entries that a commit brought in `Batch.audit`, chained as `crdt_sync.audit_log.chain` says.
+
+    Whether they are what was written is for who reads them to check.
+    """
+
+    def audit_head(self) -> tuple[int, bytes]:
+        """The number of the last entry and its seal; (0, 32 zero bytes) where nothing was ever written."""
+
+    def audit_after(self, after: int, limit: int) -> list[tuple[int, bytes]]:
+        """Entries with higher numbers, ascending: (number, value)."""
+
+    def audit_before(
+        self, before: int, limit: int, wanted: Callable[[bytes], bool]
+    ) -> tuple[list[tuple[int, bytes]], int]:
+        """Entries with lower numbers of which `wanted` approves, the newest first.
+
+        At most `limit`, after at most `AUDIT_SCANNED_MAX` were looked at; with the number before which to go on, 0 at
+        the end.
+        """
+
+    def audit_bytes(self) -> int:
+        """What it takes on the disk, about."""
+
+    def drop_audit(self, before: int) -> int:
+        """Drop the entries with lower numbers, and return how many; the caller has written a note of it."""
+
+
 class Settings(Protocol):
     """Values that the caller keeps with the store."""
 
@@ -259,7 +287,7 @@ class Maintenance(Protocol):
         """Records quarantined and not healed yet, sorted."""
 
 
-class Store(Identity, Log, Records, Places, Digests, Outbox, Settings, Committer, Maintenance, Protocol):
+class Store(Identity, Log, Records, Places, Digests, Outbox, AuditLog, Settings, Committer, Maintenance, Protocol):
     """The durable set of records of one replica: all ports, over one state."""
 
     def close(self) -> None:

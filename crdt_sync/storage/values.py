@@ -125,6 +125,7 @@ class Batch:
     placement: Placement | None = None
     forms: Mapping[str, tuple[int, Forms]] = field(default_factory=dict)
     drop: tuple[str, ...] = ()
+    audit: tuple[bytes, ...] = ()  # entries of the audit log that tell of all this; see `crdt_sync.audit_log.entry`
 
 
 @dataclass(frozen=True, slots=True)

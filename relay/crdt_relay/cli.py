@@ -48,6 +48,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, 
     cls=Commands,
     later={
         "policy": "crdt_relay.policy_command:policy",
+        "audit": "crdt_relay.audit_command:audit",
         **{name: f"crdt_relay.people_command:{name}" for name in ("invite", "device", "user", "key")},
     },
     invoke_without_command=True,

@@ -14,12 +14,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from crdt_relay.auditing import note, operator
 from crdt_relay.control import NotRunning, ask
 from crdt_relay.settings import TOKENS_MAX
 from crdt_sync.errors import (
     StoreCorrupt,
     StoreExists,
     StoreFailed,
+    StoreForbidden,
     StoreInUse,
     StoreMissing,
     UnknownRecord,
@@ -76,6 +78,7 @@ def repair(data: Path, named: Sequence[str] = ()) -> dict[str, Any]:
     Raises `UnknownRecord` for one that is not held, `StoreInUse` while the relay runs, `StoreError`.
     """
     with _opened_to_repair(data) as (store, identity):
+        note(store, "repair", **({"set_aside": ",".join(named)} if named else {}))
         for record in named:
             if not _is_held(store, record):
                 raise UnknownRecord(record)
@@ -165,9 +168,10 @@ def verify(data: Path) -> dict[str, Any]:
 def compact(data: Path) -> dict[str, Any]:
     """Drop log entries that snapshots cover; no device notices. Raises `StoreError`, `ControlFailed`."""
     try:
-        return ask(data, "compact")
+        return ask(data, "compact", by=operator())
     except NotRunning:
         with _opened(data) as store:
+            note(store, "compact")
             report = store.compact()
             return {"dropped": report.dropped, "dropped_bytes": report.dropped_bytes, "kept": report.kept}
 
@@ -176,9 +180,11 @@ def backup(data: Path, target: Path) -> dict[str, Any]:
     """Write a compact copy of the store into the new directory `target`, while the relay runs or not."""
     target = target.absolute()
     try:
-        done = ask(data, "backup", to=str(target))
+        done = ask(data, "backup", to=str(target), by=operator())
     except NotRunning:
         with _to_read(data) as store:
+            with suppress(StoreForbidden, StoreFailed):  # a medium that is only read is backed up all the same
+                note(store, "backup", to=target)
             store.copy(target)
             done = {"records": store.count(), "bytes": (target / _DATA_FILE).stat().st_size}
     return {"backup": str(target), **done}
@@ -232,6 +238,7 @@ def _restored(source: Path, data: Path, replace: bool) -> dict[str, Any]:
                     "Restore another backup; nothing was changed here.",
                 )
             store.renew_epoch()
+            note(store, "restore", source=source.absolute())
             records, head = store.count(), store.head()
         kept = _put_aside(data) if occupied else None
         (data / READERS_NAME).unlink(missing_ok=True)  # of the store that was here; it is made anew

@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from crdt_relay.administration import Administration
+from crdt_relay.auditing import bound, note
 from crdt_relay.authority import Authority
 from crdt_relay.control import ControlServer
 from crdt_relay.device_guest import introduced
 from crdt_relay.observability import Metrics, Readings
 from crdt_relay.settings import LIVE, Settings
 from crdt_sync import limits
+from crdt_sync.audit_log.entry import administered
 from crdt_sync.errors import InvalidSettings, StoreError, StoreMissing, UsageError
 from crdt_sync.policy.in_force import InForce
 from crdt_sync.protocol.acceptor import Refusal
@@ -30,11 +32,14 @@ from crdt_sync.runtime.hosting.engine import Engine
 from crdt_sync.runtime.hosting.link import SEND_TIMEOUT_S
 from crdt_sync.runtime.hosting.serving import Port
 from crdt_sync.storage.lmdb import LmdbStore, copies
+from crdt_sync.storage.values import Batch
+from crdt_sync.version import installed
 
 if TYPE_CHECKING:
     from crdt_relay.side_door import SideDoor
 
 _RESTART_RETRY_US = 2_000_000
+_BOUND_EVERY_S = 3600
 _GRACE_S = 4.0  # for the disk, at a shutdown; what is not stored by then is sent again by its device
 _ONLY_LOOK = frozenset({"invites", "devices", "device", "keys"})  # acts of which no line is logged
 _ABOUT = ("user", "device", "wipe", "disabled", "invite")  # what the line of any other one says of it
@@ -64,6 +69,8 @@ class Relay:
         self._observed = observed
         self._control: ControlServer | None = None
         self.people: Administration | None = None
+        self._bounding: asyncio.Task[None] | None = None
+        self._bounds = settings.audit_days, settings.audit_bytes
         self._started_at = time.time()
         self._readings = Readings()
         metrics.read_with(self._read)
@@ -83,6 +90,8 @@ class Relay:
         """
         certificate = _tls(settings)
         store = store or open_store(settings.data)
+        if not settings.audit:
+            note(store, "start", audit="off")  # what is not told from here on was not told by the operator's choice
         metrics = Metrics()
         door = Door(settings.tokens, bound_to(settings))
         engine = Engine(
@@ -96,6 +105,7 @@ class Relay:
             keep_spare=keep_spare,
             logs_pushes=True,
             in_force=door.in_force,
+            audited=bool(settings.audit),
         )
         _allow(engine, settings)
         async with contextlib.AsyncExitStack() as started:
@@ -106,6 +116,7 @@ class Relay:
             door.identify(engine, people)
             people.changed = lambda: door.identify(engine, people)
             await engine.start()
+            await _note(engine, "start", version=installed(), tokens=len(settings.tokens))
             observed = await _observe(settings, engine, metrics)
             if observed is not None:
                 started.push_async_callback(observed.stop)
@@ -127,6 +138,7 @@ class Relay:
             relay.people = people
             actions = {"status": relay._status, "backup": relay._backup, "compact": relay._compact}
             relay._control = await ControlServer.start(store.path, {**actions, "people": relay._people})
+            relay._bounding = asyncio.create_task(relay._bound_audit())
             started.pop_all()
         return relay
 
@@ -164,6 +176,13 @@ class Relay:
             _load_certificate(self._certificate, settings)  # the same file may hold another one
         binding = bound_to(settings)
         _allow(self.engine, settings)
+        self._bounds = settings.audit_days, settings.audit_bytes
+        if settings.tokens != self.settings.tokens:
+            changed.add("token")
+        if self.engine.recorder is not None:
+            self.engine.recorder.note(
+                administered(_wall_clock(), "", "reload", settings=",".join(sorted(changed - late)))
+            )
         if "token" not in late:
             self._door.tokens = encoded(settings.tokens)
         self._door.bound_to = binding
@@ -177,6 +196,8 @@ class Relay:
     async def stop(self) -> None:
         """Take no more, put everything taken on disk and acknowledge it, say bye, and release the store."""
         self._port.close()
+        if self._bounding is not None:
+            self._bounding.cancel()
         if self._control is not None:
             await self._control.stop()
         await self.engine.stop(_RESTART_RETRY_US, _GRACE_S)
@@ -238,14 +259,40 @@ class Relay:
         target = Path(str(request.get("to", "")))
         if not target.is_absolute():
             raise UsageError("a backup needs the absolute path of a directory", "Use 'crdt-relay backup DIRECTORY'.")
+        await _note(self.engine, "backup", by=str(request.get("by", "")), to=target)
         await asyncio.to_thread(self.store.copy, target)
         _log.info("backup_written", to=str(target))
         return {"records": self.store.count(), "bytes": (target / "data.mdb").stat().st_size}
 
-    async def _compact(self, _: Mapping[str, Any]) -> dict[str, Any]:
+    async def _bound_audit(self) -> None:
+        """Now and every hour, drop what the operator does not want to keep of the audit log."""
+        writer = self.engine.writer
+
+        def commit(batch: Batch) -> None:
+            writer.submit(batch).result()
+
+        while self.engine.recorder is not None:
+            days, size = self._bounds
+            if days is not None or size is not None:
+                try:
+                    done = await asyncio.to_thread(bound, self.store, commit, days, size, None, _wall_clock())
+                except StoreError as error:
+                    _log.warning("audit_not_bounded", error=error.message, hint=error.hint)
+                else:
+                    _log.info("audit_bounded", dropped=done)
+            await asyncio.sleep(_BOUND_EVERY_S)
+
+    async def _compact(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        await _note(self.engine, "compact", by=str(request.get("by", "")))
         report = await asyncio.to_thread(self.store.compact)
         _log.info("compacted", dropped=report.dropped, kept=report.kept)
         return {"dropped": report.dropped, "dropped_bytes": report.dropped_bytes, "kept": report.kept}
+
+
+async def _note(engine: Engine, command: str, *, by: str = "", **about: object) -> None:
+    """Have the audit log tell, before it is done, what an operator does, where there is one. Raises `StoreError`."""
+    if engine.recorder is not None:
+        await engine.recorder.noted(administered(_wall_clock(), by, command, **about))
 
 
 def open_store(data: Path) -> LmdbStore:

@@ -36,7 +36,8 @@ TOKEN_LENGTH_MIN: Final = 16  # characters; shorter ones can be guessed
 TOKENS_MAX: Final = 2  # in a token file: the one to use, and the one before it, during a rotation
 QUOTAS: Final = tuple(f"quota_{span}_{what}" for span in ("session", "day") for what in Allowance._fields)
 _CERTIFICATES: Final = ("tls_certificate", "tls_key", "proxy_certificate")
-LIVE: Final = frozenset({"token", "token_file", *_CERTIFICATES, "address", "log_format", "log_level", *QUOTAS})
+_AUDIT: Final = ("audit_days", "audit_bytes")
+LIVE: Final = frozenset({"token", "token_file", *_CERTIFICATES, "address", "log_format", "log_level", *_AUDIT, *QUOTAS})
 """What a running relay takes over; the others need a start."""
 DEFAULT_SOURCE: Final = "default"
 _PATHS: Final = ("data", "token_file", "tls_certificate", "tls_key", "key_file", "proxy_certificate")
@@ -85,6 +86,13 @@ class Settings(BaseSettings):
     quota_day_bytes: Quota = Field(default=None, description="bytes of updates that a device may store in a day, UTC")
     quota_day_records: Quota = Field(default=None, description="new records that a device may store in a day")
     quota_day_growth: Quota = Field(default=None, description="bytes by which a device may grow one record in a day")
+    audit: bool | None = Field(default=None, description="keep an audit log; without a word: where the space has users")
+    audit_days: Annotated[int, Field(ge=1)] | None = Field(
+        default=None, description="days after which entries of the audit log are dropped"
+    )
+    audit_bytes: Annotated[int, Field(ge=1_000_000)] | None = Field(
+        default=None, description="bytes of the audit log beyond which its oldest entries are dropped"
+    )
     metrics: bool = Field(default=True, description="serve /metrics, /healthz and /readyz")
     metrics_host: str = Field(default="127.0.0.1", min_length=1, description="address of the metrics")
     metrics_port: Port = Field(default=8766, description="port of the metrics; 0 takes a free one")

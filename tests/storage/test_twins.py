@@ -63,6 +63,7 @@ def batches(draw):
         placement=draw(st.one_of(st.none(), st.builds(Placement, st.just(b"f"), st.sampled_from([None, "", "c"])))),
         forms=draw(st.dictionaries(RECORDS, st.tuples(st.integers(1, 9), FORMS), max_size=1)),
         drop=(draw(RECORDS),) if draw(st.integers(0, 5)) == 0 else (),
+        audit=tuple(draw(st.lists(SMALL, max_size=2))) if draw(st.integers(0, 3)) == 0 else (),
     )
 
 
@@ -102,6 +103,10 @@ class Twins(RuleBasedStateMachine):
     def quarantine(self, record):
         self.disk.quarantine(record)
         self.memory.quarantine(record)
+
+    @rule(before=st.integers(0, 9))
+    def drop_audit(self, before):
+        assert self.disk.drop_audit(before) == self.memory.drop_audit(before)
 
     @rule()
     def rebuild(self):
@@ -172,6 +177,9 @@ class Twins(RuleBasedStateMachine):
         for place in [("customers", "region", "a"), ("customers", "owner", ""), ("orders", "region", "b")]:
             assert disk.placed(*place, "", 9) == memory.placed(*place, "", 9)
         assert (disk.meta("x"), disk.meta("y")) == (memory.meta("x"), memory.meta("y"))
+        assert disk.audit_head() == memory.audit_head()
+        assert disk.audit_after(0, 100) == memory.audit_after(0, 100)
+        assert disk.audit_before(9, 3, bool) == memory.audit_before(9, 3, bool)
 
     @invariant()
     def the_root_is_what_a_walk_gives(self):

@@ -23,6 +23,7 @@ from crdt_sync.protocol.hub.effects import (
     PinAudit,
     PinIndex,
     SaidBy,
+    Refused,
     Stored,
     StoredUpdates,
 )
@@ -45,6 +46,7 @@ __all__ = [
     "PinAudit",
     "PinIndex",
     "SaidBy",
+    "Refused",
     "Stored",
     "StoredUpdates",
 ]

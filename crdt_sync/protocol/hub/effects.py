@@ -67,6 +67,8 @@ class StoredUpdates(NamedTuple):
     principals: tuple[Principal, ...] = ()  # for whom these were let in, each once
     brought_by: tuple[str, ...] = ()  # per update, the user whose session pushed it; nothing where users have no names
     forms: Forms | None = None  # what the filter fields show then, where that was asked for
+    sessions: tuple[int, ...] = ()  # of each update that was accepted, in which it came
+    fields: tuple[str, ...] = ()  # that these touch, where that is known
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +135,15 @@ class Stored:
     cursor: int
 
 
+class Refused(NamedTuple):
+    """An update of that record was refused for good, for a host that records it. `fields`: as in `StoredUpdates`."""
+
+    session: int
+    record: str
+    code: VerdictCode
+    fields: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class SaidBy:
     """The session's partner passes on what the space said: nothing of it is checked yet."""
@@ -162,6 +173,7 @@ HubEffect = (
     | Arrived
     | Stored
     | SaidBy
+    | Refused
     | Finished
 )
 

@@ -61,7 +61,8 @@ class Hub:
     says whether a record's tail has grown so long that the next integration should bring a snapshot.
     `acknowledged_after` hears, each time that a session's pushes are answered, how long the oldest has waited.
     `ping_us` is that of each session. With `sights` sessions may hold some records and not others;
-    `own` tells which may be held here, None: all.
+    `own` tells which may be held here, None: all. With `tells_refused` there is an effect for each update that is
+    refused for good.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class Hub:
         quotas: Quotas | None = None,
         sights: Sights | None = None,
         own: Callable[[], Sight | None] = lambda: None,
+        tells_refused: bool = False,
     ) -> None:
         self._source = source
         self._live = LivePages(source)
@@ -95,7 +97,9 @@ class Hub:
         self._effects: list[HubEffect] = []
         self._closing: tuple[str, str, int] | None = None
         self._presence = OpenRecords()
-        self._pipeline = Pipeline(self, self._effects, wall_clock, snapshot_due, acknowledged_after, quotas, own)
+        self._pipeline = Pipeline(
+            self, self._effects, wall_clock, snapshot_due, acknowledged_after, quotas, own, tells_refused
+        )
 
     # --- sessions --------------------------------------------------------------------------------------------
 

@@ -42,6 +42,7 @@ from crdt_sync.protocol.hub.effects import (
     Integrate,
     Integrated,
     IntegrationItem,
+    Refused,
     StoredUpdates,
 )
 from crdt_sync.protocol.hub.lanes import Batch, Entries, Lane, Part, Push, Sender, Waiting, new_part, weight_of
@@ -92,9 +93,11 @@ class Pipeline:
         acknowledged_after: Callable[[int], object],
         quotas: Quotas | None = None,
         own: Callable[[], Sight | None] = lambda: None,
+        tells_refused: bool = False,
     ) -> None:
         self._own = own
         self._quotas = quotas
+        self._tells_refused = tells_refused
         self._sessions = sessions
         self._effects = effects
         self._wall_clock = wall_clock
@@ -340,6 +343,7 @@ class Pipeline:
                     riders.append((part, verdict))
                     continue
                 self._decide(part, verdict, None)
+                self._tell_refused(part.session, item.record, verdict)
                 touched[part.session] = None
                 if verdict.code is VerdictCode.POISON:
                     self._strike(part.session, now)
@@ -354,7 +358,8 @@ class Pipeline:
             else:
                 origins = [self._origin(part.session) for part in kept]
                 stored.append(tuple(kept))
-            changes.append(_change(item.record, news, origins, result, let_in))
+            sessions = tuple([part.session for part in kept])
+            changes.append(_change(item.record, news, origins, result, let_in, sessions))
         if changes:
             self._number += 1  # in the order of the commits, which is not that of the batches
             number = self._number
@@ -467,7 +472,12 @@ class Pipeline:
                 allowed.append((position, entry))
             else:
                 self._decide(Part(session, number, position), denied, None)
+                self._tell_refused(session, entry.record, denied)
         return tuple(allowed)
+
+    def _tell_refused(self, session: int, record: str, verdict: Verdict) -> None:
+        if self._tells_refused and verdict.code is not VerdictCode.RETRY:
+            self._effects.append(Refused(session, record, verdict.code))
 
     def _charge(self, session: int, position: int, entry: PushEntry) -> Verdict | None:
         """Count an update of the push that came last; the refusal where it is more than a quota allows."""
@@ -528,6 +538,7 @@ def _change(
     origins: Sequence[bytes],
     result: Integrated,
     let_in: Sequence[Principal],
+    sessions: tuple[int, ...],
 ) -> StoredUpdates:
     users = [principal.user for principal in let_in]
     if any(users) and len(news) < len(users):  # they became one
@@ -543,6 +554,7 @@ def _change(
         tuple(dict.fromkeys(let_in)),
         tuple(users) if any(users) else (),
         None if shown is None else forms_of(shown),
+        sessions,
     )
 
 

@@ -41,6 +41,7 @@ from crdt_sync.protocol.hub import (
     PinAudit,
     PinIndex,
     SaidBy,
+    Refused,
     Stored,
     StoredUpdates,
 )
@@ -65,6 +66,7 @@ from crdt_sync.runtime.hosting.held import HeldSessions
 from crdt_sync.runtime.hosting.meter import Counts, Meter
 from crdt_sync.runtime.hosting.people import LOOK_S, People
 from crdt_sync.runtime.hosting.placing import Placing
+from crdt_sync.runtime.hosting.recorder import Recorder
 from crdt_sync.runtime.hosting.rest import AtRest
 from crdt_sync.runtime.hosting.rounds import Rounds
 from crdt_sync.runtime.hosting.tails import Tails, length
@@ -82,6 +84,7 @@ _PRESENCE_AT_ONCE = 8  # a millisecond
 _STALLED_US = 1_000_000  # that a timer comes late: the loop stood still, or the machine slept
 _ASKED_MAX = 8  # receipts and the like under way for one session
 _NAMED_MAX = 8  # senders in one line of the log
+_NO_REFUSAL = frozenset({"done", "connection_lost", "going_away", "timeout"})  # who was never let in may end so
 _log = structlog.get_logger("crdt_sync.hosting")
 _QUICK = Turn(limits.QUICK_TURN_US, short=True)
 _SLOW = Turn(limits.SLOW_TURN_US)
@@ -110,7 +113,8 @@ class Engine:
     each update is judged by, for the user of the session that pushed it, and by which sessions hold some records and
     not others; None: whoever is let in may hold and write everything. Call `policy_changed` when it is another.
     `schemas` are those of a host that reads records itself; else the worker goes by those that the store holds. `own`
-    tells which records may be held here at all: a device takes no others.
+    tells which records may be held here at all: a device takes no others. With `audited` the audit log tells what
+    sessions do, under the version of the policy that is in force.
     """
 
     def __init__(
@@ -133,6 +137,7 @@ class Engine:
         in_force: Callable[[], InForce | None] = lambda: None,
         schemas: Callable[[], Schemas] | None = None,
         own: Callable[[], Sight | None] = lambda: None,
+        audited: bool = False,
     ) -> None:
         self.store = store
         self.logs_pushes = logs_pushes
@@ -164,6 +169,7 @@ class Engine:
             self.quotas,
             self.sights,
             own,
+            audited,
         )
         self.people = People(self.hub, self._now)
         self._looking: asyncio.TimerHandle | None = None
@@ -191,6 +197,7 @@ class Engine:
         self.health = Health(store, self.pool, wall_clock)
         self._wall_clock = wall_clock
         self.loop = asyncio.get_running_loop()
+        self.recorder = Recorder(self.loop, self.writer, wall_clock, self._policy_version) if audited else None
         self.queue = FairQueue(self.loop, outside.clock)
         self._gone = Flow()  # of what still comes of sessions that are over
         self.admission = Admission(self._now)
@@ -252,6 +259,8 @@ class Engine:
         self.stopped = True
         if self._looking is not None:
             self._looking.cancel()
+        if self.recorder is not None:
+            self.recorder.close()
         if self._presence_timer is not None:
             self._presence_timer.cancel()
         self._rounds.stop()
@@ -289,6 +298,10 @@ class Engine:
         self.hub.regrant(self._now())
         self._pump()
         self._rounds.begin()
+
+    def _policy_version(self) -> int:
+        in_force = self._in_force()
+        return 0 if in_force is None else in_force.version
 
     def _know_places(self) -> None:
         """Find out what records show before the first device asks, which is put off meanwhile."""
@@ -478,6 +491,8 @@ class Engine:
             case Hangup(session, closed):
                 link = self._leave(session)
                 if link is not None:
+                    if self.recorder is not None and not closed.by_partner and closed.code not in _NO_REFUSAL:
+                        self.recorder.ended(session, link.named(), closed.code)
                     link.hangup(closed)
             case Integrate():
                 self._start(self._integrate(effect))
@@ -490,13 +505,20 @@ class Engine:
                 self._answer(effect)
             case SaidBy(session, statements):
                 self.people.said(session, statements)
+            case Refused():
+                if self.recorder is not None:
+                    self.recorder.refused(effect)
             case Finished(session, verdicts):
                 self._links.pop(session).finished(verdicts)
+                if self.recorder is not None:
+                    self.recorder.forget(session)
             case Arrived() | Stored():
                 if isinstance(effect, Arrived) and (seat := self._filling.seats.get(effect.session)) is not None:
                     share = self.hub.share(effect.session)
                     seat.flow = Flow() if share is None else self.queue.member(share)
                     self.people.arrived(effect.session)
+                    if self.recorder is not None:
+                        self.recorder.arrived(effect.session, seat.link.named())
                 if self._visits is not None:
                     self._visits.heard(effect)
 
@@ -543,7 +565,8 @@ class Engine:
         self._uncommitted.begin(effect.number, effect.changes)
         self._tails.grow(effect.changes)
         fields = self._fields() or b""
-        batch = Batch(changes=tuple(change_of(change, now, fields) for change in effect.changes))
+        audit = () if self.recorder is None else self.recorder.of(effect.number, effect.changes, now)
+        batch = Batch(changes=tuple(change_of(change, now, fields) for change in effect.changes), audit=audit)
         begun = time.perf_counter()
         future = self.writer.submit(batch, failures=self._failures_known)
         future.add_done_callback(lambda done: self.loop.call_soon_threadsafe(self._committed, effect, begun, done))
@@ -551,6 +574,8 @@ class Engine:
     def _committed(self, effect: Commit, begun: float, future: "Future[Committed]") -> None:
         error = future.exception()
         self._uncommitted.end(effect.number, effect.changes, failed=error is not None)
+        if self.recorder is not None:
+            self.recorder.committed(effect.number, failed=error is not None)
         if self.stopped:
             return
         if error is None:

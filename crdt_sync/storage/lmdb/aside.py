@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Literal
 
+from crdt_sync.audit_log.chain import is_sealed
 from crdt_sync.errors import StoreCorrupt
 from crdt_sync.ids import is_record
 from crdt_sync.limits import DAMAGED_BYTES_MAX
@@ -162,6 +163,8 @@ def rebuild(transaction: Transaction, tables: Tables, now: int) -> tuple[tuple[s
     ):  # fmt: skip
         aside.sweep(seal.database, table, seal.matches)
     aside.copy("outbox", tables.outbox, codec.OUTBOX.matches)  # the entries are mended below
+    if tables.audit is not None:  # what is missing then is found by whoever verifies the audit log, as it must be
+        aside.sweep("audit", tables.audit, lambda key, value: is_sealed(int.from_bytes(key, "big"), value))
     for key, value in _rows(transaction, tables):
         if tables.damaged is not None and not DAMAGED.matches(key, value):
             transaction.delete(key, db=tables.damaged)

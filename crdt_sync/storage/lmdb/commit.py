@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from crdt_sync.errors import StoreCorrupt, UnknownRecord
 from crdt_sync.storage.keys import ROOT_MODULUS, check_digest, check_key, check_meta_key, check_replica, leaf
-from crdt_sync.storage.lmdb import codec, dropping
+from crdt_sync.storage.lmdb import audit, codec, dropping
 from crdt_sync.storage.lmdb.codec import DOCS, FEED, INDEX, LOG, META, VIEWS, HeadRow, State, seq_key
 from crdt_sync.storage.lmdb.identity import STATE_KEY, know_lineages
 from crdt_sync.storage.lmdb.reads import read_state
@@ -49,6 +49,7 @@ class Commit:
         self._compacted = state.compacted
         self._placing = Placing(transaction, tables, state.seq) if tables.placed is not None else None
         self._log: list[tuple[bytes, bytes]] = []
+        self._audit: list[bytes] = []
         self._touched: dict[str, _Row] = {}
         self._counts: dict[bytes, tuple[int, int]] = {}
 
@@ -76,12 +77,16 @@ class Commit:
             self._place(batch)
         if batch.drop:
             self._drop(batch.drop)
+        if batch.audit:
+            self._audit.extend(batch.audit)
         return Committed(seqs)
 
     def finish(self) -> State:
         """Write everything gathered; the transaction can be committed then."""
         tables, touched = self._tables, [item for _, item in sorted(self._touched.items())]
         self._write_log()
+        if self._audit:
+            audit.append(self._transaction, tables, self._audit)
         self._write_feed(touched)
         self._put_all(tables.heads, [(item.key, item.row.value(item.key)) for item in touched])
         if any(item.row.lineage for item in touched):

@@ -33,6 +33,7 @@ READERS_NAME = "lock.mdb"
 READERS_BYTES = 8192  # of 126 readers: two pages of its header and 64 bytes for each; LMDB takes a larger one as it is
 _BLOCK_BYTES = 512  # as `stat` counts
 ASIDE_NAME = "damaged"  # made once something is set aside: releases that do not know it take it for damage
+AUDIT_NAME = "audit"  # the same, once something is audited
 
 
 Work = Callable[[Transaction, Tables], T]
@@ -136,6 +137,14 @@ class Environment:
                 made = self.write(lambda txn, _: _place_tables(self._usable()[0], txn))
                 with self._reading:
                     self._tables = replace(self._usable()[1], placed=made)
+
+    def make_audit(self) -> None:
+        """Make the database for the audit log, unless it is there."""
+        with self.writing:
+            if self._usable()[1].audit is None:
+                made = self.write(lambda txn, _: self._usable()[0].open_db(AUDIT_NAME.encode("ascii"), txn=txn))
+                with self._reading:
+                    self._tables = replace(self._usable()[1], audit=made)
 
     def drop_aside(self) -> None:
         """Drop that database with all that is in it."""
@@ -269,18 +278,20 @@ def reserve_readers(path: Path) -> None:
 
 def strangers(transaction: Transaction) -> list[bytes]:
     """The names of databases that are none of a store's."""
-    ours = {name.encode("ascii") for name in (*TABLE_NAMES, *PLACE_NAMES, ASIDE_NAME)}
+    ours = {name.encode("ascii") for name in (*TABLE_NAMES, *PLACE_NAMES, ASIDE_NAME, AUDIT_NAME)}
     with transaction.cursor() as cursor:
         return [name for name in cursor.iternext(keys=True, values=False) if name not in ours]
 
 
 def _open_tables(environment: lmdb.Environment) -> Tables:
     """Open the tables, or make them all in one transaction: a creation that was cut short leaves all or none."""
-    aside = ASIDE_NAME.encode("ascii")
+    aside, audit = ASIDE_NAME.encode("ascii"), AUDIT_NAME.encode("ascii")
     with environment.begin(write=True) as transaction:
-        tables = Tables(*[environment.open_db(name.encode("ascii"), txn=transaction) for name in TABLE_NAMES])
+        tables = Tables(*(environment.open_db(name.encode("ascii"), txn=transaction) for name in TABLE_NAMES))
         if transaction.get(PLACE_NAMES[0].encode("ascii")) is not None:
             tables = replace(tables, placed=_place_tables(environment, transaction))
+        if transaction.get(audit) is not None:
+            tables = replace(tables, audit=environment.open_db(audit, txn=transaction))
         if transaction.get(aside) is None:
             return tables
         return replace(tables, damaged=environment.open_db(aside, txn=transaction))

@@ -19,7 +19,7 @@ from crdt_sync.ids import Space
 from crdt_sync.storage import lives
 from crdt_sync.storage.lmdb import directory, identity, reads
 from crdt_sync.storage.lmdb.codec import State
-from crdt_sync.storage.lmdb.environment import ASIDE_NAME, Environment, Work
+from crdt_sync.storage.lmdb.environment import ASIDE_NAME, AUDIT_NAME, Environment, Work
 from crdt_sync.storage.lmdb.failures import translate
 from crdt_sync.storage.lmdb.lock import StoreLock
 from crdt_sync.storage.lmdb.store import LmdbStore, wall_clock
@@ -112,6 +112,8 @@ class SharedEnvironment(Environment):
             with contextlib.suppress(lmdb.NotFoundError):
                 placed = (environment.open_db(name.encode("ascii"), create=False) for name in PLACE_NAMES)
                 tables = replace(tables, placed=PlaceTables(*placed))
+            with contextlib.suppress(lmdb.NotFoundError):
+                tables = replace(tables, audit=environment.open_db(AUDIT_NAME.encode("ascii"), create=False))
         except BaseException as error:
             environment.close()
             if isinstance(error, lmdb.Error | OSError):

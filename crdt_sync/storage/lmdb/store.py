@@ -18,6 +18,7 @@ from crdt_sync.storage.joining import joining
 from crdt_sync.storage.keys import check_key, check_replica
 from crdt_sync.storage.lmdb import (
     aside,
+    audit,
     commit,
     compact,
     directory,
@@ -280,6 +281,24 @@ class LmdbStore:
         """(all, refused)."""
         return self._environment.read(lambda txn, tables: reads.outbox_count(txn, tables, peer))
 
+    def audit_head(self) -> tuple[int, bytes]:
+        """The last entry of the audit log."""
+        return self._environment.read(audit.head)
+
+    def audit_bytes(self) -> int:
+        """What the audit log takes."""
+        return self._environment.read(audit.size)
+
+    def audit_after(self, after: int, limit: int) -> list[tuple[int, bytes]]:
+        """Entries of the audit log, ascending."""
+        return self._environment.read(lambda txn, tables: audit.after(txn, tables, after, limit))
+
+    def audit_before(
+        self, before: int, limit: int, wanted: Callable[[bytes], bool]
+    ) -> tuple[list[tuple[int, bytes]], int]:
+        """Entries of the audit log, the newest first."""
+        return self._environment.read(lambda txn, tables: audit.before(txn, tables, before, limit, wanted))
+
     def meta(self, key: str) -> bytes | None:
         """A value of the caller."""
         return self._environment.read(lambda txn, tables: reads.meta(txn, tables, key))
@@ -309,6 +328,7 @@ class LmdbStore:
             self._copy_before_upgrade(batches)
             if any(batch.placement is not None for batch in batches):
                 self._environment.make_places()
+            self._make_audit(batches)
             done = self._write(lambda txn, tables: self._commit(txn, tables, batches))
             self._lives_written = True
             if any(batch.drop for batch in batches):
@@ -336,6 +356,13 @@ class LmdbStore:
             kept, start = done.kept, done.next
         return CompactReport(dropped, dropped_bytes, kept)
 
+    def drop_audit(self, before: int) -> int:
+        """Drop entries of the audit log, in short transactions."""
+        dropped = 0
+        while done := self._environment.write(lambda txn, tables: audit.drop(txn, tables, before)):
+            dropped += done
+        return dropped
+
     def copy(self, path: Path) -> None:
         """Write a compact copy that renews its epoch when opened. Raises `StoreExists`, `StoreFull`."""
         directory.copy(self._environment, path)
@@ -360,6 +387,7 @@ class LmdbStore:
         with self._environment.writing:
             self._environment.make_aside()
             self._copy_before_upgrade([batch])
+            self._make_audit([batch])
             self._remake(lambda txn, tables: self._replace(txn, tables, records, batch))
             self._lives_written = True
 
@@ -422,6 +450,10 @@ class LmdbStore:
         if not self._lives_written:
             identity.write_lives(transaction, tables, self._lives)
         return commit.run(transaction, tables, batches, packs=self._identity.packs)
+
+    def _make_audit(self, batches: Sequence[Batch]) -> None:
+        if any(batch.audit for batch in batches):
+            self._environment.make_audit()
 
     def _copy_before_upgrade(self, batches: Sequence[Batch]) -> None:
         if any(change.lineage for batch in batches for change in batch.changes) and self._state.seq:

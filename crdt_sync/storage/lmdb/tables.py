@@ -30,8 +30,8 @@ class PlaceTables:
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """Handles of the databases. `damaged` is None where nothing was ever set aside, `placed` where no places are kept:
-    releases that do not know them take them for damage.
+    """Handles of the databases. `damaged` is None where nothing was ever set aside, `placed` where no places are kept,
+    `audit` where none was audited: releases that do not know them take them for damage.
     """
 
     log: Table
@@ -48,4 +48,5 @@ class Tables:
     meta: Table
     store: Table
     damaged: Table | None = None
+    audit: Table | None = None
     placed: PlaceTables | None = field(default=None, kw_only=True)

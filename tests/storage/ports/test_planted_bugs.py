@@ -10,6 +10,7 @@ from crdt_sync.storage.memory_places import MemoryPlaces
 from crdt_sync.storage.memory_state import MemoryState
 from crdt_sync.storage.places import Row
 from crdt_sync.storage.port import (
+    AuditLog,
     Committer,
     Digests,
     Identity,
@@ -23,6 +24,7 @@ from crdt_sync.storage.port import (
 )
 from tests.storage.conftest import Opened, make_change
 from tests.storage.ports import (
+    test_audit_log,
     test_commits,
     test_digests,
     test_log,
@@ -33,8 +35,8 @@ from tests.storage.ports import (
     test_settings,
 )
 
-PORTS = (Committer, Digests, Identity, Log, Maintenance, Outbox, Places, Records, Settings)
-feed, load, compact = MemoryStore.feed, MemoryStore.load, MemoryStore.compact
+PORTS = (AuditLog, Committer, Digests, Identity, Log, Maintenance, Outbox, Places, Records, Settings)
+feed, load, compact, audit_after = MemoryStore.feed, MemoryStore.load, MemoryStore.compact, MemoryStore.audit_after
 
 
 def members(port):
@@ -49,6 +51,10 @@ def test_every_member_of_a_store_is_of_one_port():
 
 
 BUGS = {
+    "audit log: the newest entry is not read": (
+        MemoryStore, "audit_after", lambda self, after, limit: audit_after(self, after, limit)[:-1],
+        lambda store, _: test_audit_log.test_entries_are_chained_in_the_order_of_the_batches(store),
+    ),
     "log: one that changed last is left out": (
         MemoryStore, "feed", lambda self, after, limit: feed(self, after, limit)[:-1],
         lambda store, _: test_log.test_the_feed_holds_only_the_newest_entry_of_each_record(store, make_change),

@@ -1,0 +1,217 @@
+"""Writes what sessions do into the audit log.
+
+Rules:
+
+1. What was stored is told in the commit that stores it: neither is on disk without the other.
+2. What tells of no change (logins, refusals, what other parts `note`) goes with the next commit, or by itself after a
+   second: a crash may lose that second. Whoever must not lose it awaits `noted`.
+3. What is alike is counted by the minute: of failed logins of one address and code, and of the logins of one device,
+   the first has a line and the others a number; of refused changes of one device the first hundred have a line. So no
+   flood fills the disk; changes that are stored are bounded by quotas.
+4. While the disk takes nothing, lines wait, up to a bound; beyond it they are counted.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from typing import NamedTuple
+
+from crdt_sync import limits
+from crdt_sync.audit_log.entry import Act, Entry, encode
+from crdt_sync.protocol.hub import Refused, StoredUpdates
+from crdt_sync.runtime.network import network_of
+from crdt_sync.storage.values import Batch, Committed
+from crdt_sync.storage.writer import Writer
+from crdt_sync.verdicts import VerdictCode
+
+_ELSEWHERE = "(others)"  # the address of those for whom there was no room to be counted each
+
+
+class Who(NamedTuple):
+    """Whose session it is: the user, the device (16 bytes) and its address."""
+
+    user: str
+    device: bytes
+    address: str
+
+
+_NOBODY = Who("", b"", "")
+_Alike = tuple[Act, str, bytes, str, VerdictCode | None, str]
+
+
+class Recorder:
+    """See the module. Used on the loop. `policy` gives the version of the policy in force, 0 without one."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, writer: Writer, wall_clock: Callable[[], int], policy: Callable[[], int]
+    ) -> None:
+        self._loop = loop
+        self._writer = writer
+        self._wall_clock = wall_clock
+        self._policy = policy
+        self._who: dict[int, Who] = {}  # by session
+        self._waiting: list[bytes] = []
+        self._riding: dict[int, list[bytes]] = {}  # by commit: lines that tell of no change
+        self._lost = 0
+        self._minute = 0
+        self._counted: dict[_Alike, int] = {}  # in this minute
+        self._unwritten: Counter[_Alike] = Counter()  # of these, those without a line
+        self._timer: asyncio.TimerHandle | None = None
+        self._closed = False
+
+    # --- what sessions do ------------------------------------------------------------------------------------
+
+    def arrived(self, session: int, named: Mapping[str, str]) -> None:
+        """Somebody was let in; `named`: see `Link.named`."""
+        who = self._who[session] = _who(named)
+        self._count(Act.LOGIN, who, 1)
+
+    def ended(self, session: int, named: Mapping[str, str], code: str) -> None:
+        """A session was ended by this side with that code: where it was not let in before, that is a failed login."""
+        if session not in self._who:
+            who = _who(named)._replace(user="", address=network_of(named["address"]))
+            # What it says of itself is not proved, and may be another name each time.
+            self._count(Act.LOGIN_FAILED, who._replace(device=b""), 1, about=code)
+
+    def forget(self, session: int) -> None:
+        """The session is over, and all that it pushed was decided on."""
+        self._who.pop(session, None)
+
+    def refused(self, refused: Refused) -> None:
+        """An update was refused."""
+        who = self._who.get(refused.session, _NOBODY)
+        named_max = limits.AUDIT_REFUSED_NAMED_MAX
+        self._count(Act.CHANGE, who, named_max, refused.record, refused.fields, refused.code)
+
+    def note(self, entry: Entry) -> None:
+        """Write this soon."""
+        self._wait(encode(entry))
+
+    async def noted(self, entry: Entry) -> None:
+        """Write this, and return when it is on disk. Raises `StoreError`."""
+        self.note(entry)
+        future = self.flush()
+        if future is not None:
+            await asyncio.wrap_future(future)
+
+    # --- commits ---------------------------------------------------------------------------------------------
+
+    def of(self, number: int, changes: Sequence[StoredUpdates], now: int) -> tuple[bytes, ...]:
+        """What goes with the commit of that number. `now`: microseconds of the wall clock."""
+        policy = self._policy()
+        told: list[bytes] = []
+        if self._waiting:
+            told = self._riding[number] = self._waiting
+            self._waiting = []
+        changed = [
+            encode(
+                Entry(
+                    now, Act.CHANGE, *self._who.get(session, _NOBODY), "", change.record, change.fields, policy,
+                    VerdictCode.ACCEPTED, count,
+                )
+            )
+            for change in changes
+            for session, count in _by_session(change.sessions)
+        ]  # fmt: skip
+        return (*told, *changed)
+
+    def committed(self, number: int, *, failed: bool) -> None:
+        """That commit is on disk, or was refused: then only what rode along has happened, and waits again."""
+        riding = self._riding.pop(number, None)
+        if failed and riding is not None:
+            self._put_back(riding)
+
+    def flush(self) -> "Future[Committed] | None":
+        """Write all that waits. None where that is nothing."""
+        self._close_minute()
+        if not self._waiting:
+            return None
+        lines, self._waiting = self._waiting, []
+        future = self._writer.submit(Batch(audit=tuple(lines)))
+        future.add_done_callback(lambda done: self._flushed(done, lines))
+        return future
+
+    def close(self) -> None:
+        """Write all that waits, with what was counted in this minute."""
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+        self._minute = -1
+        self.flush()
+
+    def _flushed(self, done: "Future[Committed]", lines: list[bytes]) -> None:
+        if done.exception() is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._put_back, lines)
+
+    def _put_back(self, lines: list[bytes]) -> None:
+        self._waiting[:0] = lines
+        self._lost += max(0, len(self._waiting) - limits.AUDIT_WAITING_MAX)
+        del self._waiting[limits.AUDIT_WAITING_MAX :]
+        self._arm(limits.AUDIT_WAIT_S)
+
+    def _wait(self, line: bytes) -> None:
+        if len(self._waiting) >= limits.AUDIT_WAITING_MAX:
+            self._lost += 1
+            return
+        self._waiting.append(line)
+        self._arm(limits.AUDIT_WAIT_S)
+
+    def _arm(self, after_s: float) -> None:
+        if self._timer is None and not self._closed:
+            self._timer = self._loop.call_later(after_s, self._due)
+
+    def _due(self) -> None:
+        self._timer = None
+        self.flush()
+        if self._unwritten:
+            self._arm(limits.AUDIT_MINUTE_US / 1e6)
+
+    # --- what is alike ---------------------------------------------------------------------------------------
+
+    def _count(
+        self,
+        act: Act,
+        who: Who,
+        named_max: int,
+        record: str = "",
+        fields: tuple[str, ...] = (),
+        verdict: VerdictCode | None = None,
+        about: str = "",
+    ) -> None:
+        self._close_minute()
+        alike = (act, *who, verdict, about)
+        if alike not in self._counted and len(self._counted) >= limits.AUDIT_COUNTED_MAX:
+            who = Who("", b"", _ELSEWHERE)
+            alike = (act, *who, verdict, about)
+        number = self._counted[alike] = self._counted.get(alike, 0) + 1
+        if number > named_max:
+            self._unwritten[alike] += 1
+            self._arm(limits.AUDIT_MINUTE_US / 1e6)
+            return
+        entry = Entry(self._wall_clock(), act, *who, "", record, fields, self._policy(), verdict, about=about)
+        self._wait(encode(entry))
+
+    def _close_minute(self) -> None:
+        """Where a minute is over, write how many there were of what had no line of its own."""
+        now = self._wall_clock()
+        minute = now // limits.AUDIT_MINUTE_US
+        if minute == self._minute:
+            return
+        self._minute = minute
+        unwritten, self._unwritten, self._counted = self._unwritten, Counter(), {}
+        for (act, user, device, address, verdict, about), count in unwritten.items():
+            entry = Entry(now, act, user, device, address, verdict=verdict, times=count, about=about)
+            self._wait(encode(entry))
+        if self._lost and len(self._waiting) < limits.AUDIT_WAITING_MAX:
+            about = "lines were lost: the disk took nothing"
+            self._wait(encode(Entry(now, Act.ADMINISTRATION, times=self._lost, about=about)))
+            self._lost = 0
+
+
+def _who(named: Mapping[str, str]) -> Who:
+    return Who(named["user"], bytes.fromhex(named["replica"]), named["address"])
+
+
+def _by_session(sessions: tuple[int, ...]) -> Sequence[tuple[int, int]]:
+    return [(sessions[0], 1)] if len(sessions) == 1 else list(Counter(sessions).items())
