@@ -22,8 +22,8 @@ from crdt_sync.protocol.hub.effects import (
     MakeReceipt,
     PinAudit,
     PinIndex,
-    SaidBy,
     Refused,
+    SaidBy,
     Stored,
     StoredUpdates,
 )
@@ -45,8 +45,8 @@ __all__ = [
     "MakeReceipt",
     "PinAudit",
     "PinIndex",
-    "SaidBy",
     "Refused",
+    "SaidBy",
     "Stored",
     "StoredUpdates",
 ]

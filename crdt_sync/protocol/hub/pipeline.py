@@ -361,14 +361,16 @@ class Pipeline:
             sessions = tuple([part.session for part in kept])
             changes.append(_change(item.record, news, origins, result, let_in, sessions))
         if changes:
-            self._number += 1  # in the order of the commits, which is not that of the batches
-            number = self._number
-            self._committing[number] = Batch(number, batch.items, batch.parts, tuple(stored))
-            self._effects.append(Commit(number, tuple(changes)))
+            self._commit(batch, changes, stored)
         self._ride(riders, touched)
         self._answer(touched, now)
         for session, pushes in postponed.items():
             self._postpone(session, pushes, now)
+
+    def _commit(self, batch: Batch, changes: Sequence[StoredUpdates], stored: Sequence[tuple[Part, ...]]) -> None:
+        self._number += 1  # in the order of the commits, which is not that of the batches
+        self._committing[self._number] = Batch(self._number, batch.items, batch.parts, tuple(stored))
+        self._effects.append(Commit(self._number, tuple(changes)))
 
     def _held_here(self, batch: Batch, results: Sequence[Integrated]) -> Sequence[Integrated]:
         """What may be held here at all; the rest is refused, and what the worker has made of it forgotten."""

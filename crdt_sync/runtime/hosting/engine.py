@@ -40,8 +40,8 @@ from crdt_sync.protocol.hub import (
     MakeReceipt,
     PinAudit,
     PinIndex,
-    SaidBy,
     Refused,
+    SaidBy,
     Stored,
     StoredUpdates,
 )
