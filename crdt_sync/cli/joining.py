@@ -1,6 +1,7 @@
 """Commands of a device in a space with identities: `join`, `whoami`."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -8,6 +9,7 @@ import click
 from crdt_sync.cli import partners
 from crdt_sync.cli.invocation import Invocation
 from crdt_sync.cli.setup import signature
+from crdt_sync.cli.syncing import tell_clock
 from crdt_sync.cli.values import local_time, utc_time
 from crdt_sync.errors import IdentityRefused, StoreMissing, UsageError
 from crdt_sync.identity.age import as_of
@@ -37,12 +39,14 @@ def join(call: Invocation, link: str, name: str | None) -> None:
         except BaseException:
             replica.join_as(before)
             raise
-        partners.save(call.store, address)
-        member = replica.membership
+        # A token that is kept is shown to nobody any more, but protects bundles.
+        partners.save(call.store, replace(address, token=partners.token(call.store)))
+        member, offset = replica.membership, replica.clock.offset
         assert member is not None
         data = _data(member, call.store)
         named = replica.name
     call.output.result(data, f"This device, {named!r}, is {data['user']}'s now, in the space of {invite.address}.")
+    tell_clock(call.output, offset)
     call.output.note("Next: crdt-sync sync. No token is needed: this device proves itself by a key of its own.")
 
 

@@ -142,7 +142,7 @@ def _exchange(call: Invocation, replica: Replica, device: Device, chosen: list[D
     _tell_sync(call.output, address, progress, standing, conflicts)
     tell_schemaless(call.output, replica)
     if not address.direct:
-        _tell_clock(call.output, replica.clock.offset)
+        tell_clock(call.output, replica.clock.offset)
     if standing is not None and standing.refused:
         return UpdateRefused("refused", _refused(standing.refused))
     left = missing.error_of(replica, standing)
@@ -196,7 +196,7 @@ def _tell_sync(
         output.note(f"{many} open conflicts: crdt-sync conflicts", "yellow")
 
 
-def _tell_clock(output: Output, offset_us: int) -> None:
+def tell_clock(output: Output, offset_us: int) -> None:
     """Say so where this device's clock is far off: edits are corrected, but other programs here are not."""
     if abs(offset_us) < STAMP_AHEAD_US_MAX:
         return

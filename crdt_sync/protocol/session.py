@@ -77,9 +77,9 @@ class Session:
         self._received += len(frame)
         self._arriving = 0
         self._silence.begin(now, self._received)
-        greeting = self.state in _GREETING
+        small = self.state in _GREETING and self.version < PEOPLE  # since then what a space said may come so early
         try:
-            message = codec.decode(frame, limits.HELLO_BYTES_MAX if greeting else limits.FRAME_BYTES_MAX, self.version)
+            message = codec.decode(frame, limits.HELLO_BYTES_MAX if small else limits.FRAME_BYTES_MAX, self.version)
             transition = self.table.get((self.state, type(message)))
             if transition is None:
                 raise ProtocolViolation(

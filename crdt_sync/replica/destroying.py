@@ -12,7 +12,7 @@ from pathlib import Path
 from crdt_sync.files import sync_folder
 from crdt_sync.storage.file_failures import failed
 
-_FIRST = ("data.mdb", "lock.mdb", "data.mdb.*", "format-*")  # the records, and copies of them
+_FIRST = ("data.mdb", "lock.mdb", "data.mdb.*", "format-*", "exports")  # the records, and copies of them
 _THEN = (
     "token",
     "token.before",

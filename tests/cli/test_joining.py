@@ -134,6 +134,7 @@ def test_a_lost_device_is_wiped_and_says_so(run, space, tmp_path):
     assert run("join", space.link(), "--name", "anna-phone", "--store", store).code == 0
     run("set", "customers", "name=Müller GmbH", "--store", store)
     assert run("sync", "--store", store).code == 0
+    assert run("export", tmp_path / "x.csv", "--store", store).code == 0
     assert "to be wiped" in space.operator("device", "revoke", "anna-phone", "--wipe")
     wiped = run("sync", "--store", store)
     assert wiped.code == 4

@@ -229,8 +229,9 @@ def test_statements_that_do_not_hold_are_said_so(tmp_path) -> None:
 def test_what_is_destroyed_is_all_but_the_membership_and_what_is_nobody_of_ours(tmp_path) -> None:
     for name in ("data.mdb", "lock.mdb", "data.mdb.unfinished", "token", "relay.toml", "member", "device.key", "mine"):
         (tmp_path / name).write_text("Müller")
-    (tmp_path / "format-3-2026-01-01").mkdir()
-    (tmp_path / "format-3-2026-01-01" / "data.mdb").write_text("Müller")
+    for copied in ("format-3-2026-01-01", "exports"):
+        (tmp_path / copied).mkdir()
+        (tmp_path / copied / "data.mdb").write_text("Müller")
     destroy(tmp_path)
     destroy(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"member", "device.key", "mine"}

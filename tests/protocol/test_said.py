@@ -2,6 +2,7 @@
 
 import pytest
 
+from crdt_sync import limits
 from crdt_sync.protocol.acceptor import Refusal
 from crdt_sync.protocol.effects import Closed, SaidCame, Send, TokenCame, Welcomed
 from crdt_sync.protocol.messages import Bye, NewToken, Said, Terms, Welcome
@@ -85,6 +86,22 @@ def test_who_is_not_let_in_hears_why_as_its_space_said_it_and_nothing_of_records
     assert (greeting.version, greeting.head, greeting.behind) == (PEOPLE, 0, None)
     assert (said, bye) == (Said(STATEMENTS), Bye("device_revoked", "out", None))
     assert [type(effect) for effect in effects] == [Closed]
+
+
+def test_all_that_a_space_says_fits_before_the_terms() -> None:
+    session = dialer(ScriptedOutbox())
+    say(session, welcome(version=PEOPLE))
+    largest = (bytes([1]) * limits.STATEMENT_BYTES_MAX, bytes([2]) * limits.STATEMENT_BYTES_MAX)
+    assert say(session, Said(largest)) == ([], [SaidCame(largest)])
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_before_a_welcome_and_in_earlier_versions_nothing_large_is_taken(version) -> None:
+    session = dialer(ScriptedOutbox())
+    if version == TERMS:
+        say(session, welcome(version=TERMS))
+    session.receive(bytes(limits.HELLO_BYTES_MAX + 1), 0)
+    assert session.closed
 
 
 @pytest.mark.parametrize("versions", [(1,), (2, 1)])

@@ -1,5 +1,6 @@
 """A relay whose space has identities, and devices that join it."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -9,7 +10,7 @@ from crdt_relay.server import Relay
 from crdt_sync import Address, Replica, bundled_schema
 from crdt_sync.identity.invites import read_link
 from crdt_sync.membership import folder
-from crdt_sync.runtime.conversation import Conversation
+from crdt_sync.runtime.conversation import Conversation, Until
 from crdt_sync.runtime.outside import OUTSIDE, Outside
 from tests.relay.devices import running
 
@@ -26,6 +27,15 @@ role = "sales"
 [user.ben]
 role = "sales"
 """
+
+
+class Patience:
+    """How long nothing takes when all is well, on a busy machine."""
+
+    seconds = 60.0
+
+
+patience = Patience()
 
 
 @asynccontextmanager
@@ -54,14 +64,23 @@ async def join(replica: Replica, link: str, outside: Outside = OUTSIDE, transpor
     assert replica.folder is not None
     replica.join_as(folder.joining(replica.folder, read))
     talking = Conversation(replica, Address(read.address, transport=transport), outside=outside)
-    await talking.run(Conversation.let_in)
+    async with asyncio.timeout(patience.seconds):
+        await talking.run(Conversation.let_in)
     return talking
 
 
 async def sync(replica: Replica, url: str, outside: Outside = OUTSIDE, transport: str = "auto") -> Conversation:
     """Exchange everything once."""
+    return await talk(replica, url, Conversation.settled, outside, transport)
+
+
+async def talk(
+    replica: Replica, url: str, until: Until, outside: Outside = OUTSIDE, transport: str = "auto"
+) -> Conversation:
+    """Hold a session, which ends in time or fails the test."""
     talking = Conversation(replica, Address(url, transport=transport), outside=outside)
-    await talking.run(Conversation.settled)
+    async with asyncio.timeout(patience.seconds):
+        await talking.run(until)
     return talking
 
 

@@ -15,7 +15,7 @@ from crdt_sync.runtime.conversation import Conversation
 from crdt_sync.runtime.outside import OUTSIDE
 from crdt_sync.runtime.wiping import wiped
 from tests.relay.devices import running
-from tests.relay.people import POLICY, device, invited, join, names, sync, with_people
+from tests.relay.people import POLICY, device, invited, join, names, sync, talk, with_people
 
 DAY_US = 24 * 3600 * 1_000_000
 ENDS_S = 1.0  # within which an open session of a revoked device is over
@@ -57,7 +57,7 @@ def test_a_session_belongs_to_the_user_and_the_device_that_were_proved(tmp_path)
                     await talking.settled()
                     seen.extend(acceptor.principal for acceptor in relay.engine.hub._sessions.values())
 
-                await Conversation(anna, Address(relay.url)).run(look)
+                await talk(anna, relay.url, look)
                 (principal,) = seen
                 assert (principal.user, principal.device) == ("anna", anna.membership.device)
                 assert principal.space == anna.membership.space == relay.store.space.id
@@ -92,7 +92,7 @@ def test_a_relay_without_identities_stays_as_it_is_and_gets_them_at_run_time(tmp
                     await asyncio.Event().wait()
 
                 with pytest.raises(IdentityRefused) as error:
-                    await Conversation(old, Address(relay.url)).run(until_identities)
+                    await talk(old, relay.url, until_identities)
                 assert refused(error) == "identity_needed"
                 await join(old, invited(relay))
                 await sync(old, relay.url)
@@ -199,7 +199,7 @@ def test_who_is_shut_out_is_out_within_a_second_and_stays_out(tmp_path, how) -> 
                     await asyncio.Event().wait()
 
                 with pytest.raises(IdentityRefused) as error:
-                    await Conversation(anna, Address(relay.url)).run(shut)
+                    await talk(anna, relay.url, shut)
                 assert time.monotonic() - begun < ENDS_S
                 expected = "device_revoked" if how == "device" else "user_disabled"
                 assert refused(error) == expected
@@ -249,7 +249,7 @@ def test_a_device_destroys_what_it_holds_and_the_relay_notes_that(tmp_path, conn
             if not connected:
                 relay.people.revoke("anna-phone", wipe=True)
             with pytest.raises(IdentityRefused, match="wiped") as error:
-                await Conversation(anna, Address(relay.url)).run(wipe)
+                await talk(anna, relay.url, wipe)
             assert refused(error) == "device_revoked"
             assert sorted(path.name for path in (tmp_path / "anna").iterdir()) in ([], ["lock"])
             with pytest.raises(StoreClosed):

@@ -27,8 +27,8 @@ from crdt_sync.membership.member import Membership
 from crdt_sync.protocol import codec, proof
 from crdt_sync.protocol.messages import Bye, Hello, Message, Push, PushEntry, Said, Terms
 from crdt_sync.protocol.versions import NEWEST, VERSIONS
-from tests.relay.devices import PATIENCE_S, Device, update
-from tests.relay.people import device, invited, join, sync, with_people
+from tests.relay.devices import Device, update
+from tests.relay.people import device, invited, join, patience, sync, with_people
 
 THIEF = KeyPair(b"t" * 32)
 
@@ -73,7 +73,7 @@ class Attacker:
 
     async def hear(self) -> Message:
         """The next message."""
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(patience.seconds):
             frame = await self.device.websocket.recv()
         assert isinstance(frame, bytes)
         return codec.decode(frame, version=NEWEST)
@@ -289,6 +289,7 @@ def test_an_invite_is_not_told_to_a_relay_that_does_not_prove_the_key_in_it(tmp_
                     await join(anna, str(link))
                 assert error.value.reason == "proof_invalid"
             assert pretender.people.devices()["devices"] == []
+            assert pretender.engine.metrics.frames_received == 0
             with device(tmp_path / "ben", "ben") as ben:
                 await join(ben, str(replace(link, address=relay.url)))
 
