@@ -69,7 +69,7 @@ class Context:
         self._rng = rng
         self.name = (store.meta("name") or b"").decode()
         self.user = ""  # whose device it is, by the policy's name; empty where users have none
-        self.in_force: Callable[[], InForce | None] = lambda: None
+        self._in_force: Callable[[], InForce | None] = lambda: None
         self.schemas = schemas
         self.clock = HybridClock(
             wall_clock,
@@ -146,6 +146,14 @@ class Context:
         """Raise `NotServed` where another program owns the store, and `what` takes the store alone."""
         if (owner := self.owner) is not None:
             raise owner.refusal(what)
+
+    def in_force(self) -> "InForce | None":
+        """The policy that edits here, and updates of devices, are judged by; None: there is none."""
+        return self._in_force()
+
+    def go_by(self, in_force: "Callable[[], InForce | None]", user: str) -> None:
+        """See `Replica.go_by`."""
+        self._in_force, self.user = in_force, user
 
     @property
     def author(self) -> str:

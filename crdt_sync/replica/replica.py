@@ -89,7 +89,7 @@ class Replica:
 
     def go_by(self, in_force: "Callable[[], InForce | None]", user: str) -> None:
         """Check edits by the policy that `in_force` tells, for `user`, by whose name they are signed from now on."""
-        self.context.in_force, self.context.user = in_force, user
+        self.context.go_by(in_force, user)
 
     @property
     def schemas(self) -> Mapping[str, Schema]:

@@ -119,6 +119,7 @@ async def hosting(replica: Replica, ping_us: int | None = None, outside: Outside
         visits=visits,
         ping_us=ping_us,
         outside=outside,
+        in_force=replica.context.in_force,
     )
     noting = asyncio.create_task(visits.keep())
     unsubscribe = replica.subscribe(_Changes(engine).heard)
