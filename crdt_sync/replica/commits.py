@@ -195,7 +195,7 @@ class Commits:
 
     def _check_allowed(self, record: str, copy: Copy) -> None:
         if self._context.in_force() is not None:
-            check_allowed(self._context, record, _update(copy))
+            check_allowed(self._context, record, _update(copy, is_renewed=copy.renewed))
 
     def _check_size(self, record: str, copy: Copy) -> None:
         """Raise `RecordTooLarge` where a large record, renewed if it may be, would hold more than it does in the store.
@@ -235,7 +235,8 @@ class Commits:
 
     def _change(self, record: str, copy: Copy, now: int) -> Change:
         document = copy.document
-        is_renewed, update = copy.renewed, _update(copy)
+        is_renewed = copy.renewed
+        update = _update(copy, is_renewed=is_renewed)
         snapshot = None
         if copy.new or is_renewed:
             snapshot = update
@@ -256,10 +257,10 @@ class Commits:
         return self._context.placed(change, document)
 
 
-def _update(copy: Copy) -> bytes:
+def _update(copy: Copy, *, is_renewed: bool) -> bytes:
     """What was edited, beyond what is stored; all, where that is another lineage."""
     document = copy.document
-    return document.diff() if copy.renewed else document.diff_of_edit(copy.before, copy.deletions)
+    return document.diff() if is_renewed else document.diff_of_edit(copy.before, copy.deletions)
 
 
 def _joined(store: Records, edit: SentEdit) -> Copy:

@@ -71,10 +71,8 @@ class Context:
         self.wall_clock = wall_clock
         self._rng = rng
         self.name = (store.meta("name") or b"").decode()
-        self.whose: Callable[[], str] = lambda: (
-            ""
-        )  # whose device it is, by the policy's name; empty where users have none
-        self.in_force: Callable[[], InForce | None] = lambda: None
+        self._whose: Callable[[], str] = lambda: ""
+        self._in_force: Callable[[], InForce | None] = lambda: None
         self.schemas = schemas
         self.clock = HybridClock(
             wall_clock,
@@ -154,6 +152,14 @@ class Context:
         if (owner := self.owner) is not None:
             raise owner.refusal(what)
 
+    def in_force(self) -> "InForce | None":
+        """The policy that edits here, and updates of devices, are judged by; None: there is none."""
+        return self._in_force()
+
+    def go_by(self, in_force: "Callable[[], InForce | None]", whose: Callable[[], str]) -> None:
+        """See `Replica.go_by`; `whose` tells the user."""
+        self._in_force, self._whose = in_force, whose
+
     @property
     def author(self) -> str:
         """Who edits here are signed by: the policy's name of the user, where there is one."""
@@ -162,7 +168,7 @@ class Context:
     @property
     def user(self) -> str:
         """Whose device it is, by the policy's name; empty where users have none."""
-        return self.whose()
+        return self._whose()
 
     @property
     def id(self) -> bytes:

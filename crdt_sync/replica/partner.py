@@ -19,7 +19,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Protocol
 
-from crdt_sync import limits
+from crdt_sync import ids, limits
 from crdt_sync.errors import StoreCorrupt, StoreFailed, StoreFull
 from crdt_sync.ids import EPOCH_BYTES, Space
 from crdt_sync.protocol.effects import Acknowledge, Integrate, Owe, Pushed, Welcomed
@@ -142,7 +142,8 @@ class Partner:
     def _left_to_take_back(self) -> Sequence[str]:
         total, refused = self._store.outbox_count(self.id) if self.id and not self._is_device else (0, 0)
         entries = self._store.outbox(self.id, "", total) if refused else ()
-        found = [entry.record for entry in entries if entry.refusal == VerdictCode.FORBIDDEN.value]
+        forbidden = VerdictCode.FORBIDDEN.value
+        found = [each.record for each in entries if each.refusal == forbidden and not ids.is_reserved(each.record)]
         return found[: limits.WANT_RECORDS_MAX]
 
     def outbox(self, after: str, limit: int) -> Sequence[Outgoing]:
@@ -446,7 +447,9 @@ class Partner:
         """The records that are to be fetched whole, as a relay forbade edits of ours in them."""
         if self._is_device:
             return ()  # it may know less than a relay: what it forbids is kept, and not sent there
-        found = [each.record for each in effect.verdicts if each.verdict.code is VerdictCode.FORBIDDEN]
+        # What is written of itself, as definitions are, would be written again.
+        pushed = [each for each in effect.verdicts if not ids.is_reserved(each.record)]
+        found = [each.record for each in pushed if each.verdict.code is VerdictCode.FORBIDDEN]
         self._forbidden.update(found)
         return found
 

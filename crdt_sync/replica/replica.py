@@ -72,7 +72,7 @@ class Replica:
         self.folder: Path | None = None  # where the store is, and what is kept beside it
         self._membership: Membership | None = None
         self._sight: tuple[InForce, str, Sight] | None = None
-        self.context.in_force, self.context.whose = self._policy, self._user
+        self.context.go_by(self._policy, self._user)
         self.context.own_sight = self._own_sight
 
     @property
@@ -131,7 +131,7 @@ class Replica:
 
     def go_by(self, in_force: "Callable[[], InForce | None]", user: str) -> None:
         """Check edits by the policy that `in_force` tells, for `user`, by whose name they are signed from now on."""
-        self.context.in_force, self.context.whose = in_force, lambda: user
+        self.context.go_by(in_force, lambda: user)
 
     @property
     def schemas(self) -> Mapping[str, Schema]:

@@ -59,7 +59,8 @@ def withdraw(context: Context, record: str, update: bytes, state_vector: bytes, 
     schema = context.schema_of(record)
     edits = list(_edits(theirs, merged, schema, context.author))
     field, _ = field_and_rule(entry.reason)
-    aside = [edit for edit in edits if not field or edit.field == field or schema is None]
+    aside = [edit for edit in edits if edit.field == field] if field and schema is not None else []
+    aside = aside or edits  # so there is less to be refused each time
     context.abandon_writer()
     document = Document.load((theirs.diff(),), context.new_writer())
     if len(aside) < len(edits) and schema is not None:

@@ -28,11 +28,14 @@ from crdt_bench.results import Measurement, Outcome, Skipped, Target
 from crdt_sync import ids
 from crdt_sync.clock import HybridClock
 from crdt_sync.ids import Space
+from crdt_sync.policy.in_force import InForce
+from crdt_sync.policy.reading import parse_policy
 from crdt_sync.protocol import codec
 from crdt_sync.protocol.messages import Hello, Terms, Welcome
 from crdt_sync.protocol.terms import terms_of
 from crdt_sync.protocol.versions import VERSIONS
 from crdt_sync.records import Integrator, bundled_schema
+from crdt_sync.records.gate.permitted import Rules
 from crdt_sync.replica import Replica
 from crdt_sync.storage.lmdb import LmdbStore
 from crdt_sync.storage.memory import MemoryStore
@@ -43,6 +46,16 @@ _NOW = 1_790_000_000_000_000  # microseconds since 1970; any moment will do
 _WARM = 8  # operations before calls are counted: what is done once is no part of it
 _NOTE = "with what prepares the operation; to be compared on one machine"
 _MAP_BYTES = 1 << 30  # of the store: valgrind lets no process map as much at once as a device does
+_POLICY = """
+[[role.sales.grant]]
+collection = "customers"
+read = ["*"]
+write = ["*"]
+operations = ["create", "edit"]
+
+[user.bench]
+role = "sales"
+"""
 _COLLECTED = re.compile(rb"Collected : (\d+)")
 
 Steps = Iterator[Callable[[], object]]
@@ -156,6 +169,23 @@ def _judging(_stack: ExitStack, operations: int) -> Steps:
         yield partial(judge, edited.next_update())
 
 
+def _judging_by_policy(_stack: ExitStack, operations: int) -> Steps:
+    schema = bundled_schema(COLLECTION)
+    rules = Rules(InForce(1, parse_policy(_POLICY, "a benchmark")), COLLECTION, schema)
+    gate = Integrator(1)
+    edited = EditedRecord(random.Random(1), schema, HybridClock(lambda: _NOW))
+    gate.integrate(edited.record, (), (), None, checked=True, snapshot=False)
+
+    def judge(update: bytes) -> None:
+        done = gate.integrate(
+            edited.record, None, (update,), 2 * _NOW, checked=True, snapshot=False, rules=rules, users=("bench",)
+        )
+        assert done.changed, done.verdicts
+
+    for _ in range(operations):
+        yield partial(judge, edited.next_update())
+
+
 def _pushing(_stack: ExitStack, operations: int) -> Steps:
     ticks = count(_NOW)
     host = MinimalHost(MemoryStore(rng=random.Random(2)), lambda: next(ticks))
@@ -192,6 +222,7 @@ def _editing(stack: ExitStack, operations: int) -> Steps:
 
 PATHS = {
     "the gate judges an update": HotPath(_judging, 97),
+    "the gate judges an update by a policy": HotPath(_judging_by_policy, 1000),
     "a host takes a push, stores and acknowledges it": HotPath(_pushing, 416),
     "a device stores an edit": HotPath(_editing, 905),
 }

@@ -328,7 +328,7 @@ class Pipeline:
                 if judged.code is VerdictCode.ACCEPTED and judged.new:
                     kept.append(part)
                     news.append(update)
-                    let_in.append(principal)
+                    let_in += (principal,)
                     continue
                 if judged is POSTPONED or (
                     judged.code is VerdictCode.GAP
@@ -542,9 +542,11 @@ def _change(
     let_in: Sequence[Principal],
     sessions: tuple[int, ...],
 ) -> StoredUpdates:
-    users = [principal.user for principal in let_in]
-    if any(users) and len(news) < len(users):  # they became one
-        users = [users[0] if len(set(users)) == 1 else ""]
+    brought_by: tuple[str, ...] = ()
+    for principal in let_in:
+        if principal.user:
+            brought_by = _users(let_in, len(news))
+            break
     shown = None if result.shown is None else result.shown[1]
     return StoredUpdates(
         record,
@@ -554,10 +556,16 @@ def _change(
         result.snapshot,
         result.lineage,
         tuple(dict.fromkeys(let_in)),
-        tuple(users) if any(users) else (),
+        brought_by,
         None if shown is None else forms_of(shown),
         sessions,
     )
+
+
+def _users(let_in: Sequence[Principal], count: int) -> tuple[str, ...]:
+    """Who brought each of `count` updates; where they became one, whoever brought all of them."""
+    users = tuple([principal.user for principal in let_in])
+    return users if len(users) == count else (users[0] if len(set(users)) == 1 else "",)
 
 
 def _told(judged: Verdict, state_vector: bytes) -> Verdict:

@@ -44,4 +44,4 @@ def _fits(field: str, spec: FieldSpec, value: object) -> bool:
         carrier = spec.rules.normalise(field, spec, restore_value(spec, value))
     except (InvalidValue, ValueError, RecursionError):
         return False
-    return identity(carrier, spec) == identity(value, spec)
+    return (type(carrier) is type(value) and carrier == value) or identity(carrier, spec) == identity(value, spec)

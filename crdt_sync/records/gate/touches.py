@@ -15,8 +15,9 @@ from crdt_sync.records.member_keys import is_imported, member_of, source_of
 from crdt_sync.records.roots import ARRAY_PREFIXES, DELETED_ROOT, LINEAGE_ROOT, Contents, Layout
 from crdt_sync.records.updates.delete_set import Ranges, merged, range_covered, without
 from crdt_sync.records.updates.lists import Lists
+from crdt_sync.records.updates.one_entry import entry_of
 from crdt_sync.records.updates.update import Item, Scan
-from crdt_sync.records.updates.written import written
+from crdt_sync.records.updates.written import Written, written
 from crdt_sync.records.values import total
 
 
@@ -46,7 +47,11 @@ def touches_of(update: bytes, found: Scan, fresh: Collection[Item], lists: Lists
     """
     touched: dict[str, Touch] = {}
     deletes = merged(found.deletes)
-    values = written(update) if any(not item.deleted and not item.text for item in fresh) else {}
+    values: Written = {}
+    if len(fresh) == 1 and (entry := entry_of(update)) is not None:  # most are such
+        values = {(item.writer, item.clock): [entry] for item in fresh}
+    elif any(not item.deleted and not item.text for item in fresh):
+        values = written(update)
     for item in fresh:
         name = lists.name((item.writer, item.clock))
         touch = touched.setdefault(name.root, Touch())

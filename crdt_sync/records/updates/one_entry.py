@@ -27,6 +27,8 @@ _STAMP_AND_ACTOR = re.compile(rb"\x7b(.{8})\x77%b" % _LENGTH, re.DOTALL)
 _DELETES = re.compile(rb"(?:\x00|\x01%(n)b\x01%(n)b%(n)b)\Z" % {b"n": _UINT})
 _FLOAT64 = struct.Struct(">d")
 _WRITERS_KEPT: Final = 1024
+_CONSTANTS: Final[dict[int, object]] = {120: True, 121: False, 126: None}
+_NEGATIVE: Final = 0x40  # in a small integer
 _NO_ROOTS: Final[frozenset[str]] = frozenset()
 
 
@@ -71,6 +73,30 @@ def _one_entry(update: bytes) -> Scan | None:
         deletes[deleted] = [(first, count)]
     item = Item(writer, clock, 1, False, False, None, (left_writer, left_clock), None)
     return Scan({writer: (clock, clock + 1)}, deletes, int(stamp), _NO_ROOTS, False, 0, [item], [])
+
+
+def entry_of(update: bytes) -> list[object] | None:
+    """The entry that an update of that form writes, as JSON has it; None for any other. One that `scan` has read."""
+    head = _HEAD.match(update)
+    if head is None:
+        return None
+    start, length = head.end(), head[5]
+    position = start if length is None else start + length[0]
+    middle = _STAMP_AND_ACTOR.match(update, position)
+    if middle is None:
+        return None
+    stamp: float = _FLOAT64.unpack(middle[1])[0]
+    end = middle.end() + middle[2][0]
+    if not stamp.is_integer() or _DELETES.match(update, end) is None:
+        return None
+    kind = update[start - 1]
+    if length is not None:
+        value: object = update[start:position].decode()
+    elif kind in _CONSTANTS:
+        value = _CONSTANTS[kind]
+    else:
+        value = kind if not kind & _NEGATIVE else -(kind & ~_NEGATIVE)
+    return [value, int(stamp), update[middle.end() : end].decode()]
 
 
 def _behind_text(update: bytes, position: int, length: int) -> int:

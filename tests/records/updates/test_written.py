@@ -1,11 +1,14 @@
 import json
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from crdt_sync.records import Document
+from crdt_sync.records.updates.one_entry import entry_of
 from crdt_sync.records.updates.written import written
 from tests.records.raw_updates import array, mapping, text, update
+from tests.records.raw_updates import value as raw_value
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.text(max_size=6).filter(str.isprintable),
@@ -18,7 +21,7 @@ VALUES = st.recursive(
 def test_values_are_those_that_the_document_holds(values, members):
     raw = update([array("c.a", values), mapping("s.b", members), text("t.c", "words")])
     found = written(raw)
-    held = Document.load([raw]).contents()
+    held: dict[str, Any] = Document.load([raw]).contents()
     assert found.pop((8500, 0)) == held["c.a"] == json.loads(json.dumps(values))
     assert sorted(map(str, found.values())) == sorted(str([each]) for each in held.get("s.b", {}).values())
 
@@ -26,3 +29,17 @@ def test_values_are_those_that_the_document_holds(values, members):
 def test_what_no_json_has_is_nothing():
     raw = update([array("c.a", [b"\x74\x02ab", {"a": 1}, 1.5, 2.0, b"\x7f"])])
     assert written(raw) == {(8500, 0): [None, None, 1.5, 2, None]}
+
+
+@given(
+    st.none() | st.booleans() | st.integers(-100, 100) | st.text(max_size=140),
+    st.integers(0, 2**52) | st.floats(0, 2**52),
+    st.text(max_size=140),
+)
+def test_one_entry_is_read_alike_in_both_ways(value, stamp, actor):
+    entry = raw_value([value, float(stamp), actor])
+    one = b"\x01\x01\x07\x03\x88\x05\x02\x01" + entry + b"\x01\x05\x01\x02\x01"
+    found = entry_of(one)
+    assert found is None or [found] == written(one)[7, 3]
+    if value in (True, 5, "x") and float(stamp).is_integer() and len(actor.encode()) < 128:
+        assert found is not None
