@@ -130,7 +130,7 @@ class Acceptor(Session):
         super().__init__(now, ping_us)
         self._source = source
         self._sights = sights
-        self._followed = followed or source.followed
+        self._followed_by_some = followed or source.followed
         self.selected: Selected | None = None  # where it may hold some records and not others
         self.at_rest = False  # nothing that it is to be told lies between its cursor and what may be followed
         self._live = live or LivePages(source)
@@ -657,6 +657,10 @@ class Acceptor(Session):
         return self._send_updates(live_updates(lacking, self._true(page.cursor), page.cursor), now) if lacking else 0
 
     # --- serving what may be held -----------------------------------------------------------------------------
+
+    def _followed(self) -> int:
+        """How far it may read in the log; who may hold some records only is told how far that was looked at."""
+        return self._source.followed() if self.selected is None else self._followed_by_some()
 
     def wake(self, cursor: int) -> None:
         """Something that it is to be told lies behind `cursor`; before that there was nothing."""

@@ -88,6 +88,7 @@ class Context:
         self._noting = threading.Lock()  # notes of damage are made in any thread, whoever has the turn
         self.recent = RecentEdits()
         self.keeps_places = store.placement() is not None  # what records show in filter fields
+        self._named: tuple[tuple[Schema, ...], bytes] = (), fields_of({})
         self.own_sight: Callable[[], Sight | None] = lambda: None  # what may be held here; None: all
         self.renews = True  # whether records that have grown are renewed at their edits
         self.stored: Callable[[str, Sequence[str]], None] = lambda _kind, _records: None  # before anybody is told
@@ -185,7 +186,16 @@ class Context:
         if not self.keeps_places:
             return change
         forms = forms_of(values_shown(document, self.schema_of(change.record)))
-        return change._replace(forms=forms, fields=fields_of(self.schemas))
+        return change._replace(forms=forms, fields=self.filter_fields())
+
+    def filter_fields(self) -> bytes:
+        """A name for the filter fields of the schemas that are known here."""
+        schemas = tuple(self.schemas.values())
+        known, name = self._named
+        if len(schemas) != len(known) or any(one is not other for one, other in zip(schemas, known, strict=True)):
+            name = fields_of(self.schemas)
+            self._named = schemas, name
+        return name
 
     def may_hold(self, record: str, document: Document) -> bool:
         """Whether what others bring of a record may be held here, as it is then."""

@@ -25,6 +25,7 @@ from crdt_sync.runtime import certificate
 from crdt_sync.runtime.guests import Guest, Introduce, Told
 from crdt_sync.runtime.hosting.audits import ReplicaAudits
 from crdt_sync.runtime.hosting.engine import Engine
+from crdt_sync.runtime.hosting.placing import OwnSchemas
 from crdt_sync.runtime.hosting.serving import Port
 from crdt_sync.runtime.network import is_loopback
 from crdt_sync.runtime.outside import OUTSIDE, Outside
@@ -131,7 +132,7 @@ async def hosting(
         ping_us=ping_us,
         outside=outside,
         in_force=in_force,
-        schemas=lambda: replica.context.schemas,
+        schemas=OwnSchemas(lambda: replica.context.schemas, replica.context.filter_fields),
         own=partial(_own_sight, replica),
     )
     noting = asyncio.create_task(visits.keep())

@@ -7,6 +7,7 @@ what its user may hold, as the relay has it, and both say the same of it.
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from crdt_bench.grants.host import GrantingHost
 from crdt_bench.grants.oracle import NotAllowed, Oracle
@@ -19,7 +20,8 @@ from crdt_sync.protocol.messages import PresenceEntry
 from crdt_sync.records import parse_schema
 from crdt_sync.replica import Replica
 from crdt_sync.replica.receipts import holding, refresh_digests
-from crdt_sync.storage.memory import MemoryStore
+from crdt_sync.storage.memory import MemoryStore, MemoryStores
+from crdt_sync.storage.port import Store, Stores
 from crdt_sync.storage.values import Batch
 
 SCHEMA = parse_schema(
@@ -57,6 +59,7 @@ _WHERES = (
     'stage == "lead" and region == "North"',
 )
 _QUIET_ROUNDS = 6
+_RELAY = Path("relay")
 
 
 @dataclass(slots=True)
@@ -71,16 +74,17 @@ class Device:
 
 
 class World:
-    """See the module. `step` does one thing of the history, `heal` brings all to rest and compares."""
+    """See the module. `run` lives through a history, and brings all to rest. The relay's store is one of `stores`."""
 
-    def __init__(self, seed: int, devices: int = 4) -> None:
+    def __init__(self, seed: int, devices: int = 4, stores: Stores | None = None) -> None:
+        self._stores = stores or MemoryStores()
         self.rng = random.Random(seed)
         self.now = 1_760_000_000_000_000
         self.version = 0
         self.oracle = Oracle(SCHEMA)
         self.users: dict[bytes, str] = {}
         self.in_force = self._policy()
-        self.host = self._host(MemoryStore(rng=self.rng))
+        self.host = self._host(self._stores.open(_RELAY, create=True))
         self.told = 0
         self.devices = [self._device(number) for number in range(devices)]
 
@@ -104,7 +108,7 @@ class World:
             text = text.replace('role = "r0"\n', 'role = "r1"\n')
         return InForce(self.version, parse_policy(text, "grants"))
 
-    def _host(self, store: MemoryStore) -> GrantingHost:
+    def _host(self, store: Store) -> GrantingHost:
         host = GrantingHost(store, lambda: self.now, self._clock, lambda: self.in_force, self.users, SCHEMA)
         self._watch(host)
         return host
@@ -234,11 +238,10 @@ class World:
         self.host.drain()
 
     def _restart_relay(self) -> None:
-        store = self.host.store
-        assert isinstance(store, MemoryStore)
         for device in self.devices:
             self._cut_off(device)
-        self.host = self._host(store.clone())
+        self.host.store.close()
+        self.host = self._host(self._stores.open(_RELAY))
 
     def _crash(self) -> None:
         device = self.rng.choice(self.devices)

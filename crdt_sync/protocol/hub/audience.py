@@ -32,6 +32,9 @@ class Audience:
         self._awake: dict[int, None] = {}
         self._position = 0
 
+    def __len__(self) -> int:
+        return len(self._sessions)
+
     def position(self) -> int:
         """How far those who follow may read."""
         return self._position

@@ -264,7 +264,7 @@ class Hub:
 
     def begin_presence(self) -> list[int]:
         """Begin a round; `fill` tells the sessions that are returned who has what open now."""
-        return self._presence.begin_round(None if self._audience is None else self._audience.holders)
+        return self._presence.begin_round(self._audience.holders if self._audience else None)
 
     # --- who may hold what -----------------------------------------------------------------------------------
 

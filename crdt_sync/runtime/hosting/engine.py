@@ -47,7 +47,6 @@ from crdt_sync.protocol.hub import (
 )
 from crdt_sync.protocol.quotas import Quotas
 from crdt_sync.protocol.sight import Sight
-from crdt_sync.records.filtered import Schemas
 from crdt_sync.replica import StoreSource
 from crdt_sync.replica.index import UNKNOWN_TO_ACCEPTOR, StoreIndex
 from crdt_sync.replica.sights import StoreSights
@@ -65,7 +64,7 @@ from crdt_sync.runtime.hosting.health import Health
 from crdt_sync.runtime.hosting.held import HeldSessions
 from crdt_sync.runtime.hosting.meter import Counts, Meter
 from crdt_sync.runtime.hosting.people import LOOK_S, People
-from crdt_sync.runtime.hosting.placing import Placing
+from crdt_sync.runtime.hosting.placing import OwnSchemas, Placing
 from crdt_sync.runtime.hosting.recorder import Recorder
 from crdt_sync.runtime.hosting.rest import AtRest
 from crdt_sync.runtime.hosting.rounds import Rounds
@@ -136,7 +135,7 @@ class Engine:
         logs_pushes: bool = False,
         outside: Outside = OUTSIDE,
         in_force: Callable[[], InForce | None] = lambda: None,
-        schemas: Callable[[], Schemas] | None = None,
+        schemas: OwnSchemas | None = None,
         own: Callable[[], Sight | None] = lambda: None,
         audited: bool = False,
     ) -> None:
@@ -531,7 +530,8 @@ class Engine:
             self.hub.expel(session, "unavailable", "this cannot be served now", RETRY_US, self._now())
 
     async def _integrate(self, effect: Integrate) -> None:
-        in_force, fields = self._in_force(), self._fields()
+        in_force = self._in_force()
+        fields = None if in_force is None else self._fields()
         items = [
             Item(item.record, item.updates, item.snapshot, item.senders, item.sessions, _users(item, in_force))
             for item in effect.items
@@ -553,7 +553,7 @@ class Engine:
                 Integrated(result.verdicts, result.state_vector, result.snapshot, result.lineage, result.shown)
                 for result in results
             ]
-            if fields is None or fields != self._fields():  # a schema has changed meanwhile
+            if in_force is not None and (fields is None or fields != self._fields()):  # a schema has changed meanwhile
                 answers = [answer._replace(shown=None) for answer in answers]
             self.hub.integrated(answers, self._now(), slow=effect.slow)
             if self._clock_doubted is not None and clocks_differ(results):
@@ -565,7 +565,7 @@ class Engine:
         self._following.begin()
         self._uncommitted.begin(effect.number, effect.changes)
         self._tails.grow(effect.changes)
-        fields = self._fields() or b""
+        fields = (self._fields() or b"") if any(change.forms is not None for change in effect.changes) else b""
         audit = () if self.recorder is None else self.recorder.of(effect.number, effect.changes, now)
         batch = Batch(changes=tuple(change_of(change, now, fields) for change in effect.changes), audit=audit)
         begun = time.perf_counter()

@@ -4,6 +4,7 @@ else. Meanwhile sessions that it concerns are put off.
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
 from hashlib import blake2b
 
 import structlog
@@ -11,7 +12,7 @@ import structlog
 from crdt_sync.errors import StoreError
 from crdt_sync.policy.in_force import InForce
 from crdt_sync.policy.values import Values
-from crdt_sync.records.filtered import FIELDS_BYTES, Schemas, fields_of
+from crdt_sync.records.filtered import FIELDS_BYTES, Schemas
 from crdt_sync.replica.placing import Placer, defined, shown_here
 from crdt_sync.runtime.worker.pool import IntegrationPool
 from crdt_sync.runtime.worker.process import WorkerUnavailable
@@ -21,6 +22,14 @@ from crdt_sync.storage.values import Batch, Placement
 from crdt_sync.storage.writer import Writer
 
 _log = structlog.get_logger("crdt_sync.hosting")
+
+
+@dataclass(frozen=True, slots=True)
+class OwnSchemas:
+    """Of a host that reads records itself: its schemas, and a name for their filter fields."""
+
+    known: Callable[[], Schemas]
+    fields: Callable[[], bytes]
 
 
 class Placing:
@@ -38,7 +47,7 @@ class Placing:
         writer: Writer,
         start: Callable[[Coroutine[object, object, None]], None],
         changed: Callable[[], None],
-        schemas: Callable[[], Schemas] | None = None,
+        schemas: OwnSchemas | None = None,
     ) -> None:
         self._store = store
         self._in_force = in_force
@@ -53,7 +62,7 @@ class Placing:
 
     def fields(self) -> bytes | None:
         """A name for the filter fields that count; None where that is not known yet."""
-        return self._found if self._schemas is None else fields_of(self._schemas())
+        return self._found if self._schemas is None else self._schemas.fields()
 
     def sure(self) -> bytes | None:
         """The same; None also while others may count, as a schema was written."""
@@ -116,7 +125,7 @@ class Placing:
 
     async def _shown(self, page: Sequence[str], in_force: InForce) -> Sequence[Values | None]:
         if self._schemas is not None:
-            return await asyncio.to_thread(shown_here, self._store, self._schemas(), page)
+            return await asyncio.to_thread(shown_here, self._store, self._schemas.known(), page)
         results = await self._pool.integrate([Item(record, ()) for record in page], None, in_force)
         for record in page:
             self._pool.forget(record)  # another worker may be at it
