@@ -46,6 +46,12 @@ def uint(value: int) -> bytes:
     return _head(0, value)
 
 
+def text(value: str) -> bytes:
+    """What `dumps` makes of a text."""
+    body = value.encode()
+    return _head(_TEXT, len(body)) + body
+
+
 def array_of(length: int) -> bytes:
     """How an array of that many values begins; they follow, each as `dumps` makes it."""
     return _head(_ARRAY, length)

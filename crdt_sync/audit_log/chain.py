@@ -15,10 +15,12 @@ _HASHER = blake2b(digest_size=SEAL_BYTES, person=b"crdt-sync audit")
 
 def chained(number: int, link: bytes, bodies: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
     """(number, value) of the entries that follow the one of that number and seal."""
+    copy = _HASHER.copy
     for body in bodies:
         number += 1
-        sealed = link + body
-        link = _seal(number, sealed)
+        hasher, sealed = copy(), link + body
+        hasher.update(number.to_bytes(8, "big") + sealed)
+        link = hasher.digest()
         yield number, link + sealed
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crdt_sync import limits
-from crdt_sync.audit_log.entry import Act, Entry, administered, decode, encode
+from crdt_sync.audit_log.entry import Act, Entry, accepted, administered, decode, encode, whose
 from crdt_sync.strict_cbor import dumps
 from crdt_sync.verdicts import VerdictCode
 from tests.audit_log.logs import AT, CHANGE
@@ -32,6 +32,16 @@ ENTRIES = st.builds(
 @given(ENTRIES)
 def test_an_entry_is_read_as_it_was_written(entry):
     assert decode(encode(entry)) == entry
+
+
+@given(ENTRIES)
+def test_an_accepted_change_has_the_same_bytes_whoever_writes_it(entry):
+    change = Entry(
+        entry.at, Act.CHANGE, entry.user, entry.device, entry.address, "", entry.record, entry.fields, entry.policy,
+        VerdictCode.ACCEPTED, entry.times,
+    )  # fmt: skip
+    begins = whose(entry.user, entry.device, entry.address)
+    assert accepted(entry.at, begins, entry.record, entry.fields, entry.policy, entry.times) == encode(change)
 
 
 @given(st.binary(max_size=60), st.data())

@@ -18,7 +18,7 @@ from concurrent.futures import Future
 from typing import NamedTuple
 
 from crdt_sync import limits
-from crdt_sync.audit_log.entry import Act, Entry, encode
+from crdt_sync.audit_log.entry import Act, Entry, accepted, encode, whose
 from crdt_sync.protocol.hub import Refused, StoredUpdates
 from crdt_sync.runtime.network import network_of
 from crdt_sync.storage.values import Batch, Committed
@@ -37,6 +37,7 @@ class Who(NamedTuple):
 
 
 _NOBODY = Who("", b"", "")
+_NOBODYS = whose(*_NOBODY)
 _Alike = tuple[Act, str, bytes, str, VerdictCode | None, str]
 
 
@@ -51,6 +52,7 @@ class Recorder:
         self._wall_clock = wall_clock
         self._policy = policy
         self._who: dict[int, Who] = {}  # by session
+        self._begins: dict[int, bytes] = {}  # by session, how an entry of a change in it begins
         self._waiting: list[bytes] = []
         self._riding: dict[int, list[bytes]] = {}  # by commit: lines that tell of no change
         self._lost = 0
@@ -65,6 +67,7 @@ class Recorder:
     def arrived(self, session: int, named: Mapping[str, str]) -> None:
         """Somebody was let in; `named`: see `Link.named`."""
         who = self._who[session] = _who(named)
+        self._begins[session] = whose(*who)
         self._count(Act.LOGIN, who, 1)
 
     def ended(self, session: int, named: Mapping[str, str], code: str) -> None:
@@ -77,6 +80,7 @@ class Recorder:
     def forget(self, session: int) -> None:
         """The session is over, and all that it pushed was decided on."""
         self._who.pop(session, None)
+        self._begins.pop(session, None)
 
     def refused(self, refused: Refused) -> None:
         """An update was refused."""
@@ -102,19 +106,13 @@ class Recorder:
         policy = self._policy()
         told: list[bytes] = []
         if self._waiting:
-            told = self._riding[number] = self._waiting
-            self._waiting = []
-        changed = [
-            encode(
-                Entry(
-                    now, Act.CHANGE, *self._who.get(session, _NOBODY), "", change.record, change.fields, policy,
-                    VerdictCode.ACCEPTED, count,
-                )
-            )
-            for change in changes
-            for session, count in _by_session(change.sessions)
-        ]  # fmt: skip
-        return (*told, *changed)
+            self._riding[number], self._waiting = self._waiting, []
+            told.extend(self._riding[number])
+        for change in changes:
+            for session, times in _by_session(change.sessions):
+                begins = self._begins.get(session, _NOBODYS)
+                told.append(accepted(now, begins, change.record, change.fields, policy, times))
+        return tuple(told)
 
     def committed(self, number: int, *, failed: bool) -> None:
         """That commit is on disk, or was refused: then only what rode along has happened, and waits again."""
