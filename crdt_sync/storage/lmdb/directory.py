@@ -10,6 +10,7 @@ from pathlib import Path
 
 from crdt_sync.errors import StoreExists, StoreFailed, StoreForbidden, StoreInUse, StoreMissing
 from crdt_sync.files import sync_folder
+from crdt_sync.storage.encryption.key_box import copy_key
 from crdt_sync.storage.lmdb.environment import DATA_NAME, Environment
 from crdt_sync.storage.lmdb.failures import translate
 from crdt_sync.storage.lmdb.identity import mark_copied
@@ -129,8 +130,9 @@ def copy(environment: Environment, path: Path) -> None:
     try:
         with claimed(partial):
             environment.copy(partial)
+            copy_key(environment.path, partial)
             os.chmod(partial / DATA_NAME, 0o600)
-            _mark(partial, environment.map_bytes)
+            _mark(partial, environment)
             make_durable(partial)
             partial.rename(path)
             make_durable(path)
@@ -138,8 +140,8 @@ def copy(environment: Environment, path: Path) -> None:
         raise translate(error, path) from error
 
 
-def _mark(path: Path, map_bytes: int) -> None:
-    twin = Environment(path, map_bytes)
+def _mark(path: Path, of: Environment) -> None:
+    twin = Environment(path, of.map_bytes, of.key)
     try:
         twin.write(mark_copied)
     finally:

@@ -13,6 +13,7 @@ from crdt_sync import limits
 from crdt_sync.errors import StoreCorrupt, StoreError
 from crdt_sync.ids import Space, new_epoch
 from crdt_sync.storage import lives
+from crdt_sync.storage.encryption.unlocking import found_key
 from crdt_sync.storage.joining import joining
 from crdt_sync.storage.keys import check_key, check_replica
 from crdt_sync.storage.lmdb import aside, commit, compact, directory, identity, reads, rebuild, upgrade, verify
@@ -77,12 +78,17 @@ class LmdbStore:
         now: Callable[[], int] = wall_clock,
         rng: random.Random | None = None,
         map_bytes: int | None = None,
+        key: bytes | None = None,
     ) -> "LmdbStore":
         """Open the store in `path`, or with `create` make a new one there (with `replica` as its id, if given).
 
         Raises `StoreMissing`, `StoreExists`, `StoreInUse`, `StoreFormat`, `StoreForbidden`, `StoreCorrupt`,
         `StoreFull` or `StoreFailed`. `now` gives microseconds; `map_bytes` is the first size of the map,
         `limits.MAP_BYTES_FIRST` where none is given.
+
+        `key` are the 32 bytes of an encrypted store; with `create` the new one is encrypted with it. Where none is
+        given, that of an encrypted store is looked for (`encryption.unlocking`). Raises `StoreLocked` where it is not
+        found, and `StoreKeyWrong`.
         """
         rng = rng or random.SystemRandom()
         if replica is not None:
@@ -92,9 +98,10 @@ class LmdbStore:
         try:
             if create:
                 directory.discard_unfinished(path)
-            environment = Environment(path, map_bytes or limits.MAP_BYTES_FIRST)
+            unlock = partial(found_key, path) if key is None else lambda: key
+            environment = Environment(path, map_bytes or limits.MAP_BYTES_FIRST, unlock, encrypts=key is not None)
             try:
-                opened = environment.write(lambda txn, tables: _identify(txn, tables, path, create, replica, rng))
+                opened = _opened(environment, create, replica, rng)
                 if create:
                     directory.make_durable(path)
             except BaseException:
@@ -107,7 +114,7 @@ class LmdbStore:
 
     def _begin(self, lock: StoreLock) -> None:
         """Go on as the one that was just opened with this lock."""
-        opened = self._environment.write(lambda txn, tables: _identify(txn, tables, self.path, False, None, self._rng))
+        opened = _opened(self._environment, False, None, self._rng)
         LmdbStore.__init__(self, self._environment, lock, opened, self._now, self._rng)
 
     @staticmethod
@@ -119,6 +126,11 @@ class LmdbStore:
     def path(self) -> Path:
         """The directory."""
         return self._environment.path
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether it is encrypted at rest."""
+        return self._environment.cipher is not None
 
     @property
     def replica(self) -> bytes:
@@ -395,6 +407,7 @@ class LmdbStore:
         with self._environment.writing:
             result = self._write(work)
             self._recent.restart(self._state)
+            self._environment.forget_orders()
             return result
 
     def _write(self, work: "Callable[[Transaction, Tables], tuple[T, State]]") -> T:
@@ -407,17 +420,23 @@ class LmdbStore:
                 with contextlib.suppress(StoreError):
                     self._state = self._environment.read(reads.read_state)
                 self._recent.restart(self._state)
+                self._environment.forget_orders()
                 raise
             return result
 
 
-def _identify(
-    transaction: Transaction, tables: Tables, path: Path, create: bool, replica: bytes | None, rng: random.Random
+def _opened(
+    environment: Environment, create: bool, replica: bytes | None, rng: random.Random
 ) -> tuple[identity.Identity, State]:
     """Who the store is and where it stands; a damaged state is derived anew, under a new epoch."""
-    who = identity.prepare(transaction, tables, path, create, replica, rng)
-    try:
-        return who, reads.read_state(transaction, tables)
-    except StoreCorrupt:
-        state = rebuild.derive(transaction, tables)  # what else is damaged stays in its place, for a repair to find
-        return replace(who, lives=identity.renew(transaction, tables, rng), begun=True), state
+    key_id = None if environment.cipher is None else environment.cipher.id
+
+    def identify(transaction: Transaction, tables: Tables) -> tuple[identity.Identity, State]:
+        who = identity.prepare(transaction, tables, environment.path, create, replica, rng, key_id)
+        try:
+            return who, reads.read_state(transaction, tables)
+        except StoreCorrupt:
+            state = rebuild.derive(transaction, tables)  # what else is damaged stays in its place, for a repair to find
+            return replace(who, lives=identity.renew(transaction, tables, rng), begun=True), state
+
+    return environment.write(identify)
