@@ -31,8 +31,10 @@ from crdt_sync.limits import REPAIR_RECORDS
 from crdt_sync.records import EMPTY_STATE_VECTOR
 from crdt_sync.replica.rescue import is_complete, rescued
 from crdt_sync.runtime.loadable import unloadable
+from crdt_sync.storage.encryption import key_box
 from crdt_sync.storage.file_failures import FREE_SPACE, FULL
 from crdt_sync.storage.lmdb import LmdbStore, copies
+from crdt_sync.storage.lmdb.changing import settle
 from crdt_sync.storage.lmdb.directory import claimed
 from crdt_sync.storage.lmdb.environment import READERS_NAME
 from crdt_sync.storage.lmdb.failures import translate
@@ -224,6 +226,7 @@ def _restored(source: Path, data: Path, replace: bool) -> dict[str, Any]:
     with claimed(partial):
         shutil.copyfile(source / _DATA_FILE, partial / _DATA_FILE)
         os.chmod(partial / _DATA_FILE, 0o600)
+        key_box.copy_key(source, partial)
         with LmdbStore.open(partial) as store:
             findings = store.verify().findings
             if findings:
@@ -234,8 +237,13 @@ def _restored(source: Path, data: Path, replace: bool) -> dict[str, Any]:
             store.renew_epoch()
             records, head = store.count(), store.head()
         kept = _put_aside(data) if occupied else None
+        if key_box.exists(partial):
+            key_box.write(data, key_box.read(partial), key_box.CHANGING_NAME)
+        elif key_box.exists(data):
+            os.replace(data / key_box.NAME, data / key_box.CHANGING_NAME)
         (data / READERS_NAME).unlink(missing_ok=True)  # of the store that was here; it is made anew
         os.replace(partial / _DATA_FILE, data / _DATA_FILE)
+        settle(data)
         shutil.rmtree(partial)
         _give_to_owner(data)
         sync_folder(data)
@@ -327,6 +335,7 @@ def _put_aside(data: Path) -> Path:
                 os.link(data / _DATA_FILE, aside / _DATA_FILE)  # so that there is a store here at any moment
             except OSError:  # a file system without links
                 os.replace(data / _DATA_FILE, aside / _DATA_FILE)
+            key_box.copy_key(data, aside)
             sync_folder(aside)
             return aside
     raise StoreExists(f"{name} and those after it exist already", "Wait a second, and restore again.")

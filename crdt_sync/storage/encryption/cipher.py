@@ -15,6 +15,10 @@ from collections.abc import Callable
 from functools import lru_cache
 from hashlib import blake2b
 from itertools import count
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 KEY_BYTES = 32
 ID_BYTES = 16
@@ -83,7 +87,7 @@ class Cipher:
         stream = Stream(algorithms.AES(key), modes.CTR(nonce + _FIRST_BLOCK)).decryptor()
         return stream.update(damaged[_HEADER_BYTES:-TAG_BYTES]) + stream.finalize()
 
-    def _derived(self, salt: bytes):  # type: ignore[no-untyped-def]  # the library is imported here
+    def _derived(self, salt: bytes) -> "tuple[bytes, AESGCM]":
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415 - most stores need none
 
         key = blake2b(salt, key=self.key, digest_size=KEY_BYTES, person=b"crdt-sync rows").digest()

@@ -12,10 +12,10 @@ import unicodedata
 from dataclasses import asdict, dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal
 
 from crdt_sync.errors import KeyUnusable, StoreKeyWrong, UsageError
-from crdt_sync.files import destroy, replaced, sync_folder
+from crdt_sync.files import created, destroy, replaced, sync_folder
 from crdt_sync.limits import PASSPHRASE_LENGTH_MAX, SCRYPT_COST, SCRYPT_COST_MAX
 from crdt_sync.storage.encryption.cipher import KEY_BYTES, key_id
 
@@ -102,8 +102,6 @@ def from_passphrase(passphrase: str, salt: bytes, cost: int) -> bytes:
 
 def make_key_file(path: Path) -> None:
     """A new file with a key that wraps, which nobody else can read. Raises `KeyUnusable`."""
-    from crdt_sync.files import created  # noqa: PLC0415
-
     try:
         with created(path) as file:
             file.write(secrets.token_bytes(KEY_BYTES).hex().encode("ascii") + b"\n")
@@ -147,9 +145,9 @@ def exists(folder: Path) -> bool:
     return (folder / NAME).exists()
 
 
-def read(folder: Path) -> Box:
+def read(folder: Path, name: str = NAME) -> Box:
     """The box beside a store. Raises `KeyUnusable`."""
-    path = folder / NAME
+    path = folder / name
     try:
         with path.open("rb") as file:
             found = json.loads(file.read(_FILE_BYTES_MAX))
@@ -198,4 +196,4 @@ def _said(box: Box) -> bytes:
 
 
 def _bytes(text: str) -> bytes:
-    return bytes.fromhex(cast(str, text))
+    return bytes.fromhex(text)

@@ -87,7 +87,7 @@ class EncryptedTransaction:
 
     # --- what lmdb.Transaction has ---
 
-    def get(self, key: bytes, default: bytes | None = None, db: Table | None = None) -> bytes | None:
+    def get(self, key: bytes, default: bytes | None = None, *, db: Table) -> bytes | None:
         """The value of a key."""
         layout = self._layouts[db]
         disk = self._disk_key(layout, key)
@@ -366,15 +366,13 @@ def plain(transaction: Transaction) -> Transaction:
     return transaction if found is None else found.plain
 
 
-def check_key(environment: lmdb.Environment, path: Path, cipher: Cipher) -> None:
-    """Raise `StoreKeyWrong` unless the encrypted store in `environment` is of this key.
+def check_key(transaction: Transaction, table: Table, path: Path, cipher: Cipher) -> None:
+    """Raise `StoreKeyWrong` unless the encrypted store is of this key; `table` is its database `store`.
 
     Where the id of its key is damaged, what it says of itself must open. Raises `StoreCorrupt` where nothing does.
     """
-    table = environment.open_db(b"store", create=False)
-    with environment.begin(write=False, buffers=False) as transaction:
-        named = transaction.get(KEY_ID_KEY, b"", db=table)
-        rows = [(key, transaction.get(key, b"", db=table)) for key in (REPLICA_KEY, LIVES_KEY, STATE_KEY)]
+    named = transaction.get(KEY_ID_KEY, b"", db=table)
+    rows = [(key, transaction.get(key, b"", db=table)) for key in (REPLICA_KEY, LIVES_KEY, STATE_KEY)]
     if STORE.matches(KEY_ID_KEY, named):
         if STORE.open(KEY_ID_KEY, named) != cipher.id:
             raise StoreKeyWrong(

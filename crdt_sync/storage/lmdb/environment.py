@@ -21,11 +21,11 @@ from typing import TypeVar, cast
 
 import lmdb
 
-from crdt_sync.errors import StoreClosed, StoreFailed, StoreLocked
+from crdt_sync.errors import StoreClosed, StoreFailed, StoreFormat, StoreLocked
 from crdt_sync.files import PRIVATE
 from crdt_sync.storage.encryption.cipher import Cipher
-from crdt_sync.storage.lmdb.failures import cause_of, translate
 from crdt_sync.storage.lmdb.encrypted import EncryptedTransaction, Orders, check_key, plain
+from crdt_sync.storage.lmdb.failures import cause_of, translate
 from crdt_sync.storage.lmdb.identity import ENCRYPTED, check_format
 from crdt_sync.storage.lmdb.tables import TABLE_NAMES, Tables, Transaction
 
@@ -45,7 +45,7 @@ Unlock = Callable[[], bytes]
 class Environment:
     """One open LMDB environment that mends itself. Thread-safe.
 
-    `unlock` is asked once, where the store is encrypted; `encrypts` says that a store made here is to be.
+    `unlock` is asked once, where the store is encrypted; `encrypts` says that it must be, a new one included.
     """
 
     def __init__(self, path: Path, map_bytes: int, unlock: Unlock | None = None, *, encrypts: bool = False) -> None:
@@ -253,7 +253,12 @@ class Environment:
     def _take_key(self, environment: lmdb.Environment) -> None:
         """Have the cipher of an encrypted store, before anything is written. Raises `StoreFormat` and what keys do."""
         found = check_format(environment, self.path)
-        if found != ENCRYPTED and (found or not self._encrypts):
+        if found and found != ENCRYPTED and self._encrypts:
+            raise StoreFormat(
+                f"{self.path} is not encrypted, though it has a key: somebody has put another store in its place",
+                "Find out who, and put a backup in its place. To use what is there, remove the file 'store-key'.",
+            )
+        if found != ENCRYPTED and not self._encrypts:
             self.cipher = None
             return
         if self.cipher is None:
@@ -261,7 +266,9 @@ class Environment:
                 raise StoreLocked(f"the store {self.path} is encrypted", "Unlock it first.")
             self.cipher = Cipher(self._unlock())
         if found:
-            check_key(environment, self.path, self.cipher)
+            table = environment.open_db(b"store", create=False)
+            with environment.begin(write=False, buffers=False) as transaction:
+                check_key(transaction, table, self.path, self.cipher)
 
     def forget_orders(self) -> None:
         """What is stored was changed by something else than a commit, or may have been."""

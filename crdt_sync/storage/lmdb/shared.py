@@ -17,6 +17,7 @@ import lmdb
 from crdt_sync.errors import StoreError, StoreFailed, StoreForbidden
 from crdt_sync.ids import Space
 from crdt_sync.storage import lives
+from crdt_sync.storage.encryption import key_box
 from crdt_sync.storage.encryption.unlocking import found_key
 from crdt_sync.storage.lmdb import directory, identity, reads
 from crdt_sync.storage.lmdb.codec import State
@@ -146,7 +147,7 @@ class SharedStore(LmdbStore):
         `unlock` gives the key where it is encrypted; else it is looked for.
         """
         directory.prepare(path, create=False)
-        environment = SharedEnvironment(path, 0, unlock or partial(found_key, path))
+        environment = SharedEnvironment(path, 0, unlock or partial(found_key, path), encrypts=key_box.exists(path))
         try:
             who = environment.read(identity.read)
             return cls(environment, None, (who, environment.read(reads.read_state)), wall_clock, random.SystemRandom())

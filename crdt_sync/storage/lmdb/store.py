@@ -13,10 +13,23 @@ from crdt_sync import limits
 from crdt_sync.errors import StoreCorrupt, StoreError
 from crdt_sync.ids import Space, new_epoch
 from crdt_sync.storage import lives
+from crdt_sync.storage.encryption import key_box
+from crdt_sync.storage.encryption.cipher import Cipher
 from crdt_sync.storage.encryption.unlocking import found_key
 from crdt_sync.storage.joining import joining
 from crdt_sync.storage.keys import check_key, check_replica
-from crdt_sync.storage.lmdb import aside, commit, compact, directory, identity, reads, rebuild, upgrade, verify
+from crdt_sync.storage.lmdb import (
+    aside,
+    changing,
+    commit,
+    compact,
+    directory,
+    identity,
+    reads,
+    rebuild,
+    upgrade,
+    verify,
+)
 from crdt_sync.storage.lmdb.codec import State
 from crdt_sync.storage.lmdb.commit import Done
 from crdt_sync.storage.lmdb.environment import Environment
@@ -98,8 +111,11 @@ class LmdbStore:
         try:
             if create:
                 directory.discard_unfinished(path)
+            elif changing.is_left(path):
+                changing.settle(path)
+            encrypts = key is not None or key_box.exists(path)
             unlock = partial(found_key, path) if key is None else lambda: key
-            environment = Environment(path, map_bytes or limits.MAP_BYTES_FIRST, unlock, encrypts=key is not None)
+            environment = Environment(path, map_bytes or limits.MAP_BYTES_FIRST, unlock, encrypts=encrypts)
             try:
                 opened = _opened(environment, create, replica, rng)
                 if create:
@@ -128,9 +144,13 @@ class LmdbStore:
         return self._environment.path
 
     @property
-    def encrypted(self) -> bool:
-        """Whether it is encrypted at rest."""
-        return self._environment.cipher is not None
+    def cipher(self) -> Cipher | None:
+        """What it is encrypted with at rest; None where it is not."""
+        return self._environment.cipher
+
+    def key(self) -> bytes:
+        """The 32 bytes that it is encrypted with. Raises `StoreLocked` where it is not encrypted."""
+        return self._environment.key()
 
     @property
     def replica(self) -> bytes:
@@ -319,6 +339,9 @@ class LmdbStore:
         """Set aside what is damaged, derive the rest anew."""
         self._environment.drop_strangers()
         self._environment.make_aside()
+        cipher = self._environment.cipher
+        if cipher is not None:
+            self._environment.write(lambda txn, tables: identity.write_format(txn, tables, cipher.id))
         return self._remake(lambda txn, tables: aside.rebuild(txn, tables, self._now()))
 
     def mend(self, database: Literal["meta", "peers", "outbox"]) -> tuple[str, ...]:
