@@ -85,6 +85,8 @@ def by_key_file(key: bytes, path: Path) -> Box:
 
 def open_by_passphrase(box: Box, passphrase: str) -> bytes:
     """The key. Raises `StoreKeyWrong`."""
+    if box.by != "passphrase":
+        raise StoreKeyWrong("no passphrase opens this store", f"Its key is kept by other means: {box.by}.")
     return box.key(from_passphrase(passphrase, _bytes(box.salt), box.cost))
 
 

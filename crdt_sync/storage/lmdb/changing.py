@@ -51,7 +51,7 @@ def encrypt(path: Path, key: bytes, box: Box, progress: Progress | None = None) 
         change.write(None, key, progress)
         key_box.write(path, box, CHANGING_NAME)
         change.take_place()
-        destroy_plain(path)
+        destroy_plain(path)  # already done, but where there are no links
 
 
 def decrypt(path: Path, key: bytes | None = None, progress: Progress | None = None) -> None:
@@ -113,9 +113,9 @@ def settle(path: Path) -> None:
                 before.unlink()
                 sync_folder(path)
             else:
-                destroy(before)
                 if named is not None:
                     destroy_plain(path)
+                destroy(before)  # last: as long as it is there, there is something to settle
     except OSError as error:
         raise translate(error, path) from error
 

@@ -8,11 +8,12 @@ are the same. What lies on disk:
    (`Cipher.name`), in all databases alike, and the name stands at the beginning of the value: length (2), name.
 3. A value that does not open is handed up as what can be read of it, with a seal of zeros, which nothing matches: it is
    damage like any other, and nothing that somebody has made up passes. Its name counts where its hash is the key;
-   else that of another row with the same key; else it is `\\0` and the key in hexadecimal.
+   else that of another row with the same key, or of the feed; else it is `\\0` and the key in hexadecimal.
 4. Only the format of the store and the id of its key can be read without the key.
 """
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -84,6 +85,7 @@ class EncryptedTransaction:
         self._tables = tables
         self._layouts = layouts(tables)
         self._orders = orders
+        self._fed: dict[bytes, bytes] | None = None  # names by their hashes, once they are missed elsewhere
 
     # --- what lmdb.Transaction has ---
 
@@ -193,7 +195,15 @@ class EncryptedTransaction:
             plain = None if sealed is None else self._cipher.open(layout.place + hashed, sealed)
             if plain is not None:
                 return plain[_LENGTH_BYTES : _LENGTH_BYTES + int.from_bytes(plain[:_LENGTH_BYTES], "big")]
-        return None
+        if self._fed is None:
+            self._fed = {self._cipher.name(name): name for name in self._names_in_feed()}
+        return self._fed.get(hashed)
+
+    def _names_in_feed(self) -> Iterator[bytes]:
+        layout = self._layouts[self._tables.feed]
+        for row in self._walk(self._tables.feed, b""):
+            with suppress(StoreCorrupt):
+                yield FEED.open(*self._opened(layout, *row))
 
     # --- rows in the order of their names ---
 

@@ -12,6 +12,7 @@ Rules:
 import random
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -29,7 +30,7 @@ from crdt_sync.storage.lmdb.environment import ASIDE_NAME, open_environment
 from crdt_sync.storage.lmdb.failures import translate
 from crdt_sync.storage.lmdb.identity import FORMAT, FORMAT_KEY, LIVES_KEY, NAME, NEWEST, REPLICA_KEY
 from crdt_sync.storage.lmdb.lock import StoreLock
-from crdt_sync.storage.lmdb.tables import TABLE_NAMES, Tables, Transaction
+from crdt_sync.storage.lmdb.tables import TABLE_NAMES, Table, Tables, Transaction
 
 _BITS_MAX = 32  # that damage may have changed of an entry whose seal has 128
 _TIME = struct.Struct(">q")
@@ -64,7 +65,7 @@ def mend_identity(
 def _mended(environment: lmdb.Environment, path: Path, now: Callable[[], int], rng: random.Random) -> tuple[str, ...]:
     with environment.begin(write=True, buffers=False) as transaction:
         table = environment.open_db(b"store", txn=transaction, create=False)
-        rows = _rows(environment, transaction, path)
+        rows = _rows(environment, transaction, path, table)
         known = {key: rows.get(key, b"", db=table) for key in (FORMAT_KEY, REPLICA_KEY)}
         damaged = {key: value for key, value in known.items() if not STORE.matches(key, value)}
         if FORMAT_KEY in damaged:
@@ -74,22 +75,23 @@ def _mended(environment: lmdb.Environment, path: Path, now: Callable[[], int], r
             transaction.delete(LIVES_KEY, db=table)  # of a history under another name: opening begins one anew
         if damaged:
             aside, at = environment.open_db(ASIDE_NAME.encode("ascii"), txn=transaction), _TIME.pack(now())
-            rows = _rows(environment, transaction, path)
+            rows = _rows(environment, transaction, path, table, aside)
             for key, value in damaged.items():
                 name = b"store\0" + key
                 rows.put(name, DAMAGED.close(name, at + value), db=aside)
     return tuple(key.decode("ascii") for key in damaged)
 
 
-def _rows(environment: lmdb.Environment, transaction: Transaction, path: Path) -> Transaction:
+def _rows(
+    environment: lmdb.Environment, transaction: Transaction, path: Path, store: Table, aside: Table | None = None
+) -> Transaction:
     """The rows as they are in a plain store. Where the store has a key it is encrypted, whatever its format says."""
     if not key_box.exists(path):
         return transaction
-    names = [*TABLE_NAMES, *([ASIDE_NAME] if transaction.get(ASIDE_NAME.encode("ascii")) is not None else [])]
-    tables = Tables(*(environment.open_db(name.encode("ascii"), txn=transaction) for name in names))
     cipher = Cipher(found_key(path))
-    check_key(transaction, tables.store, path, cipher)
-    return cast(Transaction, EncryptedTransaction(transaction, cipher, tables))
+    check_key(transaction, store, path, cipher)
+    tables = Tables(*(environment.open_db(name.encode("ascii"), txn=transaction) for name in TABLE_NAMES))
+    return cast(Transaction, EncryptedTransaction(transaction, cipher, replace(tables, store=store, damaged=aside)))
 
 
 def _format_of(damaged: bytes, path: Path) -> bytes:
