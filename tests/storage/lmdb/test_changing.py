@@ -1,6 +1,8 @@
 """A store is encrypted and decrypted as a whole, or not at all, wherever it is cut short."""
 
 import os
+import shutil
+from pathlib import Path
 
 import pytest
 
@@ -108,8 +110,8 @@ class Cutting:
         self.cut = False
         for place, name in (
             (os, "replace"), (os, "link"), (os, "fsync"), (os, "rename"), (os, "unlink"), (os, "rmdir"), (os, "mkdir"),
-            (changing, "_put"), (files.Path, "unlink"), (files.Path, "rename"), (files.Path, "rmdir"),
-            (changing.shutil, "rmtree"),
+            (changing, "_put"), (Path, "unlink"), (Path, "rename"), (Path, "rmdir"),
+            (shutil, "rmtree"),
         ):  # fmt: skip
             monkeypatch.setattr(place, name, self._counted(getattr(place, name)))
 
@@ -159,13 +161,12 @@ def test_cut_short_anywhere_it_is_as_before_or_done_and_can_be_done_again(plain,
 
 def test_the_plain_file_is_destroyed_only_after_the_encrypted_one_is_in_its_place(plain, box, monkeypatch):
     destroyed = []
-    sound = changing.destroy
 
     def destroy(path):
         if path.name == "data.mdb.before":
             assert changing.encrypted_by(plain) is not None
             destroyed.append(path.read_bytes())
-        sound(path)
+        files.destroy(path)
 
     monkeypatch.setattr(changing, "destroy", destroy)
     changing.encrypt(plain, KEY, box)
