@@ -103,7 +103,7 @@ def encrypt(call: Invocation, way: Way) -> None:
 def decrypt(call: Invocation) -> None:
     """Decrypt this store, and destroy its key."""
     call.must_exist()
-    key = _key(call) if key_box.exists(call.store) else None
+    key = _key(call)
     with spinner(call.output, "Decrypting"):
         changing.decrypt(call.store, key)
     call.output.result({"encrypted": False}, "Decrypted. Whoever has this disk can read the store.")
@@ -123,7 +123,7 @@ def unlock(call: Invocation) -> None:
 def lock(call: Invocation) -> None:
     """Forget the key that 'unlock' keeps. A command that has the store open goes on until it ends."""
     call.must_exist()
-    forgotten = unlocking.forget(key_box.read(call.store).id)
+    forgotten = unlocking.forget(_box(call).id)
     owner = find(call.store)
     running = None
     if owner is not None:
@@ -150,7 +150,7 @@ def passwd(call: Invocation, way: Way) -> None:
     encrypt the store, which gives it a new key.
     """
     call.must_exist()
-    before = key_box.read(call.store)
+    before = _box(call)
     box = way.box(call.output, _key(call, fresh=True))
     key_box.write(call.store, box)
     if before.by == "keyring":
@@ -174,7 +174,7 @@ def wipe(call: Invocation, yes: bool) -> None:
 
 def _key(call: Invocation, *, fresh: bool = False) -> bytes:
     """The store's key; asks for the passphrase where it is not at hand, and with `fresh` also where it is."""
-    box = key_box.read(call.store)
+    box = _box(call)
     ask = box.by == "passphrase" and call.output.can_ask
     if not (fresh and ask):
         try:
@@ -183,6 +183,13 @@ def _key(call: Invocation, *, fresh: bool = False) -> bytes:
             if not ask:
                 raise
     return key_box.open_by_passphrase(box, _hidden(call.output, "Passphrase: "))
+
+
+def _box(call: Invocation) -> Box:
+    """The store's wrapped key. Raises `UsageError` where the store is not encrypted."""
+    if not key_box.exists(call.store) and changing.encrypted_by(call.store) is None:
+        raise UsageError(f"the store in {call.store} is not encrypted", "Encrypt it: 'crdt-sync store encrypt'.")
+    return key_box.read(call.store)
 
 
 def _new_passphrase(output: Output) -> str:
