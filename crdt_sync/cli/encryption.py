@@ -68,10 +68,11 @@ def stores(context: click.Context) -> None:
         return
     call = invocation(context)
     call.must_exist()
-    if not key_box.exists(call.store):
+    try:
+        box = _box(call)
+    except UsageError:
         call.output.result({"encrypted": False}, "This store is not encrypted. To encrypt it: crdt-sync store encrypt")
         return
-    box = key_box.read(call.store)
     unlocked = unlocking.remembered(box.id) is not None
     where = f" ({box.where})" if box.by == "file" else ""
     kept = ", and is unlocked until you log out" if unlocked else ""

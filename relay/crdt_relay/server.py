@@ -15,6 +15,7 @@ import structlog
 from crdt_relay.control import ControlServer
 from crdt_relay.observability import Metrics, Readings
 from crdt_relay.settings import LIVE, Settings
+from crdt_relay.store_keys import store_key
 from crdt_sync import limits
 from crdt_sync.errors import InvalidSettings, StoreError, StoreMissing, UsageError
 from crdt_sync.protocol.acceptor import Refusal
@@ -73,7 +74,7 @@ class Relay:
         Raises `StoreError`, `InvalidSettings`, `WorkerUnavailable`; everything is released then.
         """
         certificate = _tls(settings)
-        store = store or open_store(settings.data)
+        store = store or open_store(settings.data, settings.store_key_file)
         metrics = Metrics()
         door = Door(settings.tokens)
         engine = Engine(
@@ -224,12 +225,13 @@ class Relay:
         return {"dropped": report.dropped, "dropped_bytes": report.dropped_bytes, "kept": report.kept}
 
 
-def open_store(data: Path) -> LmdbStore:
-    """Open the relay's store, making it on the first start. Raises `StoreError`."""
+def open_store(data: Path, key_file: Path | None = None) -> LmdbStore:
+    """Open the relay's store, or make it at the first start, encrypted with a key file. Raises `StoreError`."""
+    key = None if key_file is None else store_key(data, key_file)
     try:
-        return LmdbStore.open(data, create=False)
+        return LmdbStore.open(data, create=False, key=key)
     except StoreMissing:
-        return LmdbStore.open(data, create=True)
+        return LmdbStore.open(data, create=True, key=key)
 
 
 def _allow(engine: Engine, settings: Settings) -> None:

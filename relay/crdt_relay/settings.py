@@ -37,7 +37,7 @@ QUOTAS: Final = tuple(f"quota_{span}_{what}" for span in ("session", "day") for 
 LIVE: Final = frozenset({"token", "token_file", "tls_certificate", "tls_key", "log_format", "log_level", *QUOTAS})
 """What a running relay takes over; the others need a start."""
 DEFAULT_SOURCE: Final = "default"
-_PATHS: Final = ("data", "token_file", "tls_certificate", "tls_key")
+_PATHS: Final = ("data", "token_file", "tls_certificate", "tls_key", "store_key_file")
 _MAKE_TOKEN: Final = "crdt-relay token FILE"
 
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -60,6 +60,7 @@ class Settings(BaseSettings):
     token_file: Path | None = Field(default=None, description="file that holds the token")
     tls_certificate: Path | None = Field(default=None, description="certificate chain, PEM")
     tls_key: Path | None = Field(default=None, description="private key of the certificate, PEM")
+    store_key_file: Path | None = Field(default=None, description="file with the key that opens the encrypted store")
     sessions_max: int = Field(
         default=limits.SESSIONS_MAX, ge=1, le=limits.SESSIONS_MAX, description="devices connected at once"
     )
@@ -181,7 +182,7 @@ def _validated(values: dict[str, Any], sources: dict[str, str]) -> Settings:
     for name in _PATHS:
         if isinstance(values.get(name), str):
             values[name] = Path(values[name]).expanduser()
-    for name in ("tls_certificate", "tls_key"):
+    for name in ("tls_certificate", "tls_key", "store_key_file"):
         if isinstance(values.get(name), Path):
             _check_readable(name, values[name], sources[name])
     try:

@@ -39,10 +39,11 @@ def prepare(path: Path, create: bool) -> None:
     except OSError as error:
         raise translate(error, path) from error
     if create:
-        _make(path)
+        make(path)
 
 
-def _make(path: Path) -> None:
+def make(path: Path) -> None:
+    """Make the directory of a store, which nobody else may enter. Raises `StoreForbidden` and other `StoreError`."""
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
