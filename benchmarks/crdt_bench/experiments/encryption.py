@@ -82,7 +82,7 @@ def _imports(folder: Path, sizes: Sizes) -> list[Outcome]:
     what = f"import of {sizes.rows:,} rows"
     return [
         *seconds.outcomes(what, "s", _TARGET),
-        *processor.outcomes(f"{what}, processor time", "s"),
+        *processor.outcomes(f"{what}, processor time", "s", _TARGET),
         *disk.outcomes("disk, a row imported", "B"),
         *found.outcomes(f"find among {sizes.rows:,} records, processor time", "s"),
     ]
@@ -90,7 +90,7 @@ def _imports(folder: Path, sizes: Sizes) -> list[Outcome]:
 
 def _syncs(folder: Path, sizes: Sizes) -> list[Outcome]:
     make_relay_store(folder / "relay", sizes.records)
-    seconds = _Pairs([], [])
+    seconds, processor = _Pairs([], []), _Pairs([], [])
     with serving(folder / "relay") as (_, port):
         for number in range(-1, sizes.rounds):
             for encrypted in (False, True):
@@ -101,7 +101,12 @@ def _syncs(folder: Path, sizes: Sizes) -> list[Outcome]:
                     raise AssertionError(f"{answer['records']} of {sizes.records} records arrived")
                 if number >= 0:
                     _add(seconds, encrypted, float(answer["settled_s"]))
-    return seconds.outcomes(f"{sizes.records:,} records to an empty device", "s", _TARGET)
+                    _add(processor, encrypted, float(answer["processor_s"]))
+    what = f"{sizes.records:,} records to an empty device"
+    return [
+        *seconds.outcomes(what, "s", _TARGET),
+        *processor.outcomes(f"{what}, processor time of the device", "s", _TARGET),
+    ]
 
 
 def _add(pairs: _Pairs, encrypted: bool, value: float) -> None:

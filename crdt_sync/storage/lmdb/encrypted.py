@@ -73,17 +73,26 @@ class Orders:
 
 
 class EncryptedTransaction:
-    """See the module. `orders` are those of what is committed, for transactions that only read.
+    """See the module. `laid_out` is what `layouts` gives of the tables.
+
+    `orders` are those of what is committed, for transactions that only read.
 
     `owed` is what this one has changed of who is owed what.
     """
 
-    def __init__(self, transaction: Transaction, cipher: Cipher, tables: Tables, orders: Orders | None = None) -> None:
+    def __init__(
+        self,
+        transaction: Transaction,
+        cipher: Cipher,
+        tables: Tables,
+        laid_out: "dict[Table, Layout]",
+        orders: Orders | None = None,
+    ) -> None:
         self.plain = transaction
         self.owed: dict[tuple[bytes, bytes], bool] = {}
         self._cipher = cipher
         self._tables = tables
-        self._layouts = layouts(tables)
+        self._layouts = laid_out
         self._orders = orders
         self._fed: dict[bytes, bytes] | None = None  # names by their hashes, once they are missed elsewhere
 

@@ -24,10 +24,10 @@ import lmdb
 from crdt_sync.errors import StoreClosed, StoreFailed, StoreFormat, StoreLocked
 from crdt_sync.files import PRIVATE
 from crdt_sync.storage.encryption.cipher import Cipher
-from crdt_sync.storage.lmdb.encrypted import EncryptedTransaction, Orders, check_key, plain
+from crdt_sync.storage.lmdb.encrypted import EncryptedTransaction, Layout, Orders, check_key, layouts, plain
 from crdt_sync.storage.lmdb.failures import cause_of, translate
 from crdt_sync.storage.lmdb.identity import ENCRYPTED, check_format
-from crdt_sync.storage.lmdb.tables import TABLE_NAMES, Tables, Transaction
+from crdt_sync.storage.lmdb.tables import TABLE_NAMES, Table, Tables, Transaction
 
 T = TypeVar("T")
 DATA_NAME = "data.mdb"
@@ -54,6 +54,7 @@ class Environment:
         self._encrypts = encrypts
         self.cipher: Cipher | None = None
         self._orders = Orders()
+        self._layouts: tuple[Tables, dict[Table, Layout]] | None = None
         self.writing = threading.RLock()
         self._copying = threading.Lock()
         self._reading = threading.RLock()
@@ -99,7 +100,15 @@ class Environment:
     def _read_as_plain(self, transaction: Transaction, tables: Tables) -> Transaction:
         if self.cipher is None:
             return transaction
-        return cast(Transaction, EncryptedTransaction(transaction, self.cipher, tables, self._orders))
+        laid_out = self._laid_out(tables)
+        return cast(Transaction, EncryptedTransaction(transaction, self.cipher, tables, laid_out, self._orders))
+
+    def _laid_out(self, tables: Tables) -> dict[Table, Layout]:
+        """How the rows of these databases lie; made once, as it takes longer than to read one."""
+        known = self._layouts
+        if known is None or known[0] is not tables:
+            known = self._layouts = tables, layouts(tables)
+        return known[1]
 
     def _attempt(self, environment: lmdb.Environment, tables: Tables, work: Work[T]) -> T:
         transaction = environment.begin(write=True, buffers=False)
@@ -108,7 +117,8 @@ class Environment:
                 result = work(transaction, tables)
                 _commit_or_fail(transaction)
             else:
-                as_plain, state = EncryptedTransaction(transaction, self.cipher, tables), transaction.id()
+                as_plain = EncryptedTransaction(transaction, self.cipher, tables, self._laid_out(tables))
+                state = transaction.id()
                 result = work(cast(Transaction, as_plain), tables)
                 _commit_or_fail(transaction)
                 self._orders.owed.told(as_plain.owed, state)

@@ -25,7 +25,7 @@ from crdt_sync.storage.encryption.cipher import Cipher
 from crdt_sync.storage.encryption.unlocking import found_key
 from crdt_sync.storage.lmdb import directory
 from crdt_sync.storage.lmdb.codec import DAMAGED, STORE
-from crdt_sync.storage.lmdb.encrypted import EncryptedTransaction, check_key
+from crdt_sync.storage.lmdb.encrypted import EncryptedTransaction, check_key, layouts
 from crdt_sync.storage.lmdb.environment import ASIDE_NAME, open_environment
 from crdt_sync.storage.lmdb.failures import translate
 from crdt_sync.storage.lmdb.identity import FORMAT, FORMAT_KEY, LIVES_KEY, NAME, NEWEST, REPLICA_KEY
@@ -91,7 +91,8 @@ def _rows(
     cipher = Cipher(found_key(path))
     check_key(transaction, store, path, cipher)
     tables = Tables(*(environment.open_db(name.encode("ascii"), txn=transaction) for name in TABLE_NAMES))
-    return cast(Transaction, EncryptedTransaction(transaction, cipher, replace(tables, store=store, damaged=aside)))
+    tables = replace(tables, store=store, damaged=aside)
+    return cast(Transaction, EncryptedTransaction(transaction, cipher, tables, layouts(tables)))
 
 
 def _format_of(damaged: bytes, path: Path) -> bytes:
