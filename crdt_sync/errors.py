@@ -14,7 +14,7 @@
     ├── StoreError                    the data directory (exit code 3)
     │   ├── StoreMissing  StoreExists  StoreInUse  StoreFormat  StoreForbidden
     │   ├── StoreCorrupt (RecordUnreadable)  EditsLost  StoreFull  StoreFailed  StoreClosed  LogCompacted
-    │   ├── KeyUnusable
+    │   ├── KeyUnusable  StoreLocked  StoreKeyWrong
     │   └── OwnerGone (OwnerSilent)  NotServed
     ├── RemoteError                   the partner or the way to it (exit code 4)
     │   ├── Unreachable  ConnectionLost  Timeout
@@ -413,6 +413,18 @@ class StoreForbidden(StoreError):
     """The operating system does not let this user read or write the store."""
 
     code = "store_forbidden"
+
+
+class StoreLocked(StoreError):
+    """The store is encrypted, and its key is not at hand; nothing was changed."""
+
+    code = "store_locked"
+
+
+class StoreKeyWrong(StoreError):
+    """The passphrase or key is not that of the encrypted store; nothing was changed."""
+
+    code = "store_key_wrong"
 
 
 class StoreCorrupt(StoreError):

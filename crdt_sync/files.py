@@ -11,6 +11,7 @@ from typing import BinaryIO
 PRIVATE = 0o600
 """Mode of a file that its owner alone may read. Windows has no such modes: there the folder's permissions count."""
 
+_ZEROS_BYTES = 1 << 20
 _FOLDERS_ARE_FILES = hasattr(os, "O_DIRECTORY")  # Windows cannot open a folder, and keeps names without being told
 
 
@@ -53,3 +54,17 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def destroy(path: Path) -> None:
+    """Write zeros over a file and remove its name, on the disk when this returns. Raises `OSError`.
+
+    What a disk keeps of it elsewhere (flash that wears evenly, snapshots of a file system, backups) is out of reach.
+    """
+    with path.open("r+b", buffering=0) as file:
+        left = os.fstat(file.fileno()).st_size
+        while left > 0:
+            left -= file.write(bytes(min(left, _ZEROS_BYTES)))
+        os.fsync(file.fileno())
+    path.unlink()
+    sync_folder(path.parent)

@@ -320,6 +320,12 @@ DAMAGED_BYTES_MAX = 16 * MIB  # of damaged values set aside for somebody to look
 DAMAGED_NAMED_MAX = 1000  # damaged records that a status names: as many as verification finds
 REPAIR_RECORDS = 64  # damaged records that are mended in one transaction: 64 MiB of the largest
 
+# --- encryption at rest --------------------------------------------------------------------------------------
+SCRYPT_COST = 1 << 17  # with blocks of 8: 128 MiB and half a second for each passphrase that is tried (OWASP 2025)
+SCRYPT_COST_MAX = 1 << 20  # that the file of a key may ask for: 1 GiB
+PASSPHRASE_LENGTH_MAX = 1024
+CONVERT_BYTES = 8 * MIB  # of rows that are encrypted or decrypted in one transaction
+
 assert TOKEN_LENGTH_MAX >= SIGNED_TOKEN_LENGTH_MAX + 256
 assert STATEMENT_BYTES_MAX >= 25 * REVOKED_DEVICES_MAX + (USER_LENGTH_MAX + 12) * REVOKED_USERS_MAX // 2
 assert FRAME_BYTES_MAX >= 2 * STATEMENT_BYTES_MAX + KEYS_STATEMENTS_MAX * KIB + KIB

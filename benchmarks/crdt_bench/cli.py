@@ -14,6 +14,7 @@ from crdt_bench.experiments import (
     bundles,
     catching_up,
     disk_use,
+    encryption,
     fan_out,
     following,
     grown_records,
@@ -92,6 +93,7 @@ _START_UP = (start_up.run, start_up.Sizes(), start_up.SMALL)
 _INSTRUCTIONS = (instructions.run, instructions.Sizes(), instructions.SMALL)
 _IDENTITY = (identity.run, identity.Sizes(), identity.SMALL)
 _DEVICE = (whole_device.run, whole_device.Sizes(), whole_device.SMALL)
+_ENCRYPTION = (encryption.run, encryption.Sizes(), encryption.SMALL)
 _POLICY = (policy.run, policy.Sizes(), policy.SMALL)
 _HOLDING = (holding.run, holding.Sizes(), holding.SMALL)
 _MEMORY = (residency.run, residency.Sizes(), residency.SMALL)
@@ -138,6 +140,10 @@ _EXPERIMENTS: dict[str, tuple[str, Experiment]] = {
     "instructions": (
         "What an update calls on its hot paths, and its instructions where valgrind is: the same on a busy machine.",
         _INSTRUCTIONS,
+    ),
+    "encryption": (
+        "Import, first sync, a search and bytes on the disk: an encrypted store beside a plain one.",
+        _ENCRYPTION,
     ),
     "identity": ("What proving who one is takes: handshakes, signatures, tokens, 1,000 revoked devices.", _IDENTITY),
     "peers": (

@@ -44,7 +44,7 @@ def _sync(replica: Replica, url: str, transport: str = "auto") -> dict[str, floa
 
 
 async def _sync_once(replica: Replica, address: Address) -> dict[str, float]:
-    started = time.perf_counter()
+    started, processor = time.perf_counter(), time.process_time()
     settled = 0.0
 
     async def until(conversation: Conversation) -> None:
@@ -57,6 +57,7 @@ async def _sync_once(replica: Replica, address: Address) -> dict[str, float]:
     return {
         "settled_s": settled,
         "total_s": time.perf_counter() - started,
+        "processor_s": time.process_time() - processor,
         "received": conversation.progress.received,
         "records": replica.count(),
     }

@@ -53,6 +53,7 @@ _COMMANDS = {  # in the order of the help: modules of this package, and what the
     "up": "background:up",
     "down": "background:down",
     "space": "space:spaces",
+    "store": "encryption:stores",
     "listen": "listening:listen",
     "peers": "listening:peers",
     "token": "listening:token",

@@ -47,6 +47,7 @@ from crdt_sync.exchange.conventions import Conventions
 from crdt_sync.exchange.source_name import given_source, source_name
 from crdt_sync.exchange.table import Table, TableFormat
 from crdt_sync.replica import Replica
+from crdt_sync.storage import LmdbStore
 
 SOME_ROWS_FAILED = 7
 _ERRORS_SHOWN = 20
@@ -180,7 +181,7 @@ def import_file(
                     key_columns=key_columns,
                     record_column=record_column,
                     source=source,
-                    exports=_exports(call),
+                    exports=_exports(call, replica),
                     imported=imported,
                     go_back=go_back,
                     space=_space(replica),
@@ -309,8 +310,9 @@ def _space(replica: Replica) -> str:
     return space.id.hex() if space.joined else ""
 
 
-def _exports(call: Invocation) -> Exports:
-    return Exports(call.store.expanduser() / "exports")
+def _exports(call: Invocation, replica: Replica) -> Exports:
+    store = replica.store
+    return Exports(call.store.expanduser() / "exports", store.cipher if isinstance(store, LmdbStore) else None)
 
 
 def _is_replaced(output: Output, file: str) -> bool:
@@ -391,7 +393,7 @@ def export_file(
                 destination,
                 options,
                 records=records,
-                exports=_exports(call),
+                exports=_exports(call, replica),
                 now=replica.clock.latest(),
                 space=_space(replica),
             )

@@ -12,11 +12,13 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from crdt_sync.exchange.atomic import atomic_file
 from crdt_sync.limits import EXPORTS_BYTES_MAX, EXPORTS_KEPT_MAX, EXPORTS_OF_NAME_MAX, EXPORTS_READ_BYTES_MAX, STAMP_MAX
+from crdt_sync.storage.encryption.cipher import Cipher
 
 _SUFFIX = ".export.gz"
 
@@ -63,10 +65,14 @@ class Remembered:
 
 
 class Exports:
-    """The exports that are remembered in `folder`, which is made at the first."""
+    """The exports that are remembered in `folder`, which is made at the first.
 
-    def __init__(self, folder: Path) -> None:
+    `cipher` is that of an encrypted store: what is remembered is sealed with it, each file as a whole.
+    """
+
+    def __init__(self, folder: Path, cipher: Cipher | None = None) -> None:
         self._folder = folder
+        self._cipher = cipher
 
     @contextmanager
     def writing(self, source: str, stamp: int) -> Iterator[Note]:
@@ -76,14 +82,15 @@ class Exports:
         """
         with suppress(FileExistsError):
             self._folder.mkdir(mode=0o700)
-        while (path := self._folder / f"{stamp:020}-{_digest(source)}{_SUFFIX}").exists():
+        while (path := self._folder / f"{stamp:020}-{self._digest(source)}{_SUFFIX}").exists():
             stamp += 1
-        with (
-            atomic_file(path) as stream,
-            gzip.GzipFile("", "wb", 1, stream, mtime=0) as packed,
-        ):
-            packed.write(_line({"source": source, "stamp": stamp}))
-            yield lambda record, said: packed.write(_line([record, json.dumps(said, ensure_ascii=False)]))
+        with atomic_file(path) as stream:
+            sealed = None if self._cipher is None else BytesIO()
+            with gzip.GzipFile("", "wb", 1, sealed or stream, mtime=0) as packed:
+                packed.write(_line({"source": source, "stamp": stamp}))
+                yield lambda record, said: packed.write(_line([record, json.dumps(said, ensure_ascii=False)]))
+            if self._cipher is not None and sealed is not None:
+                stream.write(self._cipher.seal(_place(path), sealed.getvalue()))
         self._make_room()
 
     def of_collection(self, collection: str, source: str) -> Remembered:
@@ -93,14 +100,28 @@ class Exports:
         """
         remembered = Remembered()
         room = EXPORTS_READ_BYTES_MAX
-        own = f"-{_digest(source)}{_SUFFIX}"
+        own = f"-{self._digest(source)}{_SUFFIX}"
         newest = self._files()[::-1]
         for path in sorted(newest, key=lambda path: not path.name.endswith(own)):
             with suppress(OSError, EOFError, zlib.error, ValueError, TypeError, KeyError):
-                name, stamp, said = _read(path, f"{collection}/", room)
+                name, stamp, said = _read(self._packed(path), f"{collection}/", room)
                 remembered.add(name, stamp, said)
                 room -= sum(map(len, said.values()))
         return remembered
+
+    def _packed(self, path: Path) -> bytes:
+        """What was packed of one export. Raises `OSError`, and `ValueError` where it cannot be opened."""
+        packed = path.read_bytes()
+        opened = packed if self._cipher is None else self._cipher.open(_place(path), packed)
+        if opened is None:
+            raise ValueError("it is not of this store, or damaged")
+        return opened
+
+    def _digest(self, source: str) -> str:
+        """16 characters that stand for a source in names of files; in an encrypted store nobody else can tell which."""
+        if self._cipher is not None:
+            return self._cipher.group(source.encode()).hex()
+        return hashlib.blake2b(source.encode(), digest_size=8).hexdigest()
 
     def _files(self) -> list[Path]:
         return sorted(self._folder.glob(f"*{_SUFFIX}"))
@@ -116,10 +137,14 @@ class Exports:
                 path.unlink(missing_ok=True)
 
 
-def _read(path: Path, prefix: str, room: int) -> tuple[str, int, dict[str, str]]:
+def _place(path: Path) -> bytes:
+    return b"export\0" + path.name.encode()
+
+
+def _read(packed: bytes, prefix: str, room: int) -> tuple[str, int, dict[str, str]]:
     """Source, stamp and what was said, by record; nothing of other collections. Raises `ValueError` without room."""
     said: dict[str, str] = {}
-    with gzip.open(path, "rt", encoding="utf-8") as lines:
+    with gzip.open(BytesIO(packed), "rt", encoding="utf-8") as lines:
         header = json.loads(next(lines, ""))
         for line in lines:
             record, text = json.loads(line)
@@ -130,10 +155,6 @@ def _read(path: Path, prefix: str, room: int) -> tuple[str, int, dict[str, str]]
                 raise ValueError("no room is left")
             said[record] = text
     return str(header["source"]), int(header["stamp"]), said
-
-
-def _digest(source: str) -> str:
-    return hashlib.blake2b(source.encode(), digest_size=8).hexdigest()
 
 
 def _line(value: object) -> bytes:

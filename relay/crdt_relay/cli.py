@@ -84,6 +84,7 @@ def app(context: click.Context, show_version: bool) -> None:
     help="Certificate, PEM, of a proxy that ends TLS before the relay.",
 )
 @click.option("--address", metavar="URL", help="Address that invites name, ws:// or wss://.")
+@click.option("--store-key-file", type=PATH, metavar="FILE", help="Key of the encrypted store; see 'encrypt'.")
 @click.option("--sessions-max", type=int, metavar="N", show_default="10000", help="Devices connected at the same time.")
 @click.option(
     "--ping-interval",
@@ -113,6 +114,7 @@ def serve(
     key_file: Path | None,
     proxy_certificate: Path | None,
     address: str | None,
+    store_key_file: Path | None,
     sessions_max: int | None,
     ping_interval: float | None,
     metrics: bool | None,
@@ -138,6 +140,7 @@ def serve(
         "key_file": key_file,
         "proxy_certificate": proxy_certificate,
         "address": address,
+        "store_key_file": store_key_file,
         "sessions_max": sessions_max,
         "ping_interval": ping_interval,
         "metrics": metrics,
@@ -284,6 +287,26 @@ def restore(source: Path, config: Path | None, data: Path | None, replace: bool,
         lines.append(f"The store that was there is kept in {done['previous']}.")
     lines.append("Start the relay: devices compare what they hold with it, and bring back what it lacks.")
     Output(as_json=as_json).result(done, "\n".join(lines))
+
+
+@app.command("encrypt")
+@click.argument("key_file", type=PATH, metavar="KEYFILE", help="The key that opens it; made if it is not there.")
+@data_options
+@json_option
+def encrypt(key_file: Path, config: Path | None, data: Path | None, as_json: bool) -> None:
+    """Encrypt the store of a stopped relay, or that of one that never ran. Cut short, it can be done again."""
+    done = maintenance.encrypt(_data(config, data), key_file)
+    text = f"The store in {done['data']} is encrypted. Serve with: crdt-relay serve --store-key-file {key_file}\n"
+    Output(as_json=as_json).result(done, f"{text}Without that file nobody opens it: keep a copy of the file apart.")
+
+
+@app.command("decrypt")
+@data_options
+@json_option
+def decrypt(config: Path | None, data: Path | None, as_json: bool) -> None:
+    """Decrypt the store of a stopped relay, and destroy its key."""
+    done = maintenance.decrypt(_data(config, data))
+    Output(as_json=as_json).result(done, f"The store in {done['data']} is decrypted.")
 
 
 @app.command("token")

@@ -17,6 +17,7 @@ from typing import Any
 from crdt_relay.auditing import note, operator
 from crdt_relay.control import NotRunning, ask
 from crdt_relay.settings import TOKENS_MAX
+from crdt_relay.store_keys import prepare
 from crdt_sync.errors import (
     StoreCorrupt,
     StoreExists,
@@ -33,8 +34,10 @@ from crdt_sync.limits import REPAIR_RECORDS
 from crdt_sync.records import EMPTY_STATE_VECTOR
 from crdt_sync.replica.rescue import is_complete, rescued
 from crdt_sync.runtime.loadable import unloadable
+from crdt_sync.storage.encryption import key_box
+from crdt_sync.storage.encryption.cipher import KEY_BYTES
 from crdt_sync.storage.file_failures import FREE_SPACE, FULL
-from crdt_sync.storage.lmdb import LmdbStore, copies
+from crdt_sync.storage.lmdb import LmdbStore, changing, copies
 from crdt_sync.storage.lmdb.directory import claimed
 from crdt_sync.storage.lmdb.environment import READERS_NAME
 from crdt_sync.storage.lmdb.failures import translate
@@ -230,6 +233,7 @@ def _restored(source: Path, data: Path, replace: bool) -> dict[str, Any]:
     with claimed(partial):
         shutil.copyfile(source / _DATA_FILE, partial / _DATA_FILE)
         os.chmod(partial / _DATA_FILE, 0o600)
+        key_box.copy_key(source, partial)
         with LmdbStore.open(partial) as store:
             findings = store.verify().findings
             if findings:
@@ -241,13 +245,41 @@ def _restored(source: Path, data: Path, replace: bool) -> dict[str, Any]:
             note(store, "restore", source=source.absolute())
             records, head = store.count(), store.head()
         kept = _put_aside(data) if occupied else None
+        if key_box.exists(partial):
+            key_box.write(data, key_box.read(partial), key_box.CHANGING_NAME)
+        elif key_box.exists(data):
+            os.replace(data / key_box.NAME, data / key_box.CHANGING_NAME)
         (data / READERS_NAME).unlink(missing_ok=True)  # of the store that was here; it is made anew
         os.replace(partial / _DATA_FILE, data / _DATA_FILE)
+        changing.settle(data)
         shutil.rmtree(partial)
         _give_to_owner(data)
         sync_folder(data)
         sync_folder(data.parent)
     return {"data": str(data), "records": records, "head": head, "previous": str(kept) if kept else None}
+
+
+def encrypt(data: Path, key_file: Path) -> dict[str, Any]:
+    """Encrypt the store of a stopped relay, or have the one that the first start makes be encrypted.
+
+    The key file is made where it is not there. Raises `KeyUnusable`, `StoreExists` where it is encrypted, `StoreError`.
+    """
+    if not key_file.exists():
+        key_box.make_key_file(key_file)
+    if LmdbStore.exists(data):
+        key = secrets.token_bytes(KEY_BYTES)
+        changing.encrypt(data, key, key_box.by_key_file(key, key_file))
+        _give_to_owner(data)
+    elif not key_box.exists(data):
+        prepare(data, key_file)
+    return {"data": str(data), "key_file": str(key_file)}
+
+
+def decrypt(data: Path) -> dict[str, Any]:
+    """Decrypt the store of a stopped relay. Raises `StoreMissing` where it is not encrypted, `StoreError`."""
+    changing.decrypt(data)
+    _give_to_owner(data)
+    return {"data": str(data)}
 
 
 def _give_to_owner(data: Path) -> None:
@@ -334,6 +366,7 @@ def _put_aside(data: Path) -> Path:
                 os.link(data / _DATA_FILE, aside / _DATA_FILE)  # so that there is a store here at any moment
             except OSError:  # a file system without links
                 os.replace(data / _DATA_FILE, aside / _DATA_FILE)
+            key_box.copy_key(data, aside)
             sync_folder(aside)
             return aside
     raise StoreExists(f"{name} and those after it exist already", "Wait a second, and restore again.")

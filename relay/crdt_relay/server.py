@@ -19,6 +19,7 @@ from crdt_relay.control import ControlServer
 from crdt_relay.device_guest import introduced
 from crdt_relay.observability import Metrics, Readings
 from crdt_relay.settings import LIVE, Settings
+from crdt_relay.store_keys import store_key
 from crdt_sync import limits
 from crdt_sync.audit_log.entry import administered
 from crdt_sync.errors import InvalidSettings, StoreError, StoreMissing, UsageError
@@ -89,7 +90,7 @@ class Relay:
         Raises `StoreError`, `InvalidSettings`, `WorkerUnavailable`; everything is released then.
         """
         certificate = _tls(settings)
-        store = store or open_store(settings.data)
+        store = store or open_store(settings.data, settings.store_key_file)
         if not settings.audit:
             note(store, "start", audit="off")  # what is not told from here on was not told by the operator's choice
         metrics = Metrics()
@@ -295,12 +296,13 @@ async def _note(engine: Engine, command: str, *, by: str = "", **about: object) 
         await engine.recorder.noted(administered(_wall_clock(), by, command, **about))
 
 
-def open_store(data: Path) -> LmdbStore:
-    """Open the relay's store, making it on the first start. Raises `StoreError`."""
+def open_store(data: Path, key_file: Path | None = None) -> LmdbStore:
+    """Open the relay's store, or make it at the first start, encrypted with a key file. Raises `StoreError`."""
+    key = None if key_file is None else store_key(data, key_file)
     try:
-        return LmdbStore.open(data, create=False)
+        return LmdbStore.open(data, create=False, key=key)
     except StoreMissing:
-        return LmdbStore.open(data, create=True)
+        return LmdbStore.open(data, create=True, key=key)
 
 
 def check_identities(settings: Settings, people: Administration) -> None:

@@ -40,7 +40,9 @@ _AUDIT: Final = ("audit_days", "audit_bytes")
 LIVE: Final = frozenset({"token", "token_file", *_CERTIFICATES, "address", "log_format", "log_level", *_AUDIT, *QUOTAS})
 """What a running relay takes over; the others need a start."""
 DEFAULT_SOURCE: Final = "default"
-_PATHS: Final = ("data", "token_file", "tls_certificate", "tls_key", "key_file", "proxy_certificate")
+_PATHS: Final = (
+    "data", "token_file", "tls_certificate", "tls_key", "key_file", "proxy_certificate", "store_key_file",
+)  # fmt: skip
 SPACE_KEY_FILE: Final = "space.key"
 _MAKE_TOKEN: Final = "crdt-relay token FILE"
 
@@ -71,6 +73,7 @@ class Settings(BaseSettings):
         default=None, description="certificate of the proxy that ends TLS before the relay, PEM"
     )
     address: str | None = Field(default=None, description="address that invites name, ws:// or wss://")
+    store_key_file: Path | None = Field(default=None, description="file with the key that opens the encrypted store")
     sessions_max: int = Field(
         default=limits.SESSIONS_MAX, ge=1, le=limits.SESSIONS_MAX, description="devices connected at once"
     )
@@ -207,7 +210,7 @@ def _validated(values: dict[str, Any], sources: dict[str, str]) -> Settings:
     for name in _PATHS:
         if isinstance(values.get(name), str):
             values[name] = Path(values[name]).expanduser()
-    for name in ("tls_certificate", "tls_key"):
+    for name in ("tls_certificate", "tls_key", "store_key_file"):
         if isinstance(values.get(name), Path):
             _check_readable(name, values[name], sources[name])
     try:

@@ -13,6 +13,7 @@ from crdt_bench.contents import contents, make_relay_store
 from crdt_bench.experiments import (
     bundles,
     catching_up,
+    encryption,
     fan_out,
     grown_records,
     holding,
@@ -144,6 +145,14 @@ def test_a_workbook_is_read_once_and_each_time() -> None:
     once, each = (found[f"5 passes over 300 rows, read {how}: processor time"].value for how in ("once", "each time"))
     assert once > 0
     assert each > 0
+
+
+def test_an_encrypted_store_is_measured_beside_a_plain_one():
+    found = measured(encryption.run(encryption.SMALL))
+    for what in ("import of 100 rows", "60 records to an empty device"):
+        pair = [found[f"{what}: {kind}"].samples[0] for kind in ("plain", "encrypted")]
+        assert found[f"{what}: encrypted over plain"].samples == (pair[1] / pair[0],)
+    assert found["disk, a row imported: encrypted over plain"].value > 1
 
 
 def test_a_device_imports_searches_and_edits_as_large_as_it_is_asked_to() -> None:

@@ -35,3 +35,10 @@ def test_a_second_look_after_a_repair_finds_nothing_and_no_other_record_is_touch
 def test_a_repair_that_leaves_damaged_log_entries_where_they_are_is_noticed(monkeypatch):
     monkeypatch.setattr(aside._Aside, "move", lambda self, database, table, key: None)
     assert bit_flips.run_repaired(1, 30).findings
+
+
+def test_bits_of_an_encrypted_store_are_no_worse():
+    tally = bit_flips.run(3, 400, encrypted=True)
+    assert tally.findings == []
+    assert tally.outcomes["detected"] > 300
+    assert bit_flips.run_repaired(2, 20, encrypted=True).findings == []

@@ -19,6 +19,12 @@ def test_every_image_holds_what_was_acknowledged(seed):
     assert tally.outcomes["with the commit under way"] > 0
 
 
+def test_every_image_of_an_encrypted_store_holds_what_was_acknowledged():
+    tally = power_cuts.run(4, 60, steps=30, encrypted=True)
+    assert tally.findings == []
+    assert tally.outcomes["as acknowledged"] > 0
+
+
 def test_a_store_that_does_not_sync_is_noticed():
     assert power_cuts.run(1, 20, sync=False, steps=20).findings
 

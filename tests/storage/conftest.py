@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from crdt_sync.storage import Change, LmdbStore, MemoryStores, Store, Stores
+from crdt_sync.storage.encryption import key_box
 
 ORIGIN = b"o" * 16
+KEY = bytes(range(32))  # of an encrypted store
 Reopen = Callable[[], Store]
 
 
@@ -38,6 +40,25 @@ class DirectoryStores:
         return LmdbStore.exists(path)
 
 
+class EncryptedStores(DirectoryStores):
+    """The `Stores` of a device whose stores are encrypted, by a key file."""
+
+    def open(self, path: Path, *, create: bool = False) -> LmdbStore:
+        return encrypted_store(path) if create else super().open(path)
+
+
+def encrypted_store(path: Path) -> LmdbStore:
+    """A new store that is encrypted, by a key file beside its directory."""
+    file = path.parent / "wrapping-key"
+    if not file.exists():
+        key_box.make_key_file(file)
+    if LmdbStore.exists(path):
+        return LmdbStore.open(path, create=True)
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    key_box.write(path, key_box.by_key_file(KEY, file))
+    return LmdbStore.open(path, create=True, rng=random.Random(1), map_bytes=1 << 26, key=KEY)
+
+
 class Opened:
     """One store under test, which can be opened again as after a restart."""
 
@@ -52,9 +73,11 @@ class Opened:
         return self.store
 
 
-@pytest.fixture(params=["memory", "lmdb"])
+@pytest.fixture(params=["memory", "lmdb", "encrypted"])
 def stores(request: pytest.FixtureRequest) -> Stores:
-    return MemoryStores(random.Random(1)) if request.param == "memory" else DirectoryStores()
+    if request.param == "memory":
+        return MemoryStores(random.Random(1))
+    return EncryptedStores() if request.param == "encrypted" else DirectoryStores()
 
 
 @pytest.fixture

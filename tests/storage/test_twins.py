@@ -11,6 +11,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 
 from crdt_sync.errors import CrdtSyncError
 from crdt_sync.storage import Batch, Change, LmdbStore, MemoryStore, OutboxEntry, Peer, Placement
+from crdt_sync.storage.lmdb import encrypted
+from crdt_sync.storage.lmdb.names import Names
 from crdt_sync.storage.memory_state import MemoryState
 
 RECORDS = st.sampled_from([f"customers/{key}" for key in "abcd"] + ["orders/a"])
@@ -77,11 +79,13 @@ def outcome(call, *arguments):
 class Twins(RuleBasedStateMachine):
     """Every rule asks both stores the same; the invariant compares all that can be read."""
 
+    key: bytes | None = None
+
     def __init__(self):
         super().__init__()
         self.directory = tempfile.TemporaryDirectory()
         self.path = Path(self.directory.name) / "store"
-        self.disk = LmdbStore.open(self.path, create=True, map_bytes=1 << 24)
+        self.disk = LmdbStore.open(self.path, create=True, map_bytes=1 << 24, key=self.key)
         self.memory = MemoryStore(self.disk.replica)
         self.epochs = [(self.disk.epoch, self.memory.epoch)]
 
@@ -120,7 +124,7 @@ class Twins(RuleBasedStateMachine):
     @rule()
     def restart(self):
         self.disk.close()
-        self.disk = LmdbStore.open(self.path, map_bytes=1 << 24)
+        self.disk = LmdbStore.open(self.path, map_bytes=1 << 24, key=self.key)
         self.memory = self.memory.clone()
 
     @rule()
@@ -193,8 +197,26 @@ class Twins(RuleBasedStateMachine):
         assert self.disk.verify().findings == ()
 
 
+class EncryptedTwins(Twins):
+    """The store on disk is encrypted, and reads every page by the names in memory."""
+
+    key = bytes(range(32))
+
+
 def test_the_twins_do_the_same():
     run_state_machine_as_test(Twins, settings=settings(max_examples=100, stateful_step_count=20, deadline=None))
+
+
+def test_the_encrypted_twin_does_the_same(monkeypatch):
+    monkeypatch.setattr(encrypted, "reads_whole", lambda *_: False)
+    run_state_machine_as_test(EncryptedTwins, settings=settings(max_examples=60, stateful_step_count=20, deadline=None))
+
+
+def test_the_comparison_sees_names_that_are_not_followed(monkeypatch):
+    monkeypatch.setattr(encrypted, "reads_whole", lambda *_: False)
+    monkeypatch.setattr(Names, "_add", lambda self, fed: None)
+    with pytest.raises(AssertionError):
+        run_state_machine_as_test(EncryptedTwins, settings=SEARCH_ONLY)
 
 
 def test_the_comparison_sees_a_life_that_is_not_ended(monkeypatch):

@@ -12,6 +12,7 @@ from pathlib import Path
 import lmdb
 
 from crdt_bench.campaign.confined import confined
+from crdt_bench.campaign.encrypted import prepare
 from crdt_bench.campaign.store_history import READINGS, history, observe
 from crdt_bench.campaign.tally import Tally
 from crdt_sync.errors import CrdtSyncError
@@ -33,12 +34,12 @@ class Place:
     length: int
 
 
-def run(seed: int, count: int) -> Tally:
+def run(seed: int, count: int, *, encrypted: bool = False) -> Tally:
     """Flip `count` bits of values, one at a time, each put right before the next."""
     tally = Tally("bit flips", "flips", seed)
     rng = random.Random(seed)
     with tempfile.TemporaryDirectory() as name:
-        path = _compact(Path(name), seed)
+        path = _compact(Path(name), seed, encrypted)
         places = _places(path)
         content = (path / "data.mdb").read_bytes()
         with LmdbStore.open(path) as store:
@@ -56,7 +57,7 @@ def run(seed: int, count: int) -> Tally:
     return tally
 
 
-def run_anywhere(seed: int, count: int) -> Tally:
+def run_anywhere(seed: int, count: int, *, encrypted: bool = False) -> Tally:
     """Flip bits anywhere in the file, LMDB's own pages included, each in a process that may die of it.
 
     LMDB has no checksums of its own, so the process may be ended by it; a read that is wrong and not found by
@@ -65,7 +66,7 @@ def run_anywhere(seed: int, count: int) -> Tally:
     tally = Tally("bit flips anywhere", "flips", seed)
     rng = random.Random(seed)
     with tempfile.TemporaryDirectory() as name:
-        path = _compact(Path(name), seed)
+        path = _compact(Path(name), seed, encrypted)
         with LmdbStore.open(path) as store:
             truth = {**observe(store), "epoch": store.epoch}
         content = (path / "data.mdb").read_bytes()
@@ -84,12 +85,12 @@ def run_anywhere(seed: int, count: int) -> Tally:
     return tally
 
 
-def run_repaired(seed: int, count: int) -> Tally:
+def run_repaired(seed: int, count: int, *, encrypted: bool = False) -> Tally:
     """Flip bits of values, one at a time, and repair: a second look finds nothing, and no other record is touched."""
     tally = Tally("bit flips repaired", "flips", seed)
     rng = random.Random(seed)
     with tempfile.TemporaryDirectory() as name:
-        path = _compact(Path(name), seed)
+        path = _compact(Path(name), seed, encrypted)
         places = [place for place in _places(path) if place.table not in _OPENED_ONCE]
         content = (path / "data.mdb").read_bytes()
         with LmdbStore.open(path) as store:
@@ -181,15 +182,15 @@ def _flip(path: Path, bit: int) -> None:
         file.write(bytes([byte ^ 1 << bit % 8]))
 
 
-def _compact(directory: Path, seed: int) -> Path:
+def _compact(directory: Path, seed: int, encrypted: bool) -> Path:
     """A store without free pages, so that every value is in the file once."""
-    with LmdbStore.open(directory / "first", create=True) as store:
+    with LmdbStore.open(prepare(directory / "first", encrypted=encrypted), create=True) as store:
         for step in islice(history(seed, _STEPS), _STEPS):
             step(store)
         store.copy(directory / "store")
     LmdbStore.open(directory / "store").close()  # a copy gets a new epoch when it is opened first
     with lmdb.open(str(directory / "store"), max_dbs=16) as environment:
-        (directory / "compact").mkdir()
+        prepare(directory / "compact", encrypted=encrypted).mkdir(exist_ok=True)
         environment.copy(str(directory / "compact"), compact=True)
     return directory / "compact"
 

@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import click
@@ -65,7 +66,10 @@ PARTS: dict[str, Part] = {
     "nth-syscalls": Part(nth_syscalls.run, 1, 452),
     "short-writes": Part(short_writes.run, 1, 900),
     "nth-frames": Part(nth_frames.run, 1, 200),
+    "power-cuts-encrypted": Part(partial(power_cuts.run, encrypted=True), 100, 20_000),
     "bit-flips": Part(bit_flips.run, 1_000, 100_000),
+    "bit-flips-encrypted": Part(partial(bit_flips.run, encrypted=True), 500, 20_000),
+    "bit-flips-encrypted-repaired": Part(partial(bit_flips.run_repaired, encrypted=True), 100, 20_000),
     "bit-flips-repaired": Part(bit_flips.run_repaired, 200, 20_000),
     "bit-flips-anywhere": Part(bit_flips.run_anywhere, 200, 20_000),
     "hostile": Part(hostile.run, 20_000, 10_000_000, stride=20_000),

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from crdt_bench.campaign.confined import confined, each_confined
+from crdt_bench.campaign.encrypted import prepare
 from crdt_bench.campaign.power_images import Image, cut
 from crdt_bench.campaign.power_recording import Event, Sync, Write, missing, record
 from crdt_bench.campaign.store_history import history, observe
@@ -21,7 +22,7 @@ SOUND = {NOT_CREATED, ACKNOWLEDGED, UNDER_WAY}
 _MEMORY_DISK = Path("/dev/shm")
 
 
-def run(seed: int, count: int, *, sync: bool = True, steps: int = _STEPS) -> Tally:
+def run(seed: int, count: int, *, sync: bool = True, steps: int = _STEPS, encrypted: bool = False) -> Tally:
     """Check `count` images of one recorded history; `sync` False plants the bug that must be found."""
     tally = Tally("power cuts", "images", seed, skipped=missing())
     if tally.skipped:
@@ -29,9 +30,14 @@ def run(seed: int, count: int, *, sync: bool = True, steps: int = _STEPS) -> Tal
     with tempfile.TemporaryDirectory(dir=memory_disk()) as name:
         directory = Path(name)
         given = (str(seed), str(steps), *(() if sync else ("--no-sync",)))
+        prepare(directory / "store", encrypted=encrypted)
         events = record(directory, "crdt_bench.campaign.power_writer", *given)
         expected = _states(seed, steps)
-        examine(tally, directory, events, count, lambda image, path: _check(path, image, expected))
+
+        def check(image: Image, path: Path) -> str:
+            return _check(prepare(path, encrypted=encrypted), image, expected)
+
+        examine(tally, directory, events, count, check)
     return tally
 
 

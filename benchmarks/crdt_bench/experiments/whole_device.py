@@ -41,12 +41,12 @@ def run(sizes: Sizes) -> list[Outcome]:
 
 def _import(folder: Path, sizes: Sizes) -> list[Outcome]:
     table = folder / "customers.csv"
-    _write_table(table, sizes.rows)
+    write_table(table, sizes.rows)
     samples: list[Sequence[float]] = []
     for number in range(sizes.rounds):
         store = folder / f"imported {number}"
         Replica.create(store, "bench", [bundled_schema("customers")]).close()
-        samples.append(_command(store, "import", str(table), "--json"))
+        samples.append(command(store, "import", str(table), "--json"))
     wall, processor, resident = zip(*samples, strict=True)
     what = f"import of {sizes.rows:,} rows of 7 columns"
     return [
@@ -58,7 +58,7 @@ def _import(folder: Path, sizes: Sizes) -> list[Outcome]:
 
 def _search(store: Path, sizes: Sizes) -> list[Outcome]:
     make_device(store, sizes.records)
-    wall = [_command(store, "find", "nobody-has-this", "--json")[0] for _ in range(sizes.rounds)]
+    wall = [command(store, "find", "nobody-has-this", "--json")[0] for _ in range(sizes.rounds)]
     what = f"find among {sizes.records:,} records, the whole command"
     return [Measurement(NAME, what, "s", tuple(wall), Target("at most", 0.5))]
 
@@ -84,7 +84,8 @@ def _note(store: Path, sizes: Sizes) -> list[Outcome]:
     return [Measurement(NAME, what, "ms", tuple(samples), Target("at most", 10.0))]
 
 
-def _write_table(path: Path, rows: int) -> None:
+def write_table(path: Path, rows: int) -> None:
+    """Write a table of customers, the same in every run."""
     rng = random.Random("a table")
     with path.open("w", encoding="utf-8") as stream:
         stream.write("Name,Email,Phone,City,Country,Tags,Notes\n")
@@ -96,7 +97,7 @@ def _write_table(path: Path, rows: int) -> None:
             )
 
 
-def _command(store: Path, *words: str) -> Sequence[float]:
+def command(store: Path, *words: str) -> Sequence[float]:
     """Seconds of time and of processor time, and MiB of memory at most, of a command on a store."""
     started = time.perf_counter()
     process = subprocess.Popen(

@@ -25,7 +25,7 @@ STAGED_EDITS = 5_000  # of at most eight CBOR items each, see `OWNER_FRAME_ITEMS
 _ENDS_S = 5.0  # how long an owner that said no more may take to end
 _LOOK_S = 0.01
 _GO_ON = "It is stopped, or hangs: let it go on, or end it. "
-_HARMLESS = frozenset({"take", "give", "stage", "digests"})  # what leaves nothing in the store that anybody sees
+_HARMLESS = frozenset({"take", "give", "stage", "digests", "key"})  # what leaves nothing in the store that anybody sees
 
 
 class Owner:

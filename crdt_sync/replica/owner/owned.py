@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 
-from crdt_sync.errors import StoreInUse
+from crdt_sync.errors import StoreInUse, StoreLocked
 from crdt_sync.replica.owner import local
 from crdt_sync.replica.owner.asking import Owner, find
 from crdt_sync.storage.lmdb.shared import SharedStore
@@ -20,7 +20,7 @@ class OwnedStore(SharedStore):
     @classmethod
     def of(cls, owner: Owner) -> "OwnedStore":
         """The store that `owner` serves."""
-        store = cls.beside(owner.path)
+        store = cls.beside(owner.path, lambda: _key(owner))
         assert isinstance(store, OwnedStore)
         store.owner = owner
         return store
@@ -63,3 +63,11 @@ class OwnedStore(SharedStore):
             else:
                 self.owner = None
             return self.owner
+
+
+def _key(owner: Owner) -> bytes:
+    """The key of an encrypted store, as its owner has it. Raises `StoreLocked`."""
+    key = owner.ask("key")
+    if not isinstance(key, bytes):
+        raise StoreLocked("the program that owns the store gave no key", "Update both to the same version.")
+    return key

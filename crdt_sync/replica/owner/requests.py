@@ -23,6 +23,7 @@ from crdt_sync.replica.owner.message import BadFrame, Message
 from crdt_sync.replica.owner.sent import SentEdit
 from crdt_sync.replica.receiving import Receiving
 from crdt_sync.replica.writers import Writers
+from crdt_sync.storage.lmdb import LmdbStore
 from crdt_sync.storage.port import Store
 from crdt_sync.storage.values import Batch
 
@@ -127,6 +128,8 @@ class Requests:
                 self._replica.add_schema(schema, stricter=name == "stricter schema")
             case ("resolve schema", str(collection), int(number)):
                 self._replica.resolve_schema(collection, number)
+            case ("key",):
+                return self._key()
             case ("digests",):
                 self._replica.context.refresh_digests()
             case ("meta", tuple(pairs)):
@@ -141,6 +144,13 @@ class Requests:
                     "End that program first, or update both to the same version.",
                 )
         return None
+
+    def _key(self) -> bytes:
+        """What programs need to read an encrypted store beside its owner: those of the same user, who have it so."""
+        store = self._replica.context.store
+        if not isinstance(store, LmdbStore):
+            raise NotServed("the store has no key", "It is not on a disk.")
+        return store.key()
 
     def _take(self, record: str) -> int:
         if len(self._lent) >= OWNER_LEASES_MAX:

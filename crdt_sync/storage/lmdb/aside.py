@@ -50,7 +50,7 @@ def listed(transaction: Transaction, tables: Tables) -> list[SetAside]:
 
 
 def _rows(transaction: Transaction, tables: Tables) -> list[tuple[bytes, bytes]]:
-    return [] if tables.damaged is None else list(reads.walk(transaction, tables.damaged, b"\x00"))
+    return [] if tables.damaged is None else sorted(reads.walk(transaction, tables.damaged, b"\x00"))
 
 
 def _listed(name: bytes, body: bytes) -> SetAside:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from crdt_sync.errors import StoreExists, StoreFailed, StoreForbidden, StoreInUse, StoreMissing
 from crdt_sync.files import sync_folder
+from crdt_sync.storage.encryption.key_box import copy_key
 from crdt_sync.storage.lmdb.environment import DATA_NAME, Environment
 from crdt_sync.storage.lmdb.failures import translate
 from crdt_sync.storage.lmdb.identity import mark_copied
@@ -54,10 +55,11 @@ def prepare(path: Path, create: bool) -> None:
     except OSError as error:
         raise translate(error, path) from error
     if create:
-        _make(path)
+        make(path)
 
 
-def _make(path: Path) -> None:
+def make(path: Path) -> None:
+    """Make the directory of a store, which nobody else may enter. Raises `StoreForbidden` and other `StoreError`."""
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
@@ -147,8 +149,9 @@ def copy(environment: Environment, path: Path) -> None:
     try:
         with claimed(partial):
             environment.copy(partial)
+            copy_key(environment.path, partial)
             os.chmod(partial / DATA_NAME, 0o600)
-            _mark(partial, environment.map_bytes)
+            _mark(partial, environment)
             make_durable(partial)
             partial.rename(path)
             make_durable(path)
@@ -156,8 +159,8 @@ def copy(environment: Environment, path: Path) -> None:
         raise translate(error, path) from error
 
 
-def _mark(path: Path, map_bytes: int) -> None:
-    twin = Environment(path, map_bytes)
+def _mark(path: Path, of: Environment) -> None:
+    twin = Environment(path, of.map_bytes, of.key)
     try:
         twin.write(mark_copied)
     finally:

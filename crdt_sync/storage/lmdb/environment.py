@@ -17,15 +17,17 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import lmdb
 
-from crdt_sync.errors import StoreClosed, StoreFailed
+from crdt_sync.errors import StoreClosed, StoreFailed, StoreFormat, StoreLocked
 from crdt_sync.files import PRIVATE
+from crdt_sync.storage.encryption.cipher import Cipher
+from crdt_sync.storage.lmdb.encrypted import EncryptedTransaction, Layout, Orders, check_key, layouts, plain
 from crdt_sync.storage.lmdb.failures import cause_of, translate
-from crdt_sync.storage.lmdb.identity import check_format
-from crdt_sync.storage.lmdb.tables import PLACE_NAMES, TABLE_NAMES, PlaceTables, Tables, Transaction
+from crdt_sync.storage.lmdb.identity import ENCRYPTED, check_format
+from crdt_sync.storage.lmdb.tables import PLACE_NAMES, TABLE_NAMES, PlaceTables, Table, Tables, Transaction
 
 T = TypeVar("T")
 DATA_NAME = "data.mdb"
@@ -37,13 +39,23 @@ AUDIT_NAME = "audit"  # the same, once something is audited
 
 
 Work = Callable[[Transaction, Tables], T]
+Unlock = Callable[[], bytes]
+"""Gives the key of an encrypted store. Raises `StoreLocked`, `StoreKeyWrong`, `KeyUnusable`."""
 
 
 class Environment:
-    """One open LMDB environment that mends itself. Thread-safe."""
+    """One open LMDB environment that mends itself. Thread-safe.
 
-    def __init__(self, path: Path, map_bytes: int) -> None:
+    `unlock` is asked once, where the store is encrypted; `encrypts` says that it must be, a new one included.
+    """
+
+    def __init__(self, path: Path, map_bytes: int, unlock: Unlock | None = None, *, encrypts: bool = False) -> None:
         self.path = path
+        self._unlock = unlock
+        self._encrypts = encrypts
+        self.cipher: Cipher | None = None
+        self._orders = Orders()
+        self._layouts: tuple[Tables, dict[Table, Layout]] | None = None
         self.writing = threading.RLock()
         self._copying = threading.Lock()
         self._reading = threading.RLock()
@@ -82,15 +94,35 @@ class Environment:
         environment, tables = self._usable()
         try:
             with environment.begin(write=False, buffers=False) as transaction:
-                return work(transaction, tables)
+                return work(self._read_as_plain(transaction, tables), tables)
         except lmdb.Error as error:
             raise translate(error, self.path) from error
+
+    def _read_as_plain(self, transaction: Transaction, tables: Tables) -> Transaction:
+        if self.cipher is None:
+            return transaction
+        laid_out = self._laid_out(tables)
+        return cast(Transaction, EncryptedTransaction(transaction, self.cipher, tables, laid_out, self._orders))
+
+    def _laid_out(self, tables: Tables) -> dict[Table, Layout]:
+        """How the rows of these databases lie; made once, as it takes longer than to read one."""
+        known = self._layouts
+        if known is None or known[0] is not tables:
+            known = self._layouts = tables, layouts(tables)
+        return known[1]
 
     def _attempt(self, environment: lmdb.Environment, tables: Tables, work: Work[T]) -> T:
         transaction = environment.begin(write=True, buffers=False)
         try:
-            result = work(transaction, tables)
-            _commit_or_fail(transaction)
+            if self.cipher is None:
+                result = work(transaction, tables)
+                _commit_or_fail(transaction)
+            else:
+                as_plain = EncryptedTransaction(transaction, self.cipher, tables, self._laid_out(tables))
+                state = transaction.id()
+                result = work(cast(Transaction, as_plain), tables)
+                _commit_or_fail(transaction)
+                self._orders.owed.told(as_plain.owed, state)
         except BaseException:
             with contextlib.suppress(lmdb.Error):
                 transaction.abort()
@@ -126,7 +158,7 @@ class Environment:
         """Make the database for what is set aside, unless it is there."""
         with self.writing:
             if self._usable()[1].damaged is None:
-                made = self.write(lambda txn, _: self._usable()[0].open_db(ASIDE_NAME.encode("ascii"), txn=txn))
+                made = self.write(lambda txn, _: self._usable()[0].open_db(ASIDE_NAME.encode("ascii"), txn=plain(txn)))
                 with self._reading:
                     self._tables = replace(self._usable()[1], damaged=made)
 
@@ -134,7 +166,7 @@ class Environment:
         """Make the databases for what records show, unless they are there."""
         with self.writing:
             if self._usable()[1].placed is None:
-                made = self.write(lambda txn, _: _place_tables(self._usable()[0], txn))
+                made = self.write(lambda txn, _: _place_tables(self._usable()[0], plain(txn)))
                 with self._reading:
                     self._tables = replace(self._usable()[1], placed=made)
 
@@ -142,7 +174,7 @@ class Environment:
         """Make the database for the audit log, unless it is there."""
         with self.writing:
             if self._usable()[1].audit is None:
-                made = self.write(lambda txn, _: self._usable()[0].open_db(AUDIT_NAME.encode("ascii"), txn=txn))
+                made = self.write(lambda txn, _: self._usable()[0].open_db(AUDIT_NAME.encode("ascii"), txn=plain(txn)))
                 with self._reading:
                     self._tables = replace(self._usable()[1], audit=made)
 
@@ -170,6 +202,12 @@ class Environment:
     def size_bytes(self) -> int:
         """Bytes of the data file."""
         return (self.path / DATA_NAME).stat().st_size
+
+    def key(self) -> bytes:
+        """The key of the store. Raises `StoreLocked` where it has none."""
+        if self.cipher is None:
+            raise StoreLocked(f"the store {self.path} is not encrypted", "Encrypt it first.")
+        return self.cipher.key
 
     @property
     def map_bytes(self) -> int:
@@ -219,6 +257,7 @@ class Environment:
 
     def _shut(self) -> None:
         environment, self._environment, self._tables = self._environment, None, None
+        self._orders.forget()
         if environment is not None:
             environment.close()
 
@@ -228,7 +267,7 @@ class Environment:
         except (lmdb.Error, OSError) as error:
             raise translate(error, self.path) from error
         try:
-            check_format(environment, self.path)
+            self._take_key(environment)
             tables = _open_tables(environment)
         except BaseException as error:
             environment.close()
@@ -237,6 +276,30 @@ class Environment:
             raise
         self._map_bytes = max(self._map_bytes, environment.info()["map_size"])
         self._environment, self._tables = environment, tables
+
+    def _take_key(self, environment: lmdb.Environment) -> None:
+        """Have the cipher of an encrypted store, before anything is written. Raises `StoreFormat` and what keys do."""
+        found = check_format(environment, self.path)
+        if found and found != ENCRYPTED and self._encrypts:
+            raise StoreFormat(
+                f"{self.path} is not encrypted, though it has a key: somebody has put another store in its place",
+                "Find out who, and put a backup in its place. To use what is there, remove the file 'store-key'.",
+            )
+        if found != ENCRYPTED and not self._encrypts:
+            self.cipher = None
+            return
+        if self.cipher is None:
+            if self._unlock is None:
+                raise StoreLocked(f"the store {self.path} is encrypted", "Unlock it first.")
+            self.cipher = Cipher(self._unlock())
+        if found:
+            table = environment.open_db(b"store", create=False)
+            with environment.begin(write=False, buffers=False) as transaction:
+                check_key(transaction, table, self.path, self.cipher)
+
+    def forget_orders(self) -> None:
+        """What is stored was changed by something else than a commit, or may have been."""
+        self._orders.forget()
 
 
 def open_environment(path: Path, map_bytes: int) -> lmdb.Environment:

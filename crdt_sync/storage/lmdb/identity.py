@@ -17,8 +17,9 @@ from crdt_sync.storage.lmdb.tables import Tables, Transaction
 FORMAT = 2
 LINEAGES = 3  # may hold records that were renewed: who knows format 2 only would take them for ordinary ones
 PACKED = 4  # may hold packed values: who knows format 3 only would take them for damaged ones
-NEWEST = PACKED
-NEW = NEWEST  # of stores that are made now
+ENCRYPTED = 5  # as 4, and encrypted
+NEWEST = ENCRYPTED
+NEW = PACKED  # of stores that are made now and not encrypted
 NAME = b"crdt-sync store "
 
 # Keys of the database `store`. Every later format keeps the first of them, its seal and its text.
@@ -28,6 +29,8 @@ LIVES_KEY = b"lives"
 SPACE_KEY = b"space"
 STATE_KEY = b"state"
 COPIED_KEY = b"copied"
+KEY_ID_KEY = b"key"  # of an encrypted store: by which key it is
+OPEN_KEYS = frozenset({FORMAT_KEY, KEY_ID_KEY})  # what is not encrypted in an encrypted store
 
 _LIFE = struct.Struct(">16sQ")  # id, end
 _OPEN = (1 << 64) - 1
@@ -47,19 +50,22 @@ class Identity:
     packs: bool
 
 
-def check_format(environment: lmdb.Environment, path: Path) -> None:
-    """Raise `StoreFormat` before anything is written to a file that is not a store of this version."""
+def check_format(environment: lmdb.Environment, path: Path) -> int:
+    """The format of the store; 0 where there is none yet.
+
+    Raises `StoreFormat` before anything is written to a file that is not a store of this version.
+    """
     with environment.begin(write=False, buffers=False) as transaction, transaction.cursor() as cursor:
         names = list(cursor.iternext(keys=True, values=False))
     if not names:
-        return
+        return 0
     if b"store" not in names:
         raise StoreFormat(f"{path} belongs to another program", "Name the directory of a store, or a new one.")
     table = environment.open_db(b"store", create=False)
     with environment.begin(write=False, buffers=False) as transaction:
         value = transaction.get(FORMAT_KEY, db=table)
     if value is None:
-        return
+        return 0
     found = _format(value)
     if found > NEWEST:
         kept = ", ".join(map(str, copies.found(path)))
@@ -73,6 +79,7 @@ def check_format(environment: lmdb.Environment, path: Path) -> None:
             f"{path} has the old store format {found}; this program needs format {FORMAT}",
             "Export it with the version that wrote it and import it here, or fetch it again from a partner.",
         )
+    return found
 
 
 def _format(value: bytes) -> int:
@@ -86,14 +93,23 @@ def read_format(transaction: "Transaction", tables: "Tables") -> int:
 
 
 def prepare(
-    transaction: Transaction, tables: Tables, path: Path, create: bool, replica: bytes | None, rng: random.Random
+    transaction: Transaction,
+    tables: Tables,
+    path: Path,
+    create: bool,
+    replica: bytes | None,
+    rng: random.Random,
+    key_id: bytes | None = None,
 ) -> Identity:
-    """Read who the store is, or write it when the store is new; a copy that is opened first gets a new epoch."""
+    """Read who the store is, or write it when the store is new; a copy that is opened first gets a new epoch.
+
+    `key_id` is that of the key by which it is encrypted, None where it is not.
+    """
     new = transaction.get(FORMAT_KEY, db=tables.store) is None
     if new:
         if not create:
             raise StoreMissing(f"there is no store in {path}", "Create one first, or name another directory.")
-        _put(transaction, tables, FORMAT_KEY, NAME + str(NEW).encode("ascii"))
+        write_format(transaction, tables, key_id)
         _put(transaction, tables, REPLICA_KEY, replica or ids.new_replica(rng))
         transaction.put(STATE_KEY, State().value(STATE_KEY), db=tables.store)
     elif create:
@@ -102,6 +118,16 @@ def prepare(
     known = None if new or copied else _read_lives(transaction, tables)
     lives = known or renew(transaction, tables, rng)
     return _identity(transaction, tables, lives, begun=known is None)
+
+
+def write_format(transaction: Transaction, tables: Tables, key_id: bytes | None) -> None:
+    """Say that it is a store of the newest format, encrypted or not."""
+    number = NEW if key_id is None else ENCRYPTED
+    _put(transaction, tables, FORMAT_KEY, NAME + str(number).encode("ascii"))
+    if key_id is None:
+        transaction.delete(KEY_ID_KEY, db=tables.store)
+    else:
+        _put(transaction, tables, KEY_ID_KEY, key_id)
 
 
 def read(transaction: Transaction, tables: Tables) -> Identity:

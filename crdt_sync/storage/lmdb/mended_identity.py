@@ -12,18 +12,25 @@ Rules:
 import random
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import lmdb
 
 from crdt_sync import ids, limits
 from crdt_sync.errors import StoreCorrupt
+from crdt_sync.storage.encryption import key_box
+from crdt_sync.storage.encryption.cipher import Cipher
+from crdt_sync.storage.encryption.unlocking import found_key
 from crdt_sync.storage.lmdb import directory
 from crdt_sync.storage.lmdb.codec import DAMAGED, STORE
+from crdt_sync.storage.lmdb.encrypted import EncryptedTransaction, check_key, layouts
 from crdt_sync.storage.lmdb.environment import ASIDE_NAME, open_environment
 from crdt_sync.storage.lmdb.failures import translate
 from crdt_sync.storage.lmdb.identity import FORMAT, FORMAT_KEY, LIVES_KEY, NAME, NEWEST, REPLICA_KEY
 from crdt_sync.storage.lmdb.lock import StoreLock
+from crdt_sync.storage.lmdb.tables import TABLE_NAMES, Table, Tables, Transaction
 
 _BITS_MAX = 32  # that damage may have changed of an entry whose seal has 128
 _TIME = struct.Struct(">q")
@@ -58,19 +65,34 @@ def mend_identity(
 def _mended(environment: lmdb.Environment, path: Path, now: Callable[[], int], rng: random.Random) -> tuple[str, ...]:
     with environment.begin(write=True, buffers=False) as transaction:
         table = environment.open_db(b"store", txn=transaction, create=False)
-        known = {key: transaction.get(key, b"", db=table) for key in (FORMAT_KEY, REPLICA_KEY)}
+        rows = _rows(environment, transaction, path, table)
+        known = {key: rows.get(key, b"", db=table) for key in (FORMAT_KEY, REPLICA_KEY)}
         damaged = {key: value for key, value in known.items() if not STORE.matches(key, value)}
         if FORMAT_KEY in damaged:
             transaction.put(FORMAT_KEY, _format_of(damaged[FORMAT_KEY], path), db=table)
         if REPLICA_KEY in damaged:
-            transaction.put(REPLICA_KEY, STORE.close(REPLICA_KEY, ids.new_replica(rng)), db=table)
+            rows.put(REPLICA_KEY, STORE.close(REPLICA_KEY, ids.new_replica(rng)), db=table)
             transaction.delete(LIVES_KEY, db=table)  # of a history under another name: opening begins one anew
         if damaged:
             aside, at = environment.open_db(ASIDE_NAME.encode("ascii"), txn=transaction), _TIME.pack(now())
+            rows = _rows(environment, transaction, path, table, aside)
             for key, value in damaged.items():
                 name = b"store\0" + key
-                transaction.put(name, DAMAGED.close(name, at + value), db=aside)
+                rows.put(name, DAMAGED.close(name, at + value), db=aside)
     return tuple(key.decode("ascii") for key in damaged)
+
+
+def _rows(
+    environment: lmdb.Environment, transaction: Transaction, path: Path, store: Table, aside: Table | None = None
+) -> Transaction:
+    """The rows as they are in a plain store. Where the store has a key it is encrypted, whatever its format says."""
+    if not key_box.exists(path):
+        return transaction
+    cipher = Cipher(found_key(path))
+    check_key(transaction, store, path, cipher)
+    tables = Tables(*(environment.open_db(name.encode("ascii"), txn=transaction) for name in TABLE_NAMES))
+    tables = replace(tables, store=store, damaged=aside)
+    return cast(Transaction, EncryptedTransaction(transaction, cipher, tables, layouts(tables)))
 
 
 def _format_of(damaged: bytes, path: Path) -> bytes:

@@ -11,6 +11,7 @@ from crdt_sync.storage.behind import reckon
 from crdt_sync.storage.keys import KEY_BYTES_MAX
 from crdt_sync.storage.lmdb import codec
 from crdt_sync.storage.lmdb.codec import CHECKSUM_BYTES, DOCS, FEED, INDEX, LOG, META, VIEWS, HeadRow, State, seq_key
+from crdt_sync.storage.lmdb.encrypted import encrypted
 from crdt_sync.storage.lmdb.identity import STATE_KEY
 from crdt_sync.storage.lmdb.tables import Table, Tables, Transaction
 from crdt_sync.storage.values import ChangedDigests, FeedEntry, LogEntry, OutboxEntry, Peer, Remains, Stored
@@ -35,8 +36,12 @@ def page(
 ) -> Iterator[tuple[bytes, bytes]]:
     """At most `limit` (record, value) with that prefix, behind `after`."""
     start, wanted = (after, True) if after >= prefix else (prefix, False)
-    found = walk(transaction, table, start.encode("utf-8", "surrogatepass")[:KEY_BYTES_MAX], wanted)
+    start_key = start.encode("utf-8", "surrogatepass")[:KEY_BYTES_MAX]
     prefix_key = prefix.encode("utf-8", "surrogatepass")
+    rows = encrypted(transaction)
+    if rows is not None:
+        return rows.in_order(table, start_key, wanted, max(limit, 0), prefix_key)
+    found = walk(transaction, table, start_key, wanted)
     wanted_page = islice(found, max(limit, 0))
     return takewhile(lambda row: row[0].startswith(prefix_key), wanted_page) if prefix else wanted_page
 
@@ -230,7 +235,12 @@ def peers(transaction: Transaction, tables: Tables) -> list[Peer]:
 def outbox(transaction: Transaction, tables: Tables, replica: bytes, after: str, limit: int) -> list[OutboxEntry]:
     """A page of one outbox."""
     entries = []
-    found = walk(transaction, tables.outbox, (replica + after.encode("utf-8", "surrogatepass"))[:KEY_BYTES_MAX], True)
+    start = (replica + after.encode("utf-8", "surrogatepass"))[:KEY_BYTES_MAX]
+    rows = encrypted(transaction)
+    if rows is not None:
+        found = rows.in_order(tables.outbox, start, True, max(limit, 0), replica)
+    else:
+        found = walk(transaction, tables.outbox, start, True)
     for key, value in islice(found, max(limit, 0)):
         if not key.startswith(replica):
             break
@@ -371,5 +381,9 @@ def _judged(seal: codec.PackingSeal, key: bytes, value: bytes | None) -> tuple[b
 def meta_keys(transaction: Transaction, tables: Tables, prefix: str) -> list[str]:
     """The keys of the caller's values that begin with `prefix`."""
     start = prefix.encode("utf-8")
+    hidden = encrypted(transaction)
+    if hidden is not None:
+        all_of_them = hidden.in_order(tables.meta, start, False, transaction.stat(tables.meta)["entries"], start)
+        return [key.decode("utf-8", "replace") for key, _ in all_of_them]
     rows = takewhile(lambda row: row[0].startswith(start), walk(transaction, tables.meta, start or b"\x00"))
     return [key.decode("utf-8", "replace") for key, _ in rows]

@@ -9,6 +9,7 @@ import os
 import random
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,9 +18,11 @@ import lmdb
 from crdt_sync.errors import StoreError, StoreFailed, StoreForbidden
 from crdt_sync.ids import Space
 from crdt_sync.storage import lives
+from crdt_sync.storage.encryption import key_box
+from crdt_sync.storage.encryption.unlocking import found_key
 from crdt_sync.storage.lmdb import directory, identity, reads
 from crdt_sync.storage.lmdb.codec import State
-from crdt_sync.storage.lmdb.environment import ASIDE_NAME, AUDIT_NAME, Environment, Work
+from crdt_sync.storage.lmdb.environment import ASIDE_NAME, AUDIT_NAME, Environment, Unlock, Work
 from crdt_sync.storage.lmdb.failures import translate
 from crdt_sync.storage.lmdb.lock import StoreLock
 from crdt_sync.storage.lmdb.store import LmdbStore, wall_clock
@@ -71,7 +74,7 @@ class SharedEnvironment(Environment):
                 environment, tables = self._usable()
                 try:
                     with environment.begin(write=False, buffers=False) as transaction:
-                        return work(transaction, tables)
+                        return work(self._read_as_plain(transaction, tables), tables)
                 except lmdb.MapResizedError:
                     environment.set_mapsize(0)
                 except lmdb.Error as error:
@@ -94,6 +97,7 @@ class SharedEnvironment(Environment):
             self._open()
 
     def _open(self) -> None:
+        self._orders.told = self.owned
         if self.owned:
             super()._open()
             return
@@ -105,7 +109,7 @@ class SharedEnvironment(Environment):
         except (lmdb.Error, OSError) as error:
             raise translate(error, self.path) from error
         try:
-            identity.check_format(environment, self.path)
+            self._take_key(environment)
             tables = Tables(*[environment.open_db(name.encode("ascii"), create=False) for name in TABLE_NAMES])
             with contextlib.suppress(lmdb.NotFoundError):
                 tables = replace(tables, damaged=environment.open_db(ASIDE_NAME.encode("ascii"), create=False))
@@ -151,10 +155,13 @@ class SharedStore(LmdbStore):
     _known_lives: lives.Lives
 
     @classmethod
-    def beside(cls, path: Path) -> "SharedStore":
-        """The store in `path`, which another process has open. Raises as `LmdbStore.open` does."""
+    def beside(cls, path: Path, unlock: Unlock | None = None) -> "SharedStore":
+        """The store in `path`, which another process has open. Raises as `LmdbStore.open` does.
+
+        `unlock` gives the key where it is encrypted; else it is looked for.
+        """
         directory.prepare(path, create=False)
-        environment = SharedEnvironment(path, 0)
+        environment = SharedEnvironment(path, 0, unlock or partial(found_key, path), encrypts=key_box.exists(path))
         try:
             who = environment.read(identity.read)
             return cls(environment, None, (who, environment.read(reads.read_state)), wall_clock, random.SystemRandom())

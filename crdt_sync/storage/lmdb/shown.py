@@ -20,6 +20,7 @@ from crdt_sync.policy.values import Forms, Whereabouts
 from crdt_sync.storage import places
 from crdt_sync.storage.lmdb import reads
 from crdt_sync.storage.lmdb.codec import STORE, Seal
+from crdt_sync.storage.lmdb.encrypted import encrypted
 from crdt_sync.storage.lmdb.tables import PlaceTables, Tables, Transaction
 from crdt_sync.storage.places import Row
 from crdt_sync.storage.values import Change, Placement
@@ -89,9 +90,9 @@ def placed(transaction: Transaction, tables: Tables, place: tuple[str, str, str]
         return []
     start = _place(*place)
     behind = start + (reads.record_key(after) if after else b"")
-    found = takewhile(
-        lambda each: each[0].startswith(start), reads.walk(transaction, tables.placed.places, behind, True)
-    )
+    rows, table = encrypted(transaction), tables.placed.places
+    walked = reads.walk(transaction, table, behind, True) if rows is None else rows.beginning(table, start, behind)
+    found = takewhile(lambda each: each[0].startswith(start), walked)
     return [key[_PLACE_BYTES:].decode("ascii") for key, _ in islice(found, max(limit, 0))]
 
 

@@ -14,11 +14,15 @@ from crdt_sync.errors import StoreCorrupt, StoreError
 from crdt_sync.ids import Space, new_epoch
 from crdt_sync.policy.values import Whereabouts
 from crdt_sync.storage import lives
+from crdt_sync.storage.encryption import key_box
+from crdt_sync.storage.encryption.cipher import Cipher
+from crdt_sync.storage.encryption.unlocking import found_key
 from crdt_sync.storage.joining import joining
 from crdt_sync.storage.keys import check_key, check_replica
 from crdt_sync.storage.lmdb import (
     aside,
     audit,
+    changing,
     commit,
     compact,
     directory,
@@ -91,12 +95,17 @@ class LmdbStore:
         now: Callable[[], int] = wall_clock,
         rng: random.Random | None = None,
         map_bytes: int | None = None,
+        key: bytes | None = None,
     ) -> "LmdbStore":
         """Open the store in `path`, or with `create` make a new one there (with `replica` as its id, if given).
 
         Raises `StoreMissing`, `StoreExists`, `StoreInUse`, `StoreFormat`, `StoreForbidden`, `StoreCorrupt`,
         `StoreFull` or `StoreFailed`. `now` gives microseconds; `map_bytes` is the first size of the map,
         `limits.MAP_BYTES_FIRST` where none is given.
+
+        `key` are the 32 bytes of an encrypted store; with `create` the new one is encrypted with it. Where none is
+        given, that of an encrypted store is looked for (`encryption.unlocking`). Raises `StoreLocked` where it is not
+        found, and `StoreKeyWrong`.
         """
         rng = rng or random.SystemRandom()
         if replica is not None:
@@ -106,9 +115,13 @@ class LmdbStore:
         try:
             if create:
                 directory.discard_unfinished(path)
-            environment = Environment(path, map_bytes or limits.MAP_BYTES_FIRST)
+            elif changing.is_left(path):
+                changing.settle(path)
+            encrypts = key is not None or key_box.exists(path)
+            unlock = partial(found_key, path) if key is None else lambda: key
+            environment = Environment(path, map_bytes or limits.MAP_BYTES_FIRST, unlock, encrypts=encrypts)
             try:
-                opened = environment.write(lambda txn, tables: _identify(txn, tables, path, create, replica, rng))
+                opened = _opened(environment, create, replica, rng)
                 if create:
                     directory.make_durable(path)
             except BaseException:
@@ -121,7 +134,7 @@ class LmdbStore:
 
     def _begin(self, lock: StoreLock) -> None:
         """Go on as the one that was just opened with this lock."""
-        opened = self._environment.write(lambda txn, tables: _identify(txn, tables, self.path, False, None, self._rng))
+        opened = _opened(self._environment, False, None, self._rng)
         LmdbStore.__init__(self, self._environment, lock, opened, self._now, self._rng)
 
     @staticmethod
@@ -133,6 +146,15 @@ class LmdbStore:
     def path(self) -> Path:
         """The directory."""
         return self._environment.path
+
+    @property
+    def cipher(self) -> Cipher | None:
+        """What it is encrypted with at rest; None where it is not."""
+        return self._environment.cipher
+
+    def key(self) -> bytes:
+        """The 32 bytes that it is encrypted with. Raises `StoreLocked` where it is not encrypted."""
+        return self._environment.key()
 
     @property
     def replica(self) -> bytes:
@@ -375,6 +397,9 @@ class LmdbStore:
         """Set aside what is damaged, derive the rest anew."""
         self._environment.drop_strangers()
         self._environment.make_aside()
+        cipher = self._environment.cipher
+        if cipher is not None:
+            self._environment.write(lambda txn, tables: identity.write_format(txn, tables, cipher.id))
         return self._remake(lambda txn, tables: aside.rebuild(txn, tables, self._now()))
 
     def mend(self, database: Literal["meta", "peers", "outbox"]) -> tuple[str, ...]:
@@ -468,6 +493,7 @@ class LmdbStore:
         with self._environment.writing:
             result = self._write(work)
             self._recent.restart(self._state)
+            self._environment.forget_orders()
             return result
 
     def _write(self, work: "Callable[[Transaction, Tables], tuple[T, State]]") -> T:
@@ -480,17 +506,23 @@ class LmdbStore:
                 with contextlib.suppress(StoreError):
                     self._state = self._environment.read(reads.read_state)
                 self._recent.restart(self._state)
+                self._environment.forget_orders()
                 raise
             return result
 
 
-def _identify(
-    transaction: Transaction, tables: Tables, path: Path, create: bool, replica: bytes | None, rng: random.Random
+def _opened(
+    environment: Environment, create: bool, replica: bytes | None, rng: random.Random
 ) -> tuple[identity.Identity, State]:
     """Who the store is and where it stands; a damaged state is derived anew, under a new epoch."""
-    who = identity.prepare(transaction, tables, path, create, replica, rng)
-    try:
-        return who, reads.read_state(transaction, tables)
-    except StoreCorrupt:
-        state = rebuild.derive(transaction, tables)  # what else is damaged stays in its place, for a repair to find
-        return replace(who, lives=identity.renew(transaction, tables, rng), begun=True), state
+    key_id = None if environment.cipher is None else environment.cipher.id
+
+    def identify(transaction: Transaction, tables: Tables) -> tuple[identity.Identity, State]:
+        who = identity.prepare(transaction, tables, environment.path, create, replica, rng, key_id)
+        try:
+            return who, reads.read_state(transaction, tables)
+        except StoreCorrupt:
+            state = rebuild.derive(transaction, tables)  # what else is damaged stays in its place, for a repair to find
+            return replace(who, lives=identity.renew(transaction, tables, rng), begun=True), state
+
+    return environment.write(identify)

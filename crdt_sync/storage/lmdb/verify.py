@@ -12,8 +12,9 @@ from crdt_sync.errors import StoreCorrupt
 from crdt_sync.storage.keys import FINDINGS_MAX, ROOT_MODULUS, leaf
 from crdt_sync.storage.lmdb import codec, reads, shown
 from crdt_sync.storage.lmdb.codec import CHECKSUM_BYTES, FEED, LOG, Seal, State, key_text
+from crdt_sync.storage.lmdb.encrypted import encrypted
 from crdt_sync.storage.lmdb.environment import strangers
-from crdt_sync.storage.lmdb.identity import FORMAT_KEY, LIVES_KEY, REPLICA_KEY, STATE_KEY
+from crdt_sync.storage.lmdb.identity import FORMAT_KEY, KEY_ID_KEY, LIVES_KEY, REPLICA_KEY, STATE_KEY
 from crdt_sync.storage.lmdb.reads import read_state
 from crdt_sync.storage.lmdb.tables import PlaceTables, Table, Tables, Transaction
 from crdt_sync.storage.values import Finding, Root, VerifyReport
@@ -83,7 +84,8 @@ class Verification:
 
     def _state(self) -> State | None:
         tables = self._tables
-        for key in (FORMAT_KEY, REPLICA_KEY, LIVES_KEY):
+        known = () if encrypted(self._transaction) is None else (KEY_ID_KEY,)
+        for key in (FORMAT_KEY, REPLICA_KEY, LIVES_KEY, *known):
             value = self._transaction.get(key, b"", db=tables.store)
             self._try("store", key, codec.STORE.open, key, value)
         if not self._try("store", STATE_KEY, read_state, self._transaction, tables):
@@ -123,8 +125,8 @@ class Verification:
             self._found("feed", b"*", "does not have one entry for each record")
 
     def _stale(self, expected: list[bytes]) -> None:
-        found = [key for key, _ in self._rows("stale", self._tables.stale)]
-        if found != expected:
+        found = list(self._rows("stale", self._tables.stale))
+        if found != [(key, b"") for key in expected]:
             self._found("stale", b"*", "does not list exactly the records without a digest")
 
     def _log(self, state: State | None) -> None:

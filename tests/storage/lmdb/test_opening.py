@@ -159,7 +159,7 @@ def test_the_database_of_another_program_is_refused_and_left_as_it_is(tmp_path):
         assert list(transaction.cursor().iternext(values=False)) == [b"theirs"]
 
 
-@pytest.mark.parametrize(("version", "message"), [(b"5", "format 5; this program knows"), (b"1", "old store format 1")])
+@pytest.mark.parametrize(("version", "message"), [(b"6", "format 6; this program knows"), (b"1", "old store format 1")])
 def test_another_format_version_is_refused(lmdb_store, lmdb_path, version, message):
     lmdb_store.close()
     plant(lmdb_path, b"store", b"format", STORE.close(b"format", b"crdt-sync store " + version))
