@@ -365,6 +365,10 @@ class EncryptedCursor:
         """Go on."""
         return self._cursor.next()
 
+    def prev(self) -> bool:
+        """Go back."""
+        return self._cursor.prev()
+
     def key(self) -> bytes:
         """The key of this row; nothing behind the last one."""
         disk = self._cursor.key()
@@ -384,6 +388,11 @@ class EncryptedCursor:
     def iternext(self, keys: bool = True, values: bool = True) -> Iterator[tuple[bytes, bytes]]:
         """The rows from this one on."""
         for disk, sealed in self._cursor.iternext(keys=True, values=True):
+            yield self._rows.opened(self._layout, disk, sealed)
+
+    def iterprev(self, keys: bool = True, values: bool = True) -> Iterator[tuple[bytes, bytes]]:
+        """The rows from this one back."""
+        for disk, sealed in self._cursor.iterprev(keys=True, values=True):
             yield self._rows.opened(self._layout, disk, sealed)
 
     def putmulti(self, items: Iterable[tuple[bytes, bytes]], append: bool = False) -> None:
