@@ -84,7 +84,11 @@ def _check(how: str, commands: Callable[[str], tuple[tuple[str, ...], ...]]) -> 
             return built.returncode
         (wheel,) = folder.glob("*.whl")
         with zipfile.ZipFile(wheel) as archive:
-            archive.extractall(tree, [file for file in archive.namelist() if file.endswith((".so", ".pyd"))])
+            libraries = [file for file in archive.namelist() if file.endswith((".so", ".pyd"))]
+            if not libraries:
+                print("the build compiled nothing", flush=True)
+                return 1
+            archive.extractall(tree, libraries)
         paths = (tree, tree / "relay", tree / "benchmarks")
         environment = os.environ | {
             "PYTHONPATH": os.pathsep.join(map(str, paths)),

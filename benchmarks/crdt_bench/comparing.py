@@ -64,6 +64,13 @@ def counted() -> Medians:
     return {(each.experiment, each.metric): each.value for each in outcomes if isinstance(each, Measurement)}
 
 
+def uncounted(before: Medians, after: Medians) -> list[str]:
+    """What was counted before and is not now: nobody knows whether it rose."""
+    return [
+        metric for experiment, metric in before if experiment == instructions.NAME and (experiment, metric) not in after
+    ]
+
+
 def compared(before: Medians, after: Medians) -> list[Compared]:
     """What both have, in the order of the first. Raises `UsageError` where that is nothing."""
     found = [Compared(*key, value, after[key]) for key, value in before.items() if key in after]
@@ -93,12 +100,16 @@ def run(before: Path, after: Path | None, tolerance: float) -> None:
     crdt-bench compare before
     """
     first = read(before)
-    found = compared(first, counted() if after is None else read(after))
+    second = counted() if after is None else read(after)
+    found = compared(first, second)
     table = Table("measured", "before", "after", "ratio", box=SIMPLE)
     for each in found:
         ratio = "" if each.ratio is None else f"{each.ratio:.3f}"
         mark = "  risen" if each.risen(tolerance) else ""
         table.add_row(f"{each.experiment}: {each.metric}", f"{each.before:,.4g}", f"{each.after:,.4g}", ratio + mark)
-    Console().print(table)
+    console = Console()
+    console.print(table)
+    if missing := uncounted(first, second):
+        console.print(f"Counted before, and not after: {', '.join(missing)}", soft_wrap=True)
     if any(each.risen(tolerance) for each in found):
         raise click.exceptions.Exit(_RISEN)

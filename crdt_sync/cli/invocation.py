@@ -12,7 +12,7 @@ from crdt_sync.errors import StoreCorrupt, StoreMissing
 from crdt_sync.ids import is_reserved
 from crdt_sync.replica import Event, Replica
 from crdt_sync.replica.opening import MEMBER_FILE
-from crdt_sync.storage.lmdb.directory import exists
+from crdt_sync.storage.lmdb.directory import prepare
 
 STORE_VARIABLE = "CRDT_SYNC_STORE"
 
@@ -64,9 +64,11 @@ class Invocation:
         return replica
 
     def must_exist(self) -> None:
-        """Raise `StoreMissing` where there is no store, for commands that do something else before they open it."""
-        if not exists(self.store):
-            raise StoreMissing(f"there is no store in {self.store}", _MAKE_ONE)
+        """For commands that do something else before they open it. Raises `StoreMissing`, or why there can be none."""
+        try:
+            prepare(self.store, create=False)
+        except StoreMissing as error:
+            raise StoreMissing(error.message, _MAKE_ONE) from error
 
     def open_to_repair(self) -> Replica:
         """`open`, also where settings of the replica are damaged; to be followed by `Replica.repair`."""

@@ -189,7 +189,9 @@ class Acceptor(Session):
 
     def lacks(self, followed: int) -> bool:
         """Whether `fill` may have something to send, where followers may read up to `followed`."""
-        return self.cursor < followed if self.state is State.LIVE and not self._answers else self.wants_room
+        if self.state is State.LIVE and not self._answers:
+            return self.cursor < followed and self._may_send()
+        return self.wants_room
 
     def tell(self, page: LivePage, now: int) -> bool:
         """Count `page` as sent, where it is what `fill` would send next, and all of it; the host sends its frame.

@@ -70,10 +70,8 @@ class LivePages:
 
     def newest(self, cursor: int) -> LivePage | None:
         """All that may be followed after `cursor`, where that is a page that many may be sent at once."""
-        if cursor >= self._source.followed():
-            return None
         try:
-            page = self.after(cursor, limits.SHARED_BYTES_MAX)
+            page = self.after(cursor, limits.SHARED_BYTES_MAX) if cursor < self._source.followed() else None
         except StoreError:
             return None  # whoever reads it for itself learns why
         return page if page is not None and page.is_newest(self._followed) else None

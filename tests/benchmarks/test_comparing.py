@@ -38,6 +38,12 @@ def test_a_rise_from_nothing_is_one(tmp_path: Path) -> None:
     assert main(["compare", written(tmp_path / "before", gate=0), written(tmp_path / "after", gate=1)]) == 1
 
 
+def test_what_is_not_counted_any_more_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = written(tmp_path / "before", gate=100, host=5)
+    assert main(["compare", before, written(tmp_path / "after", gate=100)]) == 0
+    assert "not after: host" in capsys.readouterr().out
+
+
 def test_without_a_second_folder_it_is_counted_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(comparing, "counted", lambda: {("instructions", "gate"): 120.0})
     assert main(["compare", written(tmp_path / "before", gate=100)]) == 1

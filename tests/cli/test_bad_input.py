@@ -83,6 +83,13 @@ def test_a_store_of_somebody_else(run, store):
     assert (result.code, _error(result)) == (3, "store_forbidden")
 
 
+@pytest.mark.parametrize("command", ["list", "listen", "up", "down"])
+def test_a_file_where_a_store_is_looked_for(run, tmp_path, command):
+    (tmp_path / "file").write_text("x")
+    result = run(command, "--store", tmp_path / "file", "--json")
+    assert (result.code, _error(result)) == (3, "store_format")
+
+
 def test_a_store_that_is_made_on_a_full_disk(run, tmp_path):
     with mounted(tmp_path / "disk", "size=64k") as disk:
         result = run("init", "anna", "--store", disk / "anna", "--relay", "ws://127.0.0.1:1", "--json")

@@ -8,6 +8,7 @@ from crdt_sync.protocol.hub import Commit, Deliver, Forget, Hangup, Hub, Integra
 from crdt_sync.protocol.messages import (
     Ack,
     Bye,
+    Have,
     Hello,
     Message,
     Push,
@@ -374,6 +375,20 @@ def test_those_who_lack_the_newest_page_alone_are_told_together_and_the_others_a
     assert (message.cursor, [entry.update for entry in message.entries]) == (1, [b"u%d" % pusher])
     assert bench.hub.followers() == [old, reads]
     assert bench.hub.drain() == []
+
+
+def test_who_confirms_nothing_is_nobody_for_whom_others_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "UNCONFIRMED_BYTES_MAX", 1)
+    bench = Bench()
+    silent, other = bench.join_agreeing(), bench.join_agreeing()
+    bench.log.commit(A, b"new")
+    assert bench.hub.followers() == [silent, other]
+    bench.hub.tell_alike([silent, other], 0)
+    bench.hub.receive(other, codec.encode(Have(1, 3), 2), 0)
+    bench.log.commit(A, b"newer")
+    assert bench.hub.followers() == [other]
+    bench.hub.receive(silent, codec.encode(Have(1, 3), 2), 0)
+    assert bench.hub.followers() == [silent, other]
 
 
 def test_whoever_is_to_hear_what_others_have_open_is_not_told_together_with_others() -> None:

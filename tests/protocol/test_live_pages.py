@@ -9,8 +9,9 @@ from crdt_sync.errors import StoreFailed
 from crdt_sync.protocol import codec
 from crdt_sync.protocol.acceptor import Acceptor
 from crdt_sync.protocol.effects import Send
+from crdt_sync.protocol.entries import CheckedEntry, Standing
 from crdt_sync.protocol.live_pages import LivePages
-from crdt_sync.protocol.messages import Have, Push, PushEntry, Terms, Updates
+from crdt_sync.protocol.messages import Check, Checked, Have, Push, PushEntry, Terms, Updates, Want, WantEntry
 from crdt_sync.protocol.principal import everybody
 from crdt_sync.protocol.versions import FEATURES
 from crdt_sync.verdicts import Verdict, VerdictCode
@@ -148,6 +149,56 @@ def test_a_page_is_told_as_fill_would_have_told_it():
         assert session.cursor == 2
 
 
+def test_who_was_left_out_a_record_is_told_no_later_cursor_be_it_alone_or_with_others():
+    source = ScriptedLog()
+    (one,) = followers(1, source)
+    source.commit(US, b"damaged")
+    source.unreadable.add(US)
+    one.receive(codec.encode(Want(0, (WantEntry(US, b"\x00"),)), 2), 0)
+    source.commit("customers/them", b"plain")
+    assert told(filled(one)[1:]) == ([b"damaged", b"plain"], 0)
+    source.commit("customers/them", b"more")
+    page = one._live.newest(2)
+    assert page.cursor == 3
+    assert not one.tell(page, 0)
+    assert told(filled(one)) == ([b"more"], 0)
+
+
+def test_the_answer_to_a_check_comes_right_behind_the_updates_that_it_waits_for():
+    source = ScriptedLog()
+    (one,) = followers(1, source)
+    source.commit(US, b"a")
+    one.receive(codec.encode(Check(7, False, (US,)), 2), 0)
+    entry = CheckedEntry(US, b"", b"", Standing.ABSENT)
+    one.checked(7, 1, (entry,), 0)
+    page = one._live.newest(0)
+    assert not one.tell(page, 0)
+    updates, answer = (codec.decode(frame, version=2) for frame in filled(one))
+    assert isinstance(updates, Updates)
+    assert answer == Checked(7, (entry,))
+
+
+def test_who_catches_up_is_told_nothing_together_with_others_before_all_of_its_pages_were_answered():
+    source = ScriptedLog([(US, b"a")])
+    session = Acceptor(source, everybody, lambda: 5_000_000, now=0, live=LivePages(source))
+    session.receive(codec.encode(hello(versions=(2,))), 0)
+    session.receive(codec.encode(Terms(RELAY, True, DEVICE, tuple(FEATURES)), 2), 0)
+    source.commit(US, b"b")
+    page = session._live.newest(1)
+    assert page is not None
+    assert session.cursor == 1
+    assert not session.tell(page, 0)
+    for number in (1, 2):
+        session.receive(codec.encode(Want(number, ()), 2), 0)
+        assert not session.tell(page, 0)
+        session.fill(ROOM, 0)
+    assert session.cursor == session._told == 2
+    source.commit(US, b"c")
+    page = session._live.newest(2)
+    assert page is not None
+    assert session.tell(page, 0)
+
+
 def test_bytes_that_were_told_and_not_confirmed_are_bounded(monkeypatch):
     monkeypatch.setattr(limits, "UNCONFIRMED_BYTES_MAX", 2)
     source = ScriptedLog()
@@ -184,6 +235,10 @@ def test_what_is_large_or_cannot_be_read_is_no_page_for_many(monkeypatch):
 
     source.commit(US, b"a")
     monkeypatch.setattr(source, "log", unreadable)
+    assert pages.newest(3) is None
+    monkeypatch.undo()
+    assert pages.newest(3).cursor == 4
+    monkeypatch.setattr(source, "followed", unreadable)
     assert pages.newest(3) is None
 
 

@@ -52,6 +52,16 @@ def test_fifty_sessions_of_one_device_have_the_share_of_one() -> None:
     assert sum(counts[1:]) >= 8 * piece_updates()
 
 
+def test_who_takes_the_name_of_a_device_elsewhere_takes_none_of_its_turns() -> None:
+    bench = Shared()
+    elsewhere = [bench.come(DEVICE, "192.0.2.2") for _ in range(50)]
+    for session in elsewhere:
+        bench.push(session, 1, *bench.some(MUCH))
+    device = bench.come(DEVICE)
+    bench.push(device, 1, *bench.some(MUCH))
+    assert bench.done_of(device, batches=20)[0] >= 8 * piece_updates()
+
+
 def test_the_devices_of_an_office_behind_one_address_have_a_share_each() -> None:
     bench = Shared()
     office = [bench.come(bytes([number]) * 16) for number in range(10)]
@@ -102,3 +112,16 @@ def test_a_record_that_is_busy_in_the_other_lane_holds_up_one_session_of_a_share
     assert lane.next_batch({"customers/a"}) == []
     assert [sender.session for sender, _ in lane.next_batch(set())] == [1]
     assert (lane.waiting, lane.waiting_weight) == (0, 0)
+
+
+def test_a_session_that_goes_to_another_lane_or_is_given_up_leaves_the_turns_to_the_others_of_its_share() -> None:
+    quick, slow = Lane(slow=False), Lane(slow=True)
+    share = Principal(DEVICE).share("")
+    moved, gone, stays = (Sender(number, Principal(DEVICE), DEVICE, quick, share) for number in (1, 2, 3))
+    for sender in (moved, gone, stays):
+        quick.add(sender, Waiting.of(1, ((0, PushEntry(f"customers/{sender.session}", b"u")),)))
+    slow.take_over(moved)
+    quick.remove(gone)
+    assert [sender.session for sender, _ in quick.next_batch(set())] == [3]
+    assert [sender.session for sender, _ in slow.next_batch(set())] == [1]
+    assert (quick.waiting, slow.waiting) == (0, 0)

@@ -40,7 +40,8 @@ def steps_added(lists: Lists, count: int, forks: int, items: int) -> int:
 
     `items` are all there are, or more. An item that forks may walk over all others, and each of them over it. One that
     does not walks over nothing, and is walked over by items that have siblings alone: of these there are twice as many
-    as fork. It is one more block for them, or two, as its right origin may be within another item.
+    as fork. It is one more block for them, or two, as its right origin may be within another item. That holds where all
+    items stand as the gate demands; what was accepted before it did may take more.
     """
     return 2 * (forks * items + (count - forks) * 2 * lists.forks)
 

@@ -417,7 +417,7 @@ class Engine:
             case Deliver(session, frame):
                 seat = self._filling.seats.get(session)
                 if seat is not None:
-                    seat.link.send(frame)
+                    self._send(session, seat, frame)
             case Hangup(session, closed):
                 link = self._leave(session)
                 if link is not None:
@@ -442,6 +442,13 @@ class Engine:
                     self.people.arrived(effect.session)
                 if self._visits is not None:
                     self._visits.heard(effect)
+
+    def _send(self, session: int, seat: Seat, frame: bytes) -> None:
+        try:
+            seat.link.send(frame)
+        except Exception:  # the effects that follow are of others, who would wait for their answers for ever
+            _log.exception("session_failed", session=session, **self._named((session,)))
+            self.hub.expel(session, "unavailable", "this cannot be served now", RETRY_US, self._now())
 
     async def _integrate(self, effect: Integrate) -> None:
         items = [Item(item.record, item.updates, item.snapshot, item.senders, item.sessions) for item in effect.items]

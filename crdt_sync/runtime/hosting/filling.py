@@ -155,9 +155,12 @@ class Filling:
                 (ready if plain else busy).append(session)
         told, others = self._hub.tell_alike(ready, self._now())
         for session, frame in told:
-            seat = seats[session]
-            if not seat.link.tell(frame):
-                self._keep(session, seat)
+            seat = seats.get(session)
+            try:
+                if seat is not None and not seat.link.tell(frame):
+                    self._keep(session, seat)
+            except Exception:  # that of the others is counted as sent already
+                self._fail(session)
         return busy + others
 
     def _fill_in_turn(self, session: int) -> None:
@@ -170,10 +173,14 @@ class Filling:
         seat.filling = False
         try:
             self.fill(session)
-        except Exception:  # nobody else hears of it, and the session must not go on as if that had been sent
-            _log.exception("session_failed", session=session)
-            self._hub.expel(session, "unavailable", "this cannot be served now", RETRY_US, self._now())
-            self._pump()
+        except Exception:  # nobody else hears of it
+            self._fail(session)
+
+    def _fail(self, session: int) -> None:
+        """End the session after an exception: it must not go on as if what was to be sent had been."""
+        _log.exception("session_failed", session=session)
+        self._hub.expel(session, "unavailable", "this cannot be served now", RETRY_US, self._now())
+        self._pump()
 
     def _tell(self, session: int, seat: Seat) -> bool:
         """Make the device's next frame; False if it waits for room, since others have not taken what they were told.

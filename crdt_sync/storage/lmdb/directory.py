@@ -14,8 +14,9 @@ from crdt_sync.storage.lmdb.environment import DATA_NAME, Environment
 from crdt_sync.storage.lmdb.failures import translate
 from crdt_sync.storage.lmdb.identity import mark_copied
 
-_PAGE_BYTES = mmap.PAGESIZE  # what LMDB makes its pages of
-_HEADERS_BYTES = 2 * _PAGE_BYTES
+_PAGE_BYTES = mmap.PAGESIZE  # what LMDB makes its pages of here
+_PAGE_BYTES_AT = 40  # in the first header: of those of this file
+_PAGE_BYTES_POSSIBLE = range(512, 64 * 1024 + 1)
 _UNFINISHED_BYTES_MAX = 8 * _PAGE_BYTES  # two headers and the first tables
 _UNFINISHED_NAME = DATA_NAME + ".unfinished"
 _SECTOR_BYTES = 512  # what a disk writes whole or not at all; LMDB's header of a file is shorter
@@ -23,11 +24,26 @@ _MAGIC = (0xBEEFC0DE).to_bytes(4, sys.byteorder)
 
 
 def exists(path: Path) -> bool:
-    """Whether `path` holds the data file of a store. One without both of its headers never was: the disk was full."""
+    """Whether `path` holds the data file of a store. One without both of its headers never was: the disk was full.
+
+    Raises `OSError` where that cannot be told: this user may not look there, or it is a file.
+    """
+    data = path / DATA_NAME
     try:
-        return (path / DATA_NAME).stat().st_size >= _HEADERS_BYTES
+        size = data.stat().st_size
     except FileNotFoundError:
         return False
+    try:
+        with data.open("rb") as file:
+            return size >= 2 * _page_bytes(file.read(_SECTOR_BYTES))
+    except OSError:
+        return True  # opening it says what is wrong
+
+
+def _page_bytes(header: bytes) -> int:
+    """How large the pages of a data file are, by its first header: it may come from another kind of machine."""
+    told = int.from_bytes(header[_PAGE_BYTES_AT : _PAGE_BYTES_AT + 4], sys.byteorder)
+    return told if _MAGIC in header and told in _PAGE_BYTES_POSSIBLE else _PAGE_BYTES
 
 
 def prepare(path: Path, create: bool) -> None:
@@ -64,7 +80,9 @@ def discard_unfinished(path: Path) -> None:
         if not data.exists() or data.stat().st_size > _UNFINISHED_BYTES_MAX:
             return
         content = data.read_bytes()
-        first, second = content[:_SECTOR_BYTES], content[_PAGE_BYTES : _PAGE_BYTES + _SECTOR_BYTES]
+        first = content[:_SECTOR_BYTES]
+        page = _page_bytes(first)
+        second = content[page : page + _SECTOR_BYTES]
         if content and (not any(first) or (_MAGIC in first and not any(second))):
             data.replace(path / _UNFINISHED_NAME)
     except OSError as error:

@@ -124,9 +124,17 @@ def opened_to_read(path: Path) -> LmdbStore:
     try:
         return LmdbStore.open(path)
     except StoreForbidden:
-        if not hasattr(os, "statvfs") or not os.statvfs(path).f_flag & os.ST_RDONLY:  # Windows has none
+        if not _is_read_only(path):
             raise
         return SharedStore.beside(path)
+
+
+def _is_read_only(path: Path) -> bool:
+    """Whether it is on a medium that cannot be written to, as far as this user can tell; Windows never can."""
+    try:
+        return hasattr(os, "statvfs") and bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+    except OSError:
+        return False
 
 
 class SharedStore(LmdbStore):

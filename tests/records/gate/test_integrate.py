@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from pycrdt import Array, Doc
 
 from crdt_sync.errors import UpdateRefused
-from crdt_sync.limits import GROWTH_OPERATIONS_MAX, RECORD_BYTES_MAX, ROOTS_MAX, TAIL_UPDATES_MAX
+from crdt_sync.limits import GROWTH_OPERATIONS_MAX, RECORD_BYTES_MAX, ROOTS_MAX, TAIL_LONGEST, TAIL_UPDATES_MAX
 from crdt_sync.records import Document, Integrator, content_digest_of, digest_of, reading_of, scan, values_of
 from crdt_sync.records.gate import integrate
 from crdt_sync.records.updates import state_vector as vectors
@@ -260,13 +260,20 @@ def test_a_record_is_rebuilt_right_after_its_good_bytes_were_joined(office):
     assert gate.document(RECORD).digest() == person.document.digest()
 
 
-@pytest.mark.parametrize(("length", "often"), [(10, True), (40_000, False)])
-def test_a_large_record_is_not_made_one_update_again_for_a_few_small_ones(office, monkeypatch, length, often):
+@pytest.mark.parametrize(
+    ("length", "count", "often"),
+    [
+        (10, 2 * TAIL_UPDATES_MAX, True),
+        (40_000, 2 * TAIL_UPDATES_MAX, False),
+        (400_000, TAIL_LONGEST * TAIL_UPDATES_MAX, True),
+    ],
+)
+def test_a_large_record_is_not_made_one_update_again_for_a_few_small_ones(office, monkeypatch, length, count, often):
     person, gate, whole, made = office.person(1), integrator(), integrate._Loaded.whole, []
     assert judge(gate, person.edit(lambda editor: editor.text("notes").insert(0, "a" * length))).new
     monkeypatch.setattr(integrate._Loaded, "whole", lambda loaded: made.append(loaded) or whole(loaded))
-    for number in range(2 * TAIL_UPDATES_MAX):
-        update = person.edit(lambda editor, n=number: editor.update({"company": str(n)}))
+    for number in range(count):
+        update = person.edit(lambda editor, n=number % 10: editor.update({"company": str(n)}))
         assert gate.integrate(RECORD, None, [update], None, checked=True, snapshot=False).changed
     assert bool(made) is often
     assert gate.document(RECORD).digest() == person.document.digest()

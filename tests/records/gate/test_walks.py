@@ -215,7 +215,9 @@ def outgrown(items):
         forks = lists.add([item])
         said += steps_added(lists, 1, forks, count)
         most = max(most, walked_steps(lists) - said)
+        known = lists.forks
         lists.take_back([item])
+        assert lists.forks == known - forks
         assert lists.add([item]) == forks
     return most
 

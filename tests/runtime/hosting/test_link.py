@@ -8,7 +8,7 @@ from itertools import count
 
 import pytest
 
-from crdt_sync.limits import HELLO_BYTES_MAX, SILENCE_US_MAX
+from crdt_sync.limits import HELLO_BYTES_MAX, LINK_BYTES_PER_S_MIN, SILENCE_US_MAX
 from crdt_sync.protocol import codec
 from crdt_sync.protocol.messages import Ping, Pong, ReceiptRequest, Want, WantEntry, Welcome
 from crdt_sync.protocol.principal import everybody
@@ -207,6 +207,49 @@ def test_a_device_that_reads_is_not_cut_off_because_its_room_is_filled_again() -
     asyncio.run(wait())
 
 
+class Behind(Kept):
+    """A channel on which as much is taken as is sent, and never all of it; each wait for room runs out."""
+
+    link: DeviceLink
+
+    def __init__(self, takes: int) -> None:
+        super().__init__()
+        self.takes = takes
+        self.waits = 0
+        self.aborted = asyncio.Event()
+
+    def send(self, frame: bytes) -> None:
+        self.has_room = False
+        self.unsent_bytes += len(frame)
+
+    async def room(self) -> None:
+        self.waits += 1
+        if self.waits >= 4:
+            raise ChannelClosed
+        self.link.send(bytes(1000))
+        self.unsent_bytes -= self.takes
+        raise TimeoutError
+
+    def abort(self) -> None:
+        self.aborted.set()
+
+
+@pytest.mark.parametrize(("takes", "cut_off"), [(1000, False), (900, True)])
+def test_a_slow_device_that_takes_enough_is_not_cut_off_however_much_is_added(takes: int, cut_off: bool) -> None:
+    async def talk() -> None:
+        engine = Engine(MemoryStore(), everybody, lambda: 1_000_000)
+        channel = Behind(takes)
+        channel.link = DeviceLink(channel, engine, send_timeout_s=1000 / LINK_BYTES_PER_S_MIN)
+        channel.link.send(bytes(10 * BUFFER_BYTES))
+        waiting = channel.link._waiting
+        assert waiting is not None
+        await waiting
+        assert channel.aborted.is_set() is cut_off
+        await engine.stop(0, 0)
+
+    asyncio.run(talk())
+
+
 class Flooded(Kept):
     """A channel on which pings have come."""
 
@@ -305,3 +348,53 @@ def test_of_frames_that_came_together_none_is_taken_for_which_there_is_no_room()
         await engine.stop(0, 0)
 
     asyncio.run(talk())
+
+
+def test_the_sessions_of_one_device_at_one_address_take_their_turns_in_one_flow_once_they_were_let_in() -> None:
+    async def come() -> None:
+        engine = Engine(MemoryStore(), everybody, lambda: 1_000_000)
+        newcomer = engine.connect(QuietLink(), address="192.0.2.1")
+        assert engine.flow(newcomer) is engine.queue.stranger("192.0.2.1")
+        flows = []
+        for device, address in ((b"d", "192.0.2.1"), (b"d", "192.0.2.1"), (b"e", "192.0.2.1"), (b"d", "192.0.2.2")):
+            session = engine.connect(QuietLink(), address=address)
+            engine.receive(session, codec.encode(replace(hello(), replica=16 * device)))
+            flows.append(engine.flow(session))
+        assert flows[0] is flows[1]
+        assert len({id(flow) for flow in (*flows, engine.flow(newcomer))}) == 4
+        await engine.stop(0, 0)
+
+    asyncio.run(come())
+
+
+class Broken(QuietLink):
+    """A link on which nothing can be sent."""
+
+    def send(self, frame: bytes) -> None:
+        raise MemoryError
+
+
+class Hearing(QuietLink):
+    """A link that keeps the last frame."""
+
+    last = b""
+
+    def send(self, frame: bytes) -> None:
+        self.last = frame
+
+
+def test_a_link_that_fails_ends_its_session_and_takes_no_effect_of_others_with_it() -> None:
+    async def ask() -> None:
+        engine = Engine(MemoryStore(), everybody, lambda: 1_000_000)
+        broken, other = Broken(), Hearing()
+        sessions = [engine.connect(link) for link in (broken, other)]
+        for session in sessions:
+            engine.hub.receive(session, codec.encode(hello()), 0)
+        engine.hub.receive(sessions[1], codec.encode(Ping(7)), 0)
+        engine._pump()
+        assert codec.decode(other.last) == Pong(7)
+        assert (bool(broken.closed), bool(other.closed)) == (True, False)
+        assert len(engine.hub) == 1
+        await engine.stop(0, 0)
+
+    asyncio.run(ask())

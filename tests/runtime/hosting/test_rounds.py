@@ -7,6 +7,7 @@ from typing import cast
 
 import pytest
 
+from crdt_sync import limits
 from crdt_sync.protocol import codec
 from crdt_sync.protocol.messages import Terms, Updates
 from crdt_sync.protocol.principal import everybody
@@ -171,8 +172,8 @@ def test_one_that_does_not_take_what_it_is_told_is_told_no_more_and_keeps_nobody
     async def follow() -> None:
         store = MemoryStore()
         engine = Engine(store, everybody, lambda: 1_000_000)
-        slow, quick = Slow(1), Told()
-        sessions = [engine.connect(link) for link in (slow, quick)]
+        slow, quick, full = Slow(1), Told(), Slow(0)
+        sessions = [engine.connect(link) for link in (slow, quick, full)]
         for session in sessions:
             engine.receive(session, codec.encode(hello(versions=(2,))))
             engine.receive(session, codec.encode(Terms(b"r" * 16, False, b"d" * 16, tuple(FEATURES)), 2))
@@ -183,12 +184,80 @@ def test_one_that_does_not_take_what_it_is_told_is_told_no_more_and_keeps_nobody
                 await asyncio.sleep(0)
         assert quick.frames == [[b"first"], [b"second"], [b"third"]]
         assert slow.frames == [[b"first"]]
+        assert full.frames == []
         assert slow.asked
+        assert full.asked
         assert engine.untaken.held == 100_000
         slow.takes = 9
         engine.fill(sessions[0])
         assert slow.frames == [[b"first"], [b"second", b"third"]]
         assert engine.untaken.held == 0
+        await engine.stop(0, 0)
+
+    asyncio.run(follow())
+
+
+class Broken(Told):
+    """A link that fails where it is told together with others."""
+
+    def tell(self, frame: bytes) -> bool:
+        raise ValueError("no")
+
+
+def test_a_link_that_fails_when_many_are_told_together_ends_its_session_and_no_other_misses_anything(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(rounds, "_REST_US", 0)
+
+    async def follow() -> None:
+        store = MemoryStore()
+        engine = Engine(store, everybody, lambda: 1_000_000)
+        links = [Told(), Broken(), Told()]
+        for link in links:
+            session = engine.connect(link)
+            engine.receive(session, codec.encode(hello(versions=(2,))))
+            engine.receive(session, codec.encode(Terms(b"r" * 16, False, b"d" * 16, tuple(FEATURES)), 2))
+        for update in (b"first", b"second"):
+            store.commit([Batch(changes=(Change(US, (update,), b"r" * 16, "", 1, b"\x01\x01\x01"),))])
+            engine.written_beside([US])
+            for _ in range(10):
+                await asyncio.sleep(0)
+        assert [link.frames for link in links] == [[[b"first"], [b"second"]], [], [[b"first"], [b"second"]]]
+        assert [bool(link.closed) for link in links] == [False, True, False]
+        await engine.stop(0, 0)
+
+    asyncio.run(follow())
+
+
+class Hoarder:
+    """Somebody who has not taken what was sent."""
+
+    def room_given(self, size: int) -> None:
+        pass
+
+    def give_way(self) -> None:
+        pass
+
+
+def test_nobody_is_told_much_together_with_others_while_there_is_no_room_for_what_is_not_taken() -> None:
+    async def follow() -> None:
+        store = MemoryStore()
+        engine = Engine(store, everybody, lambda: 1_000_000)
+        links, hoarder = [Told(), Told()], Hoarder()
+        for link in links:
+            session = engine.connect(link)
+            engine.receive(session, codec.encode(hello(versions=(2,))))
+            engine.receive(session, codec.encode(Terms(b"r" * 16, False, b"d" * 16, tuple(FEATURES)), 2))
+        engine.untaken.keep(hoarder, limits.UNTAKEN_BYTES_MAX)
+        update = bytes(limits.SMALL_FRAME_BYTES + 1)
+        store.commit([Batch(changes=(Change(US, (update,), b"r" * 16, "", 1, b"\x01\x01\x01"),))])
+        engine.written_beside([US])
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert [link.frames for link in links] == [[], []]
+        engine.untaken.leave(hoarder)
+        await asyncio.gather(*(link.came.wait() for link in links))
+        assert [link.frames for link in links] == [[[update]], [[update]]]
         await engine.stop(0, 0)
 
     asyncio.run(follow())

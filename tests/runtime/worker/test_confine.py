@@ -92,3 +92,34 @@ def test_each_call_is_allowed_by_one_comparison_and_everything_else_refused() ->
         program = seccomp.instructions(machine)
         assert len(program) == 8 * (4 + 2 * len(seccomp._CALLS) + 1)
         assert program.endswith((0x50001).to_bytes(4, "little"))
+
+
+CLOSES = """
+import os, sys
+from crdt_sync.runtime.worker.confine import keep_only
+def listed(path):
+    raise FileNotFoundError(path)
+def one_by_one(first, end):
+    raise AssertionError("may take minutes")
+if "unlisted" in sys.argv:
+    os.listdir = listed
+else:
+    os.closerange = one_by_one
+read, write = os.pipe()
+keep_only(write if "kept" in sys.argv else None)
+def is_open(descriptor):
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return True
+print(*(is_open(each) for each in (0, 1, 2, read, write)))
+"""
+
+
+@pytest.mark.parametrize("kept", [False, True])
+@pytest.mark.parametrize("unlisted", [False, True])
+def test_files_of_a_parent_are_closed_by_their_numbers_where_these_are_told(kept: bool, unlisted: bool) -> None:
+    asked = ("kept",) * kept + ("unlisted",) * unlisted
+    done = subprocess.run((sys.executable, "-P", "-c", CLOSES, *asked), capture_output=True, check=False, text=True)
+    assert done.stdout.split() == ["True", "True", "True", "False", str(kept)], done.stderr
