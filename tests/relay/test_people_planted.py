@@ -1,6 +1,7 @@
 """Bugs that are planted where identities are wired in, each of which a test notices."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,8 @@ import pytest
 
 from crdt_relay import authority, device_guest, registry, server
 from crdt_sync.errors import CrdtSyncError
+from crdt_sync.identity.handshake import Handshake
+from crdt_sync.identity.presented import TokenProof, read
 from crdt_sync.runtime import greeting, guests
 from crdt_sync.runtime.hosting import people
 from tests.relay import test_people, test_people_attacked, test_people_by_tls
@@ -25,7 +28,7 @@ def _attack(attack: Any, expected: str) -> Noticed:
     return lambda tmp_path: test_people_attacked.test_what_comes_of_an_attack(tmp_path, attack, expected)
 
 
-class _Unbound(greeting.Handshake):
+class _Unbound(Handshake):
     """Proofs over no certificate."""
 
     def __post_init__(self) -> None:
@@ -35,9 +38,9 @@ class _Unbound(greeting.Handshake):
 PLANTED: dict[str, tuple[Plant, Noticed]] = {
     "a relay takes any token of its space, whoever shows it": (
         _set(
-            device_guest.Handshake,
+            Handshake,
             "check_device",
-            lambda self, end, text, tokens, now: tokens.check(device_guest.presented(text).token, now),  # type: ignore[union-attr]
+            lambda self, end, text, tokens, now: tokens.check(read(text, TokenProof).token, now),
         ),
         _attack(test_people_attacked.stolen_token, "proof_invalid"),
     ),
@@ -62,7 +65,7 @@ PLANTED: dict[str, tuple[Plant, Noticed]] = {
         test_people.test_an_invite_opens_once_and_for_the_same_device_again,
     ),
     "a dialer believes any relay": (
-        _set(greeting.Handshake, "check_space", lambda self, text, keys: keys.newest),
+        _set(Handshake, "check_space", lambda self, text, keys: keys.newest),
         test_people_attacked.test_an_invite_is_not_told_to_a_relay_that_does_not_prove_the_key_in_it,
     ),
     "a dialer looks at no certificate": (
@@ -88,7 +91,7 @@ PLANTED: dict[str, tuple[Plant, Noticed]] = {
             device_guest.DeviceGuest,
             "_note_wiped",
             lambda self, key, now: self._authority.registry.note(
-                device_guest.replace(self._authority.registry.device(key.device), wiped=now)
+                replace(self._authority.registry.device(key.device), wiped=now)
             ),
         ),
         _attack(test_people_attacked.wiped_though_nobody_said_so, "proof_malformed"),

@@ -471,7 +471,7 @@ class Engine:
     # --- effects ---------------------------------------------------------------------------------------------
 
     def _pump(self) -> None:
-        while effects := self.hub.drain():
+        while effects := self.hub.drain():  # what a session is told of its space is an effect of an effect
             for effect in effects:
                 self._carry_out(effect)
         for session in self.hub.take_answered():
