@@ -19,7 +19,7 @@ Hostile bytes that pass `scan` may still hang or kill the process inside yrs, so
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Final, NamedTuple
 
@@ -42,8 +42,8 @@ from crdt_sync.policy.values import Shown, Values
 from crdt_sync.records import yrs
 from crdt_sync.records.document import Document
 from crdt_sync.records.gate.contradictions import contradiction
-from crdt_sync.records.gate.permitted import Rules, permitted
-from crdt_sync.records.gate.touches import Touches, touches_between, touches_of
+from crdt_sync.records.gate.permitted import Rules, permitted, plainly_permitted
+from crdt_sync.records.gate.touches import Touches, overwritten, touches_between, touches_of
 from crdt_sync.records.gate.walks import steps_added, walked_steps
 from crdt_sync.records.gate.well_placed import cuts_pair, misnamed, misplaced, need_lists, tangled
 from crdt_sync.records.lineages.document_dots import dots_of
@@ -281,14 +281,19 @@ class _Loaded:
         if verdict is not None:
             return verdict
         steps = self._steps(update, found)
-        touched: Touches = {}
+        roots: Collection[str] = ()
         if rules is not None:
             lists = self._listed()
-            touched = touches_of(update, found, fresh, lists, self.document.deletes() if found.deletes else {})
-            denied = self._forbidden(touched, rules, user, partial(self._with, steps))
-            if denied is not None:
-                lists.take_back(fresh)
-                return denied
+            shown, plain = self.shown(rules), overwritten(update, found, fresh, lists)
+            if shown is not None and plain and plainly_permitted(rules, user, plain[0], plain[1], shown):
+                roots = (plain[0],)
+            else:
+                touched = touches_of(update, found, fresh, lists, self.document.deletes() if found.deletes else {})
+                denied = self._forbidden(touched, rules, user, partial(self._with, steps))
+                if denied is not None:
+                    lists.take_back(fresh)
+                    return denied
+                roots = tuple(touched)
         sure = steps[0] is update and _in_order(fresh, vector)
         verdict = self._apply(update, steps, sure) or self._outgrown(update, found.roots)
         if verdict is not None:
@@ -300,7 +305,7 @@ class _Loaded:
                 vector[writer] = end
         if found.roots and not self._texts:
             self._texts = any(root.startswith(TEXT_PREFIX) for root in found.roots)
-        if rules is None or rules.shows(touched):
+        if rules is None or rules.shows(roots):
             self._shown = None
         self._keep(steps)
         return _NEW

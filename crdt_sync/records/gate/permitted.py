@@ -16,8 +16,9 @@ Rules:
 A reason names the field and the rule, and never a value.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from dataclasses import field as kept
 from functools import cached_property
 
 from crdt_sync import ids
@@ -57,6 +58,7 @@ _Read = Callable[[object], Mapping[str, object]]
 _LAYOUTS = frozenset(Layout)
 _BOOK_FIELDS = frozenset({"source", "versions"})
 _NAME_LENGTH_MAX = 48
+_CASES_MAX = 4096  # of who writes which field where what is shown, remembered as allowed
 
 NOT_WRITABLE = "{user} may not write this field"
 NOT_ALLOWED = "{user} may not {operation} here"
@@ -77,6 +79,8 @@ class Rules:
     in_force: InForce
     collection: str
     schema: Schema | None
+    _plain: dict[str, bool] = kept(default_factory=dict, init=False, repr=False, compare=False)
+    _allowed: set[tuple[object, ...]] = kept(default_factory=set, init=False, repr=False, compare=False)
 
     def values(self, document: Document) -> Values:
         """What the filter fields of a record show; of a long value as much as it takes to equal nothing."""
@@ -88,12 +92,45 @@ class Rules:
             if spec.filter
         }
 
-    def shows(self, touched: Touches) -> bool:
+    def shows(self, touched: Iterable[str]) -> bool:
         """Whether what the filter fields show may have changed."""
         fields = {} if self.schema is None else self.schema.fields
         return any(
             root == SOURCES_ROOT or ((spec := fields.get(root[2:])) is not None and spec.filter) for root in touched
         )
+
+
+def plainly_permitted(rules: Rules, user: str, root: str, entry: Sequence[object], values: Values) -> bool:
+    """Whether `permitted` would let in an entry of the user's own in the place of what is there, told in a moment.
+
+    False says nothing. Only of fields for which it makes no difference what is there.
+    """
+    name = root[2:]
+    schema = rules.schema
+    if schema is None or not root.startswith(Layout.ENTRIES) or entry[2] != user or entry[1] == IMPORTED:
+        return False
+    if (spec := schema.fields.get(name)) is None:
+        return False
+    plain = rules._plain.get(name)
+    if plain is None:
+        rules._plain[name] = plain = _is_plain(schema, name, spec)
+    if not plain or not fits(name, spec, entry[:1], ()):
+        return False
+    case = (user, name, *values.items())
+    if case not in rules._allowed:
+        access = rules.in_force.rights(user).on(rules.collection, values)
+        if not access.allows("edit") or not access.writes(name, spec.section or ""):
+            return False
+        if len(rules._allowed) >= _CASES_MAX:
+            rules._allowed.clear()
+        rules._allowed.add(case)
+    return True
+
+
+def _is_plain(schema: Schema, name: str, spec: FieldSpec) -> bool:
+    """Whether neither moves, nor questions, nor emptying matter in a field."""
+    restricted = spec.required or spec.transitions or spec.rules.layout != Layout.ENTRIES
+    return not restricted and not is_asked(schema, name, ("one", "another")) and not ids.is_reserved(schema.collection)
 
 
 class _Denied(Exception):

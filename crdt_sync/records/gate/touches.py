@@ -40,6 +40,23 @@ Touches = Mapping[str, Touch]
 """By root."""
 
 
+def overwritten(update: bytes, found: Scan, fresh: Collection[Item], lists: Lists) -> tuple[str, list[object]] | None:
+    """The root and the entry of an update that writes one entry behind what it deletes in the same array: the most
+    frequent one, and the quickest to tell. None for any other.
+    """
+    if len(fresh) != 1 or len(found.deletes) > 1 or (entry := entry_of(update)) is None:
+        return None
+    root = ""
+    for item in fresh:
+        root = lists.name((item.writer, item.clock)).root
+    for writer, ranges in found.deletes.items():
+        for clock, length in ranges:
+            first, name, end = lists.placed((writer, clock))
+            if name.root != root or clock + length > end or any(first == (item.writer, item.clock) for item in fresh):
+                return None
+    return root, entry
+
+
 def touches_of(update: bytes, found: Scan, fresh: Collection[Item], lists: Lists, known: Ranges) -> dict[str, Touch]:
     """What `update`, whose scan is `found`, does where its items `fresh` are new.
 
