@@ -1,4 +1,5 @@
 import json
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,7 +19,7 @@ VALUES = st.recursive(
 def test_values_are_those_that_the_document_holds(values, members):
     raw = update([array("c.a", values), mapping("s.b", members), text("t.c", "words")])
     found = written(raw)
-    held = Document.load([raw]).contents()
+    held: dict[str, Any] = Document.load([raw]).contents()
     assert found.pop((8500, 0)) == held["c.a"] == json.loads(json.dumps(values))
     assert sorted(map(str, found.values())) == sorted(str([each]) for each in held.get("s.b", {}).values())
 

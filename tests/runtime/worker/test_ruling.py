@@ -1,5 +1,7 @@
 """A worker that goes by a policy: what it is told, once each, and what it answers."""
 
+from collections.abc import Awaitable, Callable
+
 import pytest
 
 from crdt_sync import ids
@@ -67,7 +69,7 @@ def new(writer: Writer, **values: str) -> bytes:
     return writer._document.get_update()
 
 
-def run(scenario: RunScenario, run_scenario: RunScenario, shelf: Ruled) -> None:
+def run(scenario: Callable[[IntegrationPool], Awaitable[None]], run_scenario: RunScenario, shelf: Ruled) -> None:
     async def whole(pool: IntegrationPool, _: Shelf) -> None:
         pool._load, pool._seq = shelf.load, shelf.seq
         await scenario(pool)
@@ -129,7 +131,7 @@ def test_a_newer_policy_and_a_newer_schema_count_from_the_next_batch_and_in_the_
         shelf.updates[ids.schema_record("people")] += [definition(2, "", 78)]
         assert await wrote("iban", in_force(3)) == "forbidden"
         assert await wrote("iban", in_force(4, wider)) == "accepted"
-        pool._active.kill()  # type: ignore[union-attr]
+        pool._active.kill()
         assert await wrote("iban", in_force(4, wider)) == "accepted"
         assert await wrote("iban", in_force(5)) == "forbidden"
 

@@ -44,7 +44,7 @@ class Worker:
     async def ask(self, number: int, request: bytes, budget: Budget) -> bytes:
         self.fresh = False
         await asyncio.sleep(0)
-        _, _, _, _, items = pipe.decode_request(request[pipe.LENGTH.size :])
+        _, _, _, _, items, _ = pipe.decode_request(request[pipe.LENGTH.size :])
         results = []
         for index, (_, _, updates, _) in enumerate(items):
             for position, update in enumerate(updates):
