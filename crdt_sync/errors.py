@@ -4,7 +4,8 @@
     ├── UsageError                    what the caller asked for is wrong (exit code 2)
     │   ├── InvalidSchema (IncompatibleSchema)  InvalidValue (InvalidTransition  OpenConflict  NoConflict)
     │   ├── InvalidPolicy
-    │   ├── InvalidRecordId  KeyTaken  EditEnded  EditInProgress  EditOvertaken
+    │   ├── InvalidRecordId  KeyTaken  EditEnded  EditInProgress  EditOvertaken  EditForbidden
+    │   ├── UnknownRefusal
     │   ├── UnknownCollection  UnknownField  UnknownRecord  RecordDeleted  RecordTooLarge
     │   ├── InvalidSettings  InvalidInvite
     │   ├── InvalidTable  KeyNeeded  AlreadyHere  AnotherCustomer  AnotherList  WhichSource
@@ -125,6 +126,28 @@ class KeyTaken(UsageError):
     def __init__(self, message: str, hint: str, record: str) -> None:
         super().__init__(message, hint)
         self.record = record
+
+
+class EditForbidden(UsageError):
+    """The policy does not allow that edit; nothing was stored.
+
+    `field` is empty where all of the record is meant; `rule` says what is not allowed.
+    """
+
+    code = "edit_forbidden"
+
+    def __init__(self, record: str, field: str, rule: str) -> None:
+        what = f"field {field!r} of {record}" if field else record
+        super().__init__(f"{what}: {rule}", "Ask whoever may, or whoever keeps the policy of this space.")
+        self.record = record
+        self.field = field
+        self.rule = rule
+
+
+class UnknownRefusal(UsageError):
+    """No refused edit of that number is kept."""
+
+    code = "unknown_refusal"
 
 
 class EditEnded(UsageError):

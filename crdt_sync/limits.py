@@ -73,6 +73,8 @@ UNSENT_BYTES_MAX = 16 * MIB  # of those edits together
 MOVES_KEPT_MAX = 16  # different places that one record has left: beyond, cursors older than the first are compared with
 FILTER_VALUE_LENGTH_MAX = 200  # characters of a value that chooses records: a longer one equals nothing
 POLICY_PROBLEMS_MAX = 50  # problems of a policy that are told at once
+REFUSED_EDITS_MAX = 1000  # edits that a policy did not allow and a device keeps: weeks of a role that was changed
+REFUSED_EDITS_BYTES_MAX = 16 * MIB  # of them all; each may be a long text
 
 # --- protocol ------------------------------------------------------------------------------------------------
 FRAME_BYTES_MAX = 4 * MIB  # one record and its state vector always fit

@@ -44,6 +44,7 @@ _COMMANDS = {  # in the order of the help: modules of this package, and what the
     "find": "reading:find",
     "conflicts": "conflicts:conflicts",
     "duplicates": "duplicates:duplicates",
+    "refused": "refusals:refused",
     "import": "tables:import_file",
     "export": "tables:export_file",
     "sync": "syncing:sync",

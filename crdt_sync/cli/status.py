@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import click
 
-from crdt_sync.cli import drawing, last_failure, owners, partners, transports, waiting
+from crdt_sync.cli import drawing, last_failure, owners, partners, refusals, transports, waiting
 from crdt_sync.cli.invocation import Invocation
 from crdt_sync.cli.last_failure import Failure
 from crdt_sync.cli.output import Output, table
@@ -15,6 +15,7 @@ from crdt_sync.cli.targets import existing, shorts
 from crdt_sync.cli.values import local_time, many, utc_time
 from crdt_sync.errors import ForeignRelay
 from crdt_sync.replica import CallerStatus, CarriedStatus, PartnerStatus, Replica, Status
+from crdt_sync.replica.refused import refused_edits
 from crdt_sync.storage.lmdb import copies
 
 _COUNTED_RECORDS_MAX = 10_000  # beyond them, conflicts are not counted: that reads every view
@@ -77,7 +78,7 @@ def _emit(call: Invocation, replica: Replica, standing: Status, counted: Mapping
     failed = last_failure.load(call.store)
     relay = kept.url if kept else None
     data = {"name": standing.name, "store": str(call.store), "replica": replica.id.hex(), "relay": relay}
-    counts = {"records": standing.records, **counted}
+    counts = {"records": standing.records, **counted, "refused_edits": len(refused_edits(replica.store))}
     seen = [_partner(standing, partner) for partner in standing.partners]
     met = [{**asdict(partner), "as_of": utc_time(partner.as_of)} for partner in standing.carried]
     calling = [{**asdict(caller), "last_seen": utc_time(caller.last_seen)} for caller in standing.callers]
@@ -115,6 +116,7 @@ def _status(call: Invocation, replica: Replica) -> None:
     )
     if replica.owner is not None:
         call.output.text(owners.sentence(replica.owner.about))
+    refusals.tell(call.output, replica)
     if standing.partners:
         columns = ("Partner", "In sync", "To send", "To fetch", "Refused", "As of")
         call.output.show(table(columns, [_row(standing, partner) for partner in standing.partners]))
@@ -160,11 +162,13 @@ def _status(call: Invocation, replica: Replica) -> None:
         damages = _named(replica, standing.damaged)
         call.output.show(table(("Record", "Damage"), damages, wrap=True))
 
+    _tell_unsent(call, standing)
+
+
+def _tell_unsent(call: Invocation, standing: Status) -> None:
     if standing.unsent:
-        call.output.text(
-            "These records may not be held here any more; edits of them that were not sent are kept aside:"
-        )
-        rows = [(each.record, utc_time(each.at), str(each.size)) for each in standing.unsent]
+        call.output.text("These records may not be held here any more. What was edited and not sent is kept aside:")
+        rows = [(each.record, local_time(each.at), str(each.size)) for each in standing.unsent]
         call.output.show(table(("Record", "Since", "Bytes"), rows))
 
 

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from types import MappingProxyType
 
+from crdt_sync.limits import WANT_RECORDS_MAX
 from crdt_sync.protocol.dialer import Dialer
 from crdt_sync.protocol.effects import Acknowledge, Compare, Effect, Integrate, Owe
 from crdt_sync.replica.partner import Partner
@@ -118,13 +119,20 @@ def carry_out(
             cursors = [effect.cursor for effect in acks if effect.cursor is not None]
             verdicts = tuple(pushed for effect in acks for pushed in effect.verdicts)
             head = max(effect.head for effect in acks)
-            again = partner.acknowledge(Acknowledge(acks[-1].number, verdicts, cursors[-1] if cursors else None, head))
-            return [_noted(dialer, effect, again) for effect in acks]
+            joined_acks = Acknowledge(acks[-1].number, verdicts, cursors[-1] if cursors else None, head)
+            again = partner.acknowledge(joined_acks)
+            fetched = partner.to_take_back(joined_acks)
+            return [*(_noted(dialer, effect, again) for effect in acks), *_fetches(dialer, fetched)]
     return []
 
 
 def _integrated(dialer: Dialer, number: int, gaps: Sequence[tuple[str, bytes]]) -> Answer:
     return lambda now: dialer.integrated(number, gaps, now)
+
+
+def _fetches(dialer: Dialer, records: Sequence[str]) -> list[Answer]:
+    pages = [records[start : start + WANT_RECORDS_MAX] for start in range(0, len(records), WANT_RECORDS_MAX)]
+    return [lambda _, page=page: dialer.fetch(page) for page in pages]  # type: ignore[misc]  # a default, no argument
 
 
 def _noted(dialer: Dialer, effect: Acknowledge, again: Sequence[str]) -> Answer:

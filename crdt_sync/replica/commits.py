@@ -19,6 +19,7 @@ from crdt_sync.errors import (
 from crdt_sync.records import Document, Schema
 from crdt_sync.records.text_bringing import shown_beyond
 from crdt_sync.replica import copies, renewing
+from crdt_sync.replica.allowed import check_allowed
 from crdt_sync.replica.context import Context
 from crdt_sync.replica.copies import Copy
 from crdt_sync.replica.keys import KeyIndex, Pending
@@ -55,8 +56,9 @@ class Commits:
         return self._context.peers_except(None)
 
     def check(self, record: str, copy: Copy, pending: Pending) -> None:
-        """Raise where a partner would not take it, or somebody has its key."""
+        """Raise where a partner would not take it, the policy does not allow it, or somebody has its key."""
         self._check_size(record, copy)
+        self._check_allowed(record, copy)
         if (schema := self._keyed(record)) is not None:
             self.keys.check(record, schema, copy.document, pending)
 
@@ -187,8 +189,13 @@ class Commits:
         """`check` for what others may have written beside: into the record, or into one that shows its key now."""
         if resized:
             self._check_size(record, copy)
+        self._check_allowed(record, copy)
         if (schema := self._keyed(record)) is not None:
             self.keys.check_again(record, schema, copy.document, pending)
+
+    def _check_allowed(self, record: str, copy: Copy) -> None:
+        if self._context.in_force() is not None:
+            check_allowed(self._context, record, _update(copy))
 
     def _check_size(self, record: str, copy: Copy) -> None:
         """Raise `RecordTooLarge` where a large record, renewed if it may be, would hold more than it does in the store.
@@ -228,8 +235,7 @@ class Commits:
 
     def _change(self, record: str, copy: Copy, now: int) -> Change:
         document = copy.document
-        is_renewed = copy.renewed
-        update = document.diff() if is_renewed else document.diff_of_edit(copy.before, copy.deletions)
+        is_renewed, update = copy.renewed, _update(copy)
         snapshot = None
         if copy.new or is_renewed:
             snapshot = update
@@ -239,7 +245,7 @@ class Commits:
             record,
             (update,),
             self._context.id,
-            self._context.name,
+            self._context.author,
             now,
             document.state_vector(),
             snapshot,
@@ -248,6 +254,12 @@ class Commits:
             lineage=document.lineage_writer() if is_renewed else None,
         )
         return self._context.placed(change, document)
+
+
+def _update(copy: Copy) -> bytes:
+    """What was edited, beyond what is stored; all, where that is another lineage."""
+    document = copy.document
+    return document.diff() if copy.renewed else document.diff_of_edit(copy.before, copy.deletions)
 
 
 def _joined(store: Records, edit: SentEdit) -> Copy:

@@ -14,7 +14,7 @@ from crdt_sync import ids, limits
 from crdt_sync.clock import HybridClock
 from crdt_sync.errors import InvalidValue, OwnerGone
 from crdt_sync.policy.values import forms_of
-from crdt_sync.protocol.sight import Sight
+from crdt_sync.protocol.sight import Sight, sight_for
 from crdt_sync.protocol.source import Diff
 from crdt_sync.records import Document, Schema
 from crdt_sync.records.definition import DEFINITIONS
@@ -32,6 +32,7 @@ from crdt_sync.storage.port import Store
 from crdt_sync.storage.values import Batch, Change
 
 if TYPE_CHECKING:
+    from crdt_sync.policy.in_force import InForce
     from crdt_sync.records import Editor
     from crdt_sync.replica.owner.asking import Owner
 
@@ -70,6 +71,8 @@ class Context:
         self.wall_clock = wall_clock
         self._rng = rng
         self.name = (store.meta("name") or b"").decode()
+        self.user = ""  # whose device it is, by the policy's name; empty where users have none
+        self._in_force: Callable[[], InForce | None] = lambda: None
         self.schemas = schemas
         self.clock = HybridClock(
             wall_clock,
@@ -86,7 +89,7 @@ class Context:
         self.recent = RecentEdits()
         self.keeps_places = store.placement() is not None  # what records show in filter fields
         self._named: tuple[tuple[Schema, ...], bytes] = (), fields_of({})
-        self.own_sight: Callable[[], Sight | None] = lambda: None  # what may be held here; None: all
+        self._own: tuple[int, str, Sight | None] = -1, "", None  # by version of the policy and user
         self.renews = True  # whether records that have grown are renewed at their edits
         self.stored: Callable[[str, Sequence[str]], None] = lambda _kind, _records: None  # before anybody is told
         self._listeners: list[Callable[[Sequence[Event]], None]] = []
@@ -150,6 +153,19 @@ class Context:
         if (owner := self.owner) is not None:
             raise owner.refusal(what)
 
+    def in_force(self) -> "InForce | None":
+        """The policy that edits here, and updates of devices, are judged by; None: there is none."""
+        return self._in_force()
+
+    def go_by(self, in_force: "Callable[[], InForce | None]", user: str) -> None:
+        """See `Replica.go_by`."""
+        self._in_force, self.user = in_force, user
+
+    @property
+    def author(self) -> str:
+        """Who edits here are signed by: the policy's name of the user, where there is one."""
+        return self.user or self.name
+
     @property
     def id(self) -> bytes:
         """The replica's 16-byte id."""
@@ -175,6 +191,15 @@ class Context:
             name = fields_of(self.schemas)
             self._named = schemas, name
         return name
+
+    def own_sight(self) -> Sight | None:
+        """What may be held here; None: all, as no policy is in force, or it is not known whose device this is."""
+        in_force = self.in_force()
+        if in_force is None or not self.user:
+            return None
+        if self._own[:2] != (in_force.version, self.user):
+            self._own = in_force.version, self.user, sight_for(in_force.rights(self.user))
+        return self._own[2]
 
     def may_hold(self, record: str, document: Document) -> bool:
         """Whether what others bring of a record may be held here, as it is then."""

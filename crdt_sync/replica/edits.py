@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from crdt_sync import ids, limits
 from crdt_sync.errors import (
+    EditForbidden,
     UnknownCollection,
     UnknownRecord,
     UpdateRefused,
@@ -106,7 +107,7 @@ class Edits:
         with ExitStack() as block:
             block.enter_context(self._alone(who, record))
             copy = self._unnamed() if unnamed else self._copy(who, record, create or fresh, block)
-            editor = EditedRecord(copy.document, schema, self._context.clock, self._context.name, schema.collection)
+            editor = EditedRecord(copy.document, schema, self._context.clock, self._context.author, schema.collection)
             editor.record = record
             block.callback(editor.end)
             yield editor
@@ -144,11 +145,11 @@ class Edits:
                 check_left(record, schema, present, {**present, **named})
             bring(copy.document, schema, source, changes)
             if copy.new:
-                editor = Editor(copy.document, schema, self._context.clock, self._context.name, schema.collection)
+                editor = Editor(copy.document, schema, self._context.clock, self._context.author, schema.collection)
                 self._context.check_required(editor, record)
             if said is not None:
                 meet_beginnings(copy.document, said.keys())
-                remember(copy.document, self._context.clock, self._context.name, source, said)
+                remember(copy.document, self._context.clock, self._context.author, source, said)
             with self._context.lock:
                 if not dry_run:
                     self._finish(who, record, copy)
@@ -163,11 +164,14 @@ class Edits:
         with context.lock, context.writer(record) as writer:
             copy = copies.stored(context.store, record, writer)
             clock.correct(clock.offset)  # or the fresh stamps would follow those that were refused
-            if not restamp(copy.document, clock.now(), clock, context.name):
+            if not restamp(copy.document, clock.now(), clock, context.author):
                 return False
             copy.whole = True  # who reads us by its bytes would find the stamps that were refused among them
             copy.may_add = True
-            self._commits.check(record, copy, Pending())
+            try:
+                self._commits.check(record, copy, Pending())
+            except EditForbidden:  # the policy is another one by now: whoever refuses it says so
+                return False
             self._commits.commit({record: copy})
         return True
 
@@ -303,12 +307,12 @@ class Edits:
         if not standing.own:
             if not standing.shown_by:
                 self._context.check_required(editor, standing.fresh)
-            copy.document = as_first_content(copy.document, self._context.clock.tick(), self._context.name)
+            copy.document = as_first_content(copy.document, self._context.clock.tick(), self._context.author)
             return standing.fresh, copy  # `_finish` refuses it where the key is taken
         record = standing.shown_by[0]
         block.enter_context(self._alone(who, record))
         existing = self._copy(who, record, False, block)
-        editor.merged = Editor(existing.document, schema, self._context.clock, self._context.name, schema.collection)
+        editor.merged = Editor(existing.document, schema, self._context.clock, self._context.author, schema.collection)
         replay(copy.document, schema, editor.merged)
         editor.merged.check_not_emptied()
         return record, existing

@@ -19,7 +19,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Protocol
 
-from crdt_sync import limits
+from crdt_sync import ids, limits
 from crdt_sync.errors import StoreCorrupt, StoreFailed, StoreFull
 from crdt_sync.ids import EPOCH_BYTES, Space
 from crdt_sync.protocol.effects import Acknowledge, Integrate, Owe, Pushed, Welcomed
@@ -42,6 +42,7 @@ from crdt_sync.replica.relays import answered_at, check_relay, is_trusted_addres
 from crdt_sync.replica.renewing import note_knowing
 from crdt_sync.replica.status import outbox_page, percentage
 from crdt_sync.replica.told import Told, note_told, to_fetch, unfetched
+from crdt_sync.replica.withdrawing import withdraw
 from crdt_sync.storage.values import Batch, OutboxEntry, Peer
 from crdt_sync.verdicts import VerdictCode
 
@@ -90,6 +91,7 @@ class Partner:
         self._restamped: dict[str, int] = {}
         self._gapped: set[str] = set()  # records of which updates came that could not be integrated yet
         self.replacing: set[str] = set()  # records that are taken as the partner has them when they next come
+        self._forbidden: set[str] = set()  # records with edits that it forbids, to be taken back: see `withdrawing`
         self._held: int | None = None  # the newest cursor, not stored because of them
         self._void: set[str] = set()  # what the comparison of this session makes needless to ask for again
 
@@ -122,7 +124,9 @@ class Partner:
         return self._store.count()
 
     def state_vector(self, record: str) -> bytes:
-        """See `DialerSource.state_vector`."""
+        """See `DialerSource.state_vector`. What is to be taken back is asked for as a whole."""
+        if record in self._forbidden:
+            return vectors.EMPTY
         try:
             head = self._store.record_head(record)
         except StoreCorrupt as corrupt:
@@ -131,8 +135,16 @@ class Partner:
         return head.state_vector if head else vectors.EMPTY
 
     def unread(self) -> Sequence[str]:
-        """See `DialerSource.unread`."""
-        return unread.of(unread.known(self._store), self.id)
+        """See `DialerSource.unread`. What was to be taken back when the last session ended is among it."""
+        self._forbidden.update(self._left_to_take_back())
+        return sorted({*unread.of(unread.known(self._store), self.id), *self._forbidden})
+
+    def _left_to_take_back(self) -> Sequence[str]:
+        total, refused = self._store.outbox_count(self.id) if self.id and not self._is_device else (0, 0)
+        entries = self._store.outbox(self.id, "", total) if refused else ()
+        forbidden = VerdictCode.FORBIDDEN.value
+        found = [each.record for each in entries if each.refusal == forbidden and not ids.is_reserved(each.record)]
+        return found[: limits.WANT_RECORDS_MAX]
 
     def outbox(self, after: str, limit: int) -> Sequence[Outgoing]:
         """See `DialerSource.outbox`. A page is short only at the end, so refused entries are skipped by reading on."""
@@ -341,8 +353,12 @@ class Partner:
         self, effect: Integrate, refused: Mapping[str, str] = MappingProxyType({})
     ) -> Sequence[tuple[str, bytes]]:
         """Carry out `Integrate`; returns the gaps for `Dialer.integrated`. `refused`: see `Replica.integrate`."""
+        unserved = [record for record in effect.unserved if record not in self._forbidden]
+        self._forbidden.difference_update(effect.unserved)  # it has nothing of them
+        effect = replace(effect, unserved=tuple(unserved))
         refused = {**dict.fromkeys(effect.unserved, unread.unserved(self.url)), **refused}
         with self._context.lock:
+            effect = self._withdrawn(effect)
             without_cursor = self._standing(None, effect.head)
             before = self._peer
             gaps = self._replica.integrate(
@@ -412,6 +428,30 @@ class Partner:
     def _diff_or_none(self, record: str, acknowledged: bytes) -> bytes | None:
         diff = readable_bytes(lambda: self._context.diff(record, acknowledged))
         return diff.update if diff is not None else None
+
+    def _withdrawn(self, effect: Integrate) -> Integrate:
+        """The effect without the records that were taken whole, in the place of what the partner forbids of ours."""
+        if not self._forbidden:
+            return effect
+        left = []
+        for entry in effect.entries:
+            if entry.record in self._forbidden and withdraw(
+                self._context, entry.record, entry.update, readable(entry.state_vector), self.id
+            ):
+                self._forbidden.discard(entry.record)
+            else:
+                left.append(entry)
+        return replace(effect, entries=tuple(left))
+
+    def to_take_back(self, effect: Acknowledge) -> Sequence[str]:
+        """The records that are to be fetched whole, as a relay forbade edits of ours in them."""
+        if self._is_device:
+            return ()  # it may know less than a relay: what it forbids is kept, and not sent there
+        # What is written of itself, as definitions are, would be written again.
+        pushed = [each for each in effect.verdicts if not ids.is_reserved(each.record)]
+        found = [each.record for each in pushed if each.verdict.code is VerdictCode.FORBIDDEN]
+        self._forbidden.update(found)
+        return found
 
     def _left_out(self, effect: Integrate, refused: Mapping[str, str]) -> set[str]:
         """The records of these updates of which something was refused, before it came here or as it is damaged here."""

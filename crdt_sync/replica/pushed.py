@@ -118,7 +118,9 @@ class _Integration:
         principals = self._principals[record]
         denied = [each.write_refused(record) for each in principals]
         who = next(iter(principals)) if len(principals) == 1 else Principal(origin)
-        taken = intake.take(record, updates, Origin("push", replace(who, device=origin)))
+        users = {principal.user for principal in principals}
+        actor = users.pop() if len(users) == 1 else ""  # who brought it, whoever its entries name
+        taken = intake.take(record, updates, Origin("push", replace(who, device=origin)), actor=actor)
         for verdict in (*filter(None, denied), *taken.verdicts):
             if verdict.code is not VerdictCode.ACCEPTED:
                 raise StoreFailed(f"an update of {record} cannot be stored: {verdict.reason}", "Send it again.")

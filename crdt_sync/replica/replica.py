@@ -43,6 +43,7 @@ from crdt_sync.storage.port import Store
 from crdt_sync.storage.values import Batch, Peer
 
 if TYPE_CHECKING:
+    from crdt_sync.policy.in_force import InForce
     from crdt_sync.replica.owner.asking import Owner
     from crdt_sync.replica.owner.requests import Action
     from crdt_sync.replica.owner.sent import SentEdit
@@ -85,6 +86,10 @@ class Replica:
     @name.setter
     def name(self, name: str) -> None:
         self.context.name = name
+
+    def go_by(self, in_force: "Callable[[], InForce | None]", user: str) -> None:
+        """Check edits by the policy that `in_force` tells, for `user`, by whose name they are signed from now on."""
+        self.context.go_by(in_force, user)
 
     @property
     def schemas(self) -> Mapping[str, Schema]:

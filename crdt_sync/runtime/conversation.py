@@ -78,6 +78,7 @@ class Conversation:
         replica.alone("a session")
         self.progress = Progress()
         self._open_channel = outside.open_channel
+        self.partner_user = ""  # whose device the partner is, once that is proved
         self._own_screening = Screening(replica, outside.start_worker) if address.direct and screening is None else None
         self._screening = screening or self._own_screening
         self._presence = presence
@@ -416,7 +417,7 @@ class Conversation:
             return effects, {}
         run = [effect for effect in effects if isinstance(effect, Integrate)]
         entries = [entry for effect in run for entry in effect.entries]
-        screened = await self._screening.screen(entries, self._address.url)
+        screened = await self._screening.screen(entries, self._address.url, self.partner_user)
         if screened.clocks_differ:
             self._replica.context.doubt_clock()
         return screened.only(run), screened.refused

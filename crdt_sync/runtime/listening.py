@@ -9,19 +9,16 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
 
 from websockets.asyncio.server import ServerConnection
 from websockets.http11 import Response
 
 from crdt_sync.errors import UsageError
 from crdt_sync.limits import LISTENER_SESSIONS_MAX
-from crdt_sync.policy.in_force import InForce
 from crdt_sync.protocol import proof
 from crdt_sync.protocol.acceptor import Authorise, Refusal
 from crdt_sync.protocol.messages import Hello
 from crdt_sync.protocol.principal import Principal, everybody
-from crdt_sync.protocol.sight import Sight
 from crdt_sync.replica import Event, Replica
 from crdt_sync.replica.pushed import PushedUpdates
 from crdt_sync.runtime import certificate
@@ -67,12 +64,10 @@ async def listening(
     token: str | Callable[[], str],
     tls: certificate.Own | None,
     ping_us: int | None = None,
-    in_force: Callable[[], InForce | None] = lambda: None,
 ) -> AsyncIterator[Listener]:
     """Accept sessions while the block runs. `tls` is as `certificate.own` gives it; None: without encryption. `ping_us`
     is after how long a silence a caller is asked whether it lives. A `token` that is a function is asked for at each
-    call, so that it may be exchanged for another one. `in_force` tells the policy, by which callers hold some records
-    and not others; None: whoever is let in may hold all.
+    call, so that it may be exchanged for another one.
 
     Raises `UsageError` where everybody on the network could come in, `InvalidSettings` for an address that cannot be
     listened on.
@@ -86,7 +81,7 @@ async def listening(
     context, binding = tls or (None, b"")
     opened: Port | None = None
     async with AsyncExitStack() as stack:
-        engine = await stack.enter_async_context(hosting(replica, ping_us, in_force=in_force))
+        engine = await stack.enter_async_context(hosting(replica, ping_us))
         try:
             opened = await Port.open(
                 engine,
@@ -111,10 +106,12 @@ async def hosting(
     replica: Replica,
     ping_us: int | None = None,
     outside: Outside = OUTSIDE,
-    in_force: Callable[[], InForce | None] = lambda: None,
 ) -> AsyncIterator[Engine]:
-    """The engine of a device that listens, for as long as the block runs. It lets in whom a transport says to."""
-    if in_force() is not None:
+    """The engine of a device that listens, for as long as the block runs. It lets in whom a transport says to.
+
+    Where the replica goes by a policy, callers hold some records and not others, and it takes those that it may hold.
+    """
+    if replica.context.in_force() is not None:
         replica.context.keeps_places = True
     visits = NotedCallers(replica)
     loop = asyncio.get_running_loop()
@@ -132,9 +129,9 @@ async def hosting(
         visits=visits,
         ping_us=ping_us,
         outside=outside,
-        in_force=in_force,
+        in_force=replica.context.in_force,
         schemas=OwnSchemas(lambda: replica.context.schemas, replica.context.filter_fields),
-        own=partial(_own_sight, replica),
+        own=replica.context.own_sight,
     )
     noting = asyncio.create_task(visits.keep())
     unsubscribe = replica.subscribe(_Changes(engine).heard)
@@ -145,10 +142,6 @@ async def hosting(
         await engine.stop(_AWAY_RETRY_US, _GRACE_S, "it listens no more, or gives way to another command")
         noting.cancel()
         visits.write()
-
-
-def _own_sight(replica: Replica) -> Sight | None:
-    return replica.context.own_sight()  # which may be given later
 
 
 class _Doorkeeper:

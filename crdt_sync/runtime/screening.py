@@ -13,6 +13,7 @@ from crdt_sync.protocol.messages import UpdatesEntry
 from crdt_sync.replica import Replica
 from crdt_sync.runtime.worker.pool import IntegrationPool, StartWorker
 from crdt_sync.runtime.worker.process import WorkerProcess
+from crdt_sync.runtime.worker.ruling import standing_at
 from crdt_sync.runtime.worker.values import Item, Result, clocks_differ
 
 _HARMLESS = frozenset({"accepted", "gap"})  # a gap is told to the partner, which closes it
@@ -40,14 +41,20 @@ class Screened:
 class Trial:
     """Updates of one sender, and what becomes of them once the worker has tried `items`. Pure."""
 
-    def __init__(self, entries: Sequence[UpdatesEntry], sender: str) -> None:
+    def __init__(self, entries: Sequence[UpdatesEntry], sender: str, user: str | None = None) -> None:
         self._entries = entries
         by_record: dict[str, list[int]] = {}
         for position, entry in enumerate(entries):
             by_record.setdefault(entry.record, []).append(position)
         self._by_record = by_record
         self.items = [
-            Item(record, tuple(entries[place].update for place in places), False, (sender,) * len(places))
+            Item(
+                record,
+                tuple(entries[place].update for place in places),
+                False,
+                (sender,) * len(places),
+                users=() if user is None else (user,) * len(places),
+            )
             for record, places in by_record.items()
         ]
 
@@ -72,16 +79,22 @@ class Screening:
     def __init__(self, replica: Replica, start_worker: StartWorker = WorkerProcess.start) -> None:
         self._replica = replica
         self._pool = IntegrationPool(
-            lambda record: replica.store.load(record).updates, keep_spare=False, start_worker=start_worker
+            lambda record: replica.store.load(record).updates,
+            keep_spare=False,
+            start_worker=start_worker,
+            seq=lambda record: standing_at(replica.store, record),
         )
 
-    async def screen(self, entries: Sequence[UpdatesEntry], sender: str) -> Screened:
-        """Try the updates, in order, on what is stored. Raises `WorkerUnavailable`."""
+    async def screen(self, entries: Sequence[UpdatesEntry], sender: str, user: str = "") -> Screened:
+        """Try the updates, in order, on what is stored. Where a policy is in force they are to be allowed to `user`,
+        who sends them. Raises `WorkerUnavailable`.
+        """
         if not entries:
             return Screened(())
-        trial = Trial(entries, sender)
+        in_force = self._replica.context.in_force()
+        trial = Trial(entries, sender, None if in_force is None else user)
         stamp_max = self._replica.clock.now() + limits.STAMP_AHEAD_US_MAX
-        results = await self._pool.integrate(trial.items, stamp_max)
+        results = await self._pool.integrate(trial.items, stamp_max, in_force)
         self._pool.forget_all()  # what was tried is not stored yet, and may never be
         return trial.screened(results)
 

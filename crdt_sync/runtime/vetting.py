@@ -8,10 +8,13 @@ import asyncio
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Any, TypeVar
 
+from crdt_sync.policy.in_force import InForce
 from crdt_sync.replica import Event, Replica
 from crdt_sync.runtime.worker.pool import IntegrationPool
+from crdt_sync.runtime.worker.ruling import standing_at
 from crdt_sync.runtime.worker.values import Item, Result
 
 _Answer = TypeVar("_Answer")
@@ -21,17 +24,29 @@ class Vetting:
     """Verdicts on updates against what `load` returns of their records, see `IntegrationPool`.
 
     Nothing is stored here: what was accepted is to be committed before the next call that has updates of its record.
-    Calls may come from any thread; they are served one after the other. Each raises `WorkerUnavailable`.
+    Calls may come from any thread; they are served one after the other. Each raises `WorkerUnavailable`. With a policy,
+    updates are to be allowed to the user whose device this is, as it brings them to others.
     """
 
-    def __init__(self, load: Callable[[str], Sequence[bytes]]) -> None:
-        self._pool = IntegrationPool(load, keep_spare=False)
+    def __init__(
+        self,
+        load: Callable[[str], Sequence[bytes]],
+        seq: Callable[[str], int] = lambda _: 0,
+        in_force: Callable[[], InForce | None] = lambda: None,
+        user: str = "",
+    ) -> None:
+        self._pool = IntegrationPool(load, keep_spare=False, seq=seq)
+        self._in_force = in_force
+        self._user = user
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="crdt-sync vetting", daemon=True)
 
     def vet(self, items: Sequence[Item], stamp_max: int | None) -> list[Result]:
         """One result for each item, whatever its bytes; entries stamped later than `stamp_max` µs are refused."""
-        return self._answer(self._pool.integrate(items, stamp_max))
+        in_force = self._in_force()
+        if in_force is not None:
+            items = [replace(item, users=(self._user,) * len(item.updates)) for item in items]
+        return self._answer(self._pool.integrate(items, stamp_max, in_force))
 
     def trim(self, items: Sequence[tuple[str, bytes, bytes]]) -> list[bytes | None]:
         """For each (record, update, state vector) the update without what the state vector covers."""
@@ -66,7 +81,13 @@ class Vetting:
 @contextmanager
 def vetting(replica: Replica) -> Iterator[Vetting]:
     """Vet updates against what `replica` holds, while the block runs."""
-    vetted = Vetting(lambda record: replica.store.load(record).updates)
+    context = replica.context
+    vetted = Vetting(
+        lambda record: replica.store.load(record).updates,
+        lambda record: standing_at(replica.store, record),
+        context.in_force,
+        context.author,
+    )
 
     def changed(events: Sequence[Event]) -> None:
         vetted.forget([event.record for event in events if event.kind != "stored"])

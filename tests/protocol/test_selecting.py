@@ -111,7 +111,7 @@ def relay() -> Relay:
     return Relay(anna="North", ben="South")
 
 
-def both(relay: Relay, ask) -> tuple[list, list]:
+def both(relay: Relay, ask) -> tuple[str, str]:
     """What anna is told when she asks about a hidden record, and about one that is not there, by the name of that."""
     hidden = relay.customer("South")
     answers = []

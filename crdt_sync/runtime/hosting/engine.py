@@ -68,6 +68,7 @@ from crdt_sync.runtime.hosting.uncommitted import Uncommitted
 from crdt_sync.runtime.outside import OUTSIDE, Outside
 from crdt_sync.runtime.steady import steady_us
 from crdt_sync.runtime.worker.pool import IntegrationPool
+from crdt_sync.runtime.worker.ruling import standing_at
 from crdt_sync.runtime.worker.values import Item, Turn, WorkedOn, clocks_differ
 from crdt_sync.storage.port import Committer, Store
 from crdt_sync.storage.values import Batch, Committed
@@ -608,8 +609,7 @@ class Engine:
         return [*stored, *self._uncommitted.of(record)] if record in self._uncommitted else stored
 
     def _seq(self, record: str) -> int:
-        head = self.store.record_head(record)
-        return 0 if head is None else head.seq
+        return standing_at(self.store, record)
 
     def _tail(self, record: str) -> int:
         try:

@@ -173,6 +173,7 @@ class IntegrationPool:
         """`forget` every record."""
         self._cached.clear()
         self._forgotten_all = True
+        self._teller = None  # a definition that was let in may not have been stored
 
     async def integrate(
         self, items: Sequence[Item], stamp_max: int | None, in_force: InForce | None = None

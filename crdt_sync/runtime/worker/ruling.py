@@ -19,9 +19,16 @@ from crdt_sync.records.filtered import fields_of
 from crdt_sync.records.gate.permitted import Rules
 from crdt_sync.records.import_book import IMPORT_BOOKS
 from crdt_sync.runtime.worker.pipe import Told
+from crdt_sync.storage.port import Records
 
 Load = Callable[[str], Sequence[bytes]]
 _OWN = {schema.collection: schema for schema in (DEFINITIONS, IMPORT_BOOKS)}
+
+
+def standing_at(records: Records, record: str) -> int:
+    """Where a record stands in the log of a store, 0 for nowhere. Raises `StoreError`."""
+    head = records.record_head(record)
+    return 0 if head is None else head.seq
 
 
 class Teller:
@@ -73,6 +80,13 @@ class Ruling:
             if len(self._schemas) > SCHEMAS_TAKEN_MAX + len(_OWN):
                 self._forget_one()
             self._schemas[collection] = self._defined(collection, stored)
+            self._rules.pop(collection, None)
+
+    def defined(self, record: str, stored: bytes) -> None:
+        """A definition was let in just now, which the parent has yet to commit: what follows it goes by it already."""
+        collection = ids.defined_by(record)
+        if collection is not None:
+            self._schemas[collection] = self._defined(collection, (stored,))
             self._rules.pop(collection, None)
 
     def of(self, record: str) -> Rules:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, Final
 
-from crdt_sync import limits
+from crdt_sync import ids, limits
 from crdt_sync.errors import UpdateRefused
 from crdt_sync.records.document import Document
 from crdt_sync.records.gate.integrate import Integrator
@@ -177,8 +177,14 @@ class Service:
             )
         self._sizes.move_to_end(record)
         self._make_room(record)
+        if self._ruled and done.changed:
+            self._define(record)
         result = verdicts, done.state_vector, done.snapshot, done.lineage if done.renewed else None
         return result if done.shown is None else (*result, *done.shown)
+
+    def _define(self, record: str) -> None:
+        if ids.defined_by(record) is not None:
+            self._ruling.defined(record, self._integrator.document(record).diff())
 
     def _digest(self, number: int, kind: int, items: Sequence[Any]) -> list[object]:
         results: list[object] = []

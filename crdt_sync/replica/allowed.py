@@ -1,0 +1,53 @@
+"""Whether what is edited here is allowed to whose device this is, asked of the gate that partners ask.
+
+So the user sees at once what a partner would refuse. Policy and user are the context's; without a policy nothing is
+asked.
+"""
+
+from typing import TYPE_CHECKING
+
+from crdt_sync import ids
+from crdt_sync.errors import EditForbidden
+from crdt_sync.verdicts import VerdictCode
+
+if TYPE_CHECKING:
+    from crdt_sync.policy.in_force import InForce
+    from crdt_sync.records.gate.permitted import Rules
+    from crdt_sync.replica.context import Context
+
+
+def rules_for(context: "Context", record: str, in_force: "InForce") -> "Rules":
+    """What the gate goes by for a record."""
+    from crdt_sync.records.gate.permitted import Rules  # noqa: PLC0415 - devices without a policy need none of it
+
+    return Rules(in_force, ids.collection_of(record), context.schema_of(record))
+
+
+def check_allowed(context: "Context", record: str, update: bytes) -> None:
+    """Raise `EditForbidden` where the user may not do what `update` does to the record as it is stored."""
+    in_force = context.in_force()
+    if in_force is None:
+        return
+    from crdt_sync.records import Integrator  # noqa: PLC0415 - likewise
+
+    stored = context.store.load(record).updates
+    done = Integrator(1).integrate(
+        record,
+        stored,
+        (update,),
+        None,
+        checked=True,
+        snapshot=False,
+        rules=rules_for(context, record, in_force),
+        users=(context.author,),
+    )
+    verdict = done.verdicts[0]
+    if verdict.code is VerdictCode.FORBIDDEN:
+        raise EditForbidden(record, *field_and_rule(verdict.reason))
+
+
+def field_and_rule(reason: str) -> tuple[str, str]:
+    """What a reason of the gate names: the field, empty where it is of the whole record, and the rule."""
+    field, separator, rule = reason.partition(": ")
+    is_field = bool(separator) and ids.is_collection(field)
+    return (field, rule) if is_field else ("", reason)

@@ -1,0 +1,105 @@
+"""Refused edits: what a relay's policy did not allow, put aside where it is lost to nobody.
+
+Each is one field of one record, as it would have shown. They stay until somebody drops them, edits again or hands them
+on. Where there is no more room nothing is put aside, and the record stays as it is here, refused.
+"""
+
+import json
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+from crdt_sync.errors import StoreCorrupt, UnknownRefusal
+from crdt_sync.limits import REFUSED_EDITS_BYTES_MAX, REFUSED_EDITS_MAX
+from crdt_sync.replica.context import Context
+from crdt_sync.storage.port import Settings
+from crdt_sync.storage.values import Batch
+
+_PREFIX = "refused/"  # meta
+_DIGITS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedEdit:
+    """One field that could not be shared.
+
+    `field` is `_deleted` for a delete (`value` true) and a restore. `value` is the carrier that the field was to show;
+    of a counter what was counted, of a log the lines that were added. `author` wrote it, `at` is when it was refused
+    (µs since 1970), `reason` what the relay said, and `number` names it here, from 1.
+    """
+
+    number: int
+    record: str
+    field: str
+    value: Any
+    author: str
+    at: int
+    reason: str
+
+    @property
+    def told(self) -> dict[str, object]:
+        """It as JSON has it, for programs and for whoever is to make the edit."""
+        return asdict(self)
+
+
+class HasContext(Protocol):
+    """A replica."""
+
+    @property
+    def context(self) -> Context:
+        """What its parts share."""
+
+
+def refused_edits(store: Settings) -> list[RefusedEdit]:
+    """All that are kept, the oldest first. What is damaged is left out."""
+    found = []
+    for key in store.meta_keys(_PREFIX):
+        with suppress(StoreCorrupt, ValueError, TypeError):
+            found.append(RefusedEdit(**json.loads(store.meta(key) or b"")))
+    return found
+
+
+def drop(replica: HasContext, numbers: Iterable[int]) -> None:
+    """Forget these. Raises `UnknownRefusal`, with nothing dropped, where one of them is not kept."""
+    context = replica.context
+    with context.lock:
+        context.store.commit([Batch(meta=dropped(context.store, numbers))])
+
+
+def dropped(store: Settings, numbers: Iterable[int]) -> dict[str, bytes | None]:
+    """The meta to commit for that."""
+    keys = [_key(number) for number in numbers]
+    known = set(store.meta_keys(_PREFIX))
+    if missing := [key for key in keys if key not in known]:
+        number = int(missing[0].removeprefix(_PREFIX))
+        raise UnknownRefusal(f"no refused edit has the number {number}", "See 'crdt-sync refused list'.")
+    return dict.fromkeys(keys)
+
+
+def kept(store: Settings, edits: Sequence[RefusedEdit]) -> dict[str, bytes | None] | None:
+    """The meta to commit to keep these, whose numbers are given here; None where there is no room for them.
+
+    What is kept already, the same value of the same field, is not kept twice.
+    """
+    there = refused_edits(store)
+    keys = store.meta_keys(_PREFIX)
+    next_number = 1 + max((int(key.removeprefix(_PREFIX)) for key in keys), default=0)
+    known: Collection[str] = {_same(edit) for edit in there}
+    rows: dict[str, bytes | None] = {}
+    for edit in edits:
+        if _same(edit) not in known:
+            number = next_number + len(rows)
+            rows[_key(number)] = json.dumps({**edit.told, "number": number}, ensure_ascii=False).encode()
+    size = sum(len(store.meta(key) or b"") for key in keys) + sum(len(row or b"") for row in rows.values())
+    if len(keys) + len(rows) > REFUSED_EDITS_MAX or size > REFUSED_EDITS_BYTES_MAX:
+        return None
+    return rows
+
+
+def _same(edit: RefusedEdit) -> str:
+    return json.dumps([edit.record, edit.field, edit.value, edit.author], sort_keys=True)
+
+
+def _key(number: int) -> str:
+    return f"{_PREFIX}{number:0{_DIGITS}}"

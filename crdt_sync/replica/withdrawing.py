@@ -1,0 +1,172 @@
+"""What a relay forbids is taken back: the record becomes what the relay holds, and loses nothing that was written.
+
+Rules:
+
+1. The relay's record takes the place of ours, what it forbids is put aside (see `refused`), and what else was written
+   here is written again upon it, as new edits: all in one commit. Until then the outbox says that it was refused, so
+   that whatever ends in between, it begins again at the next session.
+2. A refusal names one field, or the record as a whole: then all is put aside. What is written again may be refused for
+   another field, and so on: each time there is one less.
+3. Nobody writes under a writer id again whose operations are gone.
+"""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from crdt_sync.errors import CrdtSyncError
+from crdt_sync.ids import collection_of
+from crdt_sync.records import Document, Editor, Schema, restore, value_of
+from crdt_sync.records.deleted import is_deleted
+from crdt_sync.records.entries import is_entry
+from crdt_sync.records.gate.touches import Touch, touches_between
+from crdt_sync.records.lineages.renewal import carried
+from crdt_sync.records.memory.sources import IMPORTED
+from crdt_sync.records.roots import DELETED, DELETED_ROOT, Layout, is_reserved
+from crdt_sync.records.values import parse_decimal, restore_value
+from crdt_sync.replica.allowed import field_and_rule
+from crdt_sync.replica.context import Context
+from crdt_sync.replica.intake import owed
+from crdt_sync.replica.loading import loaded
+from crdt_sync.replica.refused import RefusedEdit, kept
+from crdt_sync.replica.views import encode_view
+from crdt_sync.storage.values import Batch, Change, OutboxEntry
+from crdt_sync.verdicts import VerdictCode
+
+
+class _Edit(NamedTuple):
+    """What was written into one field: what it was to show, see `RefusedEdit`, and by whom."""
+
+    field: str
+    value: Any
+    author: str
+
+
+def withdraw(context: Context, record: str, update: bytes, state_vector: bytes, partner: bytes) -> bool:
+    """Take `update`, the record as the partner that forbade our edits has it whole, in the place of ours.
+
+    Returns whether that was done: not where it is not the whole record, where nothing is refused there any more, or
+    where there is no room for what would have to be put aside. The lock is held.
+    """
+    store = context.store
+    entry = store.outbox_entry(partner, record)
+    if entry is None or entry.refusal != VerdictCode.FORBIDDEN:
+        return False
+    theirs = _whole(record, update, state_vector)
+    if theirs is None:
+        return False
+    ours = loaded(record, store.load(record).updates)
+    merged = _together(theirs, ours)
+    schema = context.schema_of(record)
+    edits = list(_edits(theirs, merged, schema, context.author))
+    field, _ = field_and_rule(entry.reason)
+    aside = [edit for edit in edits if edit.field == field] if field and schema is not None else []
+    aside = aside or edits  # so there is less to be refused each time
+    context.abandon_writer()
+    document = Document.load((theirs.diff(),), context.new_writer())
+    if len(aside) < len(edits) and schema is not None:
+        editor = Editor(document, schema, context.clock, context.author, collection_of(record))
+        for edit in edits:
+            if edit not in aside and not _written(editor, schema, edit):
+                aside.append(edit)
+    now = context.wall_clock()
+    meta = kept(
+        store, [RefusedEdit(0, record, edit.field, edit.value, edit.author, now, entry.reason) for edit in aside]
+    )
+    if meta is None:
+        return False
+    head = store.record_head(record)
+    whole, vector = document.diff(), document.state_vector()
+    change = Change(
+        record,
+        (whole,),
+        context.id,
+        context.author,
+        now,
+        vector,
+        whole,
+        encode_view(document, schema),
+        renewed=True,
+        lineage=document.lineage_writer(),
+    )
+    written = vector != theirs.state_vector() or document.digest() != theirs.digest()
+    outbox = owed(context, record, head, partner)
+    if written:
+        outbox.append((partner, OutboxEntry(record, theirs.state_vector(), context.next_edit())))
+    done = () if written else ((partner, record, entry.edit),)
+    meta["clock"] = context.clock.last.to_bytes(8, "big")
+    store.commit([Batch(changes=(change,), outbox=tuple(outbox), outbox_done=done, meta=meta)])
+    for peer in (partner, *(peer for peer, _ in outbox)):
+        context.recent.forget(peer, record)
+    context.announce("received", [record], owed=bool(outbox))
+    return True
+
+
+def _whole(record: str, update: bytes, state_vector: bytes) -> Document | None:
+    """The document of an update that is a whole record of that state vector; None for any other."""
+    theirs = loaded(record, (update,))
+    return theirs if state_vector and theirs.state_vector() == state_vector else None
+
+
+def _together(theirs: Document, ours: Document) -> Document:
+    """What both know."""
+    if theirs.lineage_writer() != ours.lineage_writer():
+        return carried(theirs, ours)
+    merged = Document.load((theirs.diff(),))
+    merged.join(ours.diff(theirs.state_vector()))
+    return merged
+
+
+def _edits(theirs: Document, merged: Document, schema: Schema | None, author: str) -> Iterator[_Edit]:
+    """What was written beyond what the partner has, by field."""
+    before = theirs.contents()
+    for root, touch in sorted(touches_between(before, merged.contents()).items()):
+        if root == DELETED_ROOT or is_reserved(root):
+            continue  # what sources are remembered to say is said again by the next import
+        field = root[2:]
+        spec = None if schema is None else schema.fields.get(field)
+        by = next((entry[2] for entry in touch.values if is_entry(entry) and entry[1] != IMPORTED), author)
+        if schema is None or spec is None:
+            yield _Edit(field, touch.values or None, by)
+        else:
+            yield _Edit(field, _value(theirs, merged, schema, field, touch), by)
+    if is_deleted(merged) != is_deleted(theirs):
+        yield _Edit(DELETED, is_deleted(merged), author)
+
+
+def _value(theirs: Document, merged: Document, schema: Schema, field: str, touch: Touch) -> object:
+    layout = schema.fields[field].rules.layout
+    shown = value_of(merged, field, schema)
+    if layout == Layout.COUNTS:
+        before = parse_decimal(field, value_of(theirs, field, schema) or 0)
+        return str(parse_decimal(field, shown or 0) - before)
+    if layout == Layout.LOG:
+        return [entry[0] for entry in touch.values if is_entry(entry)]
+    return shown
+
+
+def _written(editor: Editor, schema: Schema, edit: _Edit) -> bool:
+    """Write it again; whether that went."""
+    field, value = edit.field, edit.value
+    try:
+        if field == DELETED:
+            editor.delete() if value else editor.restore()
+        elif field not in schema.fields:
+            return False
+        else:
+            _write(editor, schema, field, value)
+    except CrdtSyncError:
+        return False
+    return True
+
+
+def _write(editor: Editor, schema: Schema, field: str, value: Any) -> None:
+    spec = schema.fields[field]
+    match spec.rules.layout:
+        case Layout.COUNTS:
+            amount = parse_decimal(field, value)
+            editor.increment(field, int(amount) if spec.type == "integer" else amount)
+        case Layout.LOG:
+            for each in value:
+                editor.append(field, restore_value(spec, each))
+        case _:
+            editor[field] = None if value is None else restore(spec, value)
