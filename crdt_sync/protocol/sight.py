@@ -6,7 +6,7 @@ from hashlib import blake2b
 from typing import Protocol
 
 from crdt_sync import ids
-from crdt_sync.policy.cells import Atom, Cell, Seen
+from crdt_sync.policy.cells import Atom, Cell, Seen, cells_of
 from crdt_sync.policy.rights import Rights, Wanted, met
 from crdt_sync.policy.values import EMPTY, EVERY, Forms, Whereabouts
 from crdt_sync.principal import Principal
@@ -16,6 +16,9 @@ from crdt_sync.strict_cbor import dumps
 SIGHT_BYTES = 8
 EVERYBODY = frozenset({Cell(Atom(ids.SCHEMAS, EVERY, EMPTY), (), Seen(frozenset(), frozenset()))})
 """What whoever is let in may hold: without the schemas nothing can be shown."""
+
+
+_BOOKS = frozenset({Cell(Atom(ids.IMPORTS, EVERY, EMPTY), (), Seen(frozenset(), frozenset()))})
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,14 @@ def sight_of(cells: Iterable[Cell], creates: Iterable[str] = ()) -> Sight:
         values[cell.atom.value] = (*values.get(cell.atom.value, ()), cell.rest)
     named = blake2b(dumps(tuple(sorted(map(as_rows, cells)))), digest_size=SIGHT_BYTES, person=b"sight").digest()
     return Sight(cells, frozenset(creates), named, found)
+
+
+def sight_for(rights: Rights) -> Sight:
+    """What a user may hold who has these rights."""
+    cells = cells_of(rights) | EVERYBODY
+    if any("import" in rights.possible(name) for name in rights.grants):
+        cells |= _BOOKS
+    return sight_of(cells, creates_of(rights))
 
 
 def creates_of(rights: Rights) -> frozenset[str]:

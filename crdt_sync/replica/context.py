@@ -14,7 +14,7 @@ from crdt_sync import ids, limits
 from crdt_sync.clock import HybridClock
 from crdt_sync.errors import InvalidValue, OwnerGone
 from crdt_sync.policy.values import forms_of
-from crdt_sync.protocol.sight import Sight
+from crdt_sync.protocol.sight import Sight, sight_for
 from crdt_sync.protocol.source import Diff
 from crdt_sync.records import Document, Schema
 from crdt_sync.records.definition import DEFINITIONS
@@ -89,7 +89,7 @@ class Context:
         self.recent = RecentEdits()
         self.keeps_places = store.placement() is not None  # what records show in filter fields
         self._named: tuple[tuple[Schema, ...], bytes] = (), fields_of({})
-        self.own_sight: Callable[[], Sight | None] = lambda: None  # what may be held here; None: all
+        self._own: tuple[int, str, Sight | None] = -1, "", None  # by version of the policy and user
         self.renews = True  # whether records that have grown are renewed at their edits
         self.stored: Callable[[str, Sequence[str]], None] = lambda _kind, _records: None  # before anybody is told
         self._listeners: list[Callable[[Sequence[Event]], None]] = []
@@ -196,6 +196,15 @@ class Context:
             name = fields_of(self.schemas)
             self._named = schemas, name
         return name
+
+    def own_sight(self) -> Sight | None:
+        """What may be held here; None: all, as no policy is in force, or it is not known whose device this is."""
+        in_force = self.in_force()
+        if in_force is None or not self.user:
+            return None
+        if self._own[:2] != (in_force.version, self.user):
+            self._own = in_force.version, self.user, sight_for(in_force.rights(self.user))
+        return self._own[2]
 
     def may_hold(self, record: str, document: Document) -> bool:
         """Whether what others bring of a record may be held here, as it is then."""

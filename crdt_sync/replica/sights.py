@@ -14,18 +14,17 @@ import cbor2
 
 from crdt_sync import ids, limits
 from crdt_sync.errors import StoreCorrupt, StoreFailed, StoreFull
-from crdt_sync.policy.cells import Atom, Cell, Seen, cells_of
+from crdt_sync.policy.cells import Atom, Cell, Seen
 from crdt_sync.policy.in_force import InForce
 from crdt_sync.policy.values import EVERY, Whereabouts
 from crdt_sync.principal import Principal
-from crdt_sync.protocol.sight import EVERYBODY, SIGHT_BYTES, Sight, Standing, as_rows, creates_of, sight_of
+from crdt_sync.protocol.sight import SIGHT_BYTES, Sight, Standing, as_rows, sight_for, sight_of
 from crdt_sync.protocol.source import Change
 from crdt_sync.storage.port import Store
 from crdt_sync.storage.values import Batch
 
 _KEPT = "sight/"
 _PAGE = 512
-_BOOKS = Cell(Atom(ids.IMPORTS, EVERY, ""), (), Seen(frozenset(), frozenset()))
 _LIFE_BYTES = ids.EPOCH_BYTES - SIGHT_BYTES
 
 
@@ -76,7 +75,7 @@ class StoreSights:
             self._of.clear()
         sight = self._of.get(principal.user)
         if sight is None:
-            sight = sight_under(in_force, principal.user)
+            sight = sight_for(in_force.rights(principal.user))
             if principal.user in in_force.policy.users:
                 self._of[principal.user] = sight
         return sight
@@ -174,15 +173,6 @@ class StoreSights:
             for record in found
             if (where := self._store.whereabouts(record, 0)) is not None and sight.holds(record, where.forms)
         )
-
-
-def sight_under(in_force: InForce, user: str) -> Sight:
-    """What a user may hold under a policy."""
-    rights = in_force.rights(user)
-    cells = cells_of(rights) | EVERYBODY
-    if any("import" in rights.possible(name) for name in rights.grants):
-        cells |= {_BOOKS}
-    return sight_of(cells, creates_of(rights))
 
 
 def _as_row(cell: Cell) -> list[Any]:

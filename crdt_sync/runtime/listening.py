@@ -9,16 +9,13 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
 
 from crdt_sync.errors import UsageError
 from crdt_sync.limits import LISTENER_SESSIONS_MAX
-from crdt_sync.policy.in_force import InForce
 from crdt_sync.protocol import proof
 from crdt_sync.protocol.acceptor import Refusal
 from crdt_sync.protocol.messages import Hello
 from crdt_sync.protocol.principal import Principal, everybody
-from crdt_sync.protocol.sight import Sight
 from crdt_sync.replica import Event, Replica
 from crdt_sync.replica.pushed import PushedUpdates
 from crdt_sync.runtime import certificate
@@ -65,12 +62,11 @@ async def listening(
     token: str | Callable[[], str],
     tls: certificate.Own | None,
     ping_us: int | None = None,
-    in_force: Callable[[], InForce | None] | None = None,
 ) -> AsyncIterator[Listener]:
     """Accept sessions while the block runs. `tls` is as `certificate.own` gives it; None: without encryption. `ping_us`
     is after how long a silence a caller is asked whether it lives. A `token` that is a function is asked for at each
     call, so that it may be exchanged for another one; in a space with identities callers prove their keys, and no token
-    counts. `in_force` tells the policy, by which callers hold some records and not others; None: the device's own.
+    counts.
 
     Raises `UsageError` where everybody on the network could come in, `InvalidSettings` for an address that cannot be
     listened on.
@@ -85,7 +81,7 @@ async def listening(
     context, binding = tls or (None, b"")
     opened: Port | None = None
     async with AsyncExitStack() as stack:
-        engine = await stack.enter_async_context(hosting(replica, ping_us, in_force=in_force))
+        engine = await stack.enter_async_context(hosting(replica, ping_us))
         try:
             opened = await Port.open(
                 engine,
@@ -110,11 +106,12 @@ async def hosting(
     replica: Replica,
     ping_us: int | None = None,
     outside: Outside = OUTSIDE,
-    in_force: Callable[[], InForce | None] | None = None,
 ) -> AsyncIterator[Engine]:
-    """The engine of a device that listens, for as long as the block runs. It lets in whom a transport says to."""
-    in_force = in_force or replica.context.in_force
-    unlisten = _keep_places(replica, in_force)
+    """The engine of a device that listens, for as long as the block runs. It lets in whom a transport says to.
+
+    Where the replica goes by a policy, callers hold some records and not others, and it takes those that it may hold.
+    """
+    unlisten = _keep_places(replica)
     visits = NotedCallers(replica)
     loop = asyncio.get_running_loop()
     engine = Engine(
@@ -131,9 +128,9 @@ async def hosting(
         visits=visits,
         ping_us=ping_us,
         outside=outside,
-        in_force=in_force,
+        in_force=replica.context.in_force,
         schemas=OwnSchemas(lambda: replica.context.schemas, replica.context.filter_fields),
-        own=partial(_own_sight, replica),
+        own=replica.context.own_sight,
     )
     noting = asyncio.create_task(visits.keep())
     unsubscribe = replica.subscribe(_Changes(engine).heard)
@@ -147,11 +144,11 @@ async def hosting(
         visits.write()
 
 
-def _keep_places(replica: Replica, in_force: Callable[[], InForce | None]) -> Callable[[], None]:
+def _keep_places(replica: Replica) -> Callable[[], None]:
     """See to it that the store keeps what records show as soon as there is a policy; returns the call that ends it."""
 
     def look() -> None:
-        if in_force() is not None:
+        if replica.context.in_force() is not None:
             replica.context.keeps_places = True
 
     look()
@@ -165,10 +162,6 @@ def _introduce(replica: Replica, token: Callable[[], str], binding: bytes, engin
     from crdt_sync.runtime.member_door import MemberDoor  # noqa: PLC0415 - few devices are in such a space
 
     return MemberDoor(member, replica.id, binding, engine).introduce
-
-
-def _own_sight(replica: Replica) -> Sight | None:
-    return replica.context.own_sight()  # which may be given later
 
 
 class _Doorkeeper:

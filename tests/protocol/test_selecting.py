@@ -52,7 +52,7 @@ USER = '[user.{}]\nrole = "sales"\nattributes = {{ regions = "{}" }}\n'
 ABSENT = "customers/aaaaaaaaaaaaaaaaaaaaaaaaaa"
 
 
-def policy(version: int = 1, **regions: str) -> InForce:
+def policy(version: int, regions: dict[str, str]) -> InForce:
     return InForce(version, parse_policy(POLICY + "".join(USER.format(*each) for each in regions.items()), "test"))
 
 
@@ -62,7 +62,7 @@ class Relay:
     def __init__(self, **regions: str) -> None:
         self.now = 1_760_000_000_000_000
         self.users: dict[bytes, str] = {}
-        self.in_force = policy(**regions)
+        self.in_force = policy(1, regions)
         self.host = self.started(MemoryStore(rng=random.Random(1)))
         self.lead = self.device("lead")
 
@@ -111,7 +111,7 @@ def relay() -> Relay:
     return Relay(anna="North", ben="South")
 
 
-def both(relay: Relay, ask) -> tuple[list, list]:
+def both(relay: Relay, ask) -> tuple[str, str]:
     """What anna is told when she asks about a hidden record, and about one that is not there, by the name of that."""
     hidden = relay.customer("South")
     answers = []
@@ -206,7 +206,7 @@ def test_a_change_wakes_those_whom_it_concerns_and_no_others(relay, monkeypatch)
         Acceptor, "wake", lambda self, at: (woken.append(self.principal.user) if self.at_rest else None, wake(self, at))
     )
     users = {f"u{number}": ("North" if number < 3 else "South") for number in range(40)}
-    relay.in_force = policy(2, **users)
+    relay.in_force = policy(2, users)
     lines = [Line(relay.device(user), relay.host) for user in users]
     assert all(line.run() for line in lines)
     woken.clear()

@@ -13,7 +13,6 @@ from crdt_sync.protocol.messages import Hello
 from crdt_sync.protocol.principal import Principal
 from crdt_sync.records import parse_schema
 from crdt_sync.replica import unsent
-from crdt_sync.replica.sights import StoreSights
 from crdt_sync.runtime.conversation import Conversation
 from crdt_sync.runtime.hosting.engine import Engine
 from crdt_sync.runtime.hosting.link import DeviceLink
@@ -232,7 +231,8 @@ def test_a_device_that_listens_gives_and_takes_what_both_may_hold() -> None:
         for name, region in (("N", "North"), ("S", "South")):
             customer(lead, name, region)
         of_ben = customer(ben, "B", "South")
-        async with hosting(lead, in_force=lambda: space.in_force) as engine:
+        lead.go_by(lambda: space.in_force, "lead")
+        async with hosting(lead) as engine:
             space.engine, relays = engine, space.engine
             engine.authorise = space.authorise
             await space.sync(anna)
@@ -252,9 +252,8 @@ def test_a_device_takes_nothing_that_its_own_user_may_not_hold() -> None:
         lead, anna = space.device("lead"), space.device("anna")
         customer(lead, "N", "North")
         customer(lead, "S", "South")
-        sights = StoreSights(anna.store, lambda: space.in_force, lambda: b"")
-        anna.context.own_sight = lambda: sights.of(Principal(anna.id, user="anna"))
-        async with hosting(anna, in_force=lambda: space.in_force) as engine:
+        anna.go_by(lambda: space.in_force, "anna")
+        async with hosting(anna) as engine:
             space.engine, relays = engine, space.engine
             engine.authorise = space.authorise
             await space.sync(lead)
