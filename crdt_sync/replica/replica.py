@@ -45,7 +45,6 @@ from crdt_sync.storage.values import Batch, Peer
 if TYPE_CHECKING:
     from crdt_sync.membership.member import Membership
     from crdt_sync.policy.in_force import InForce
-    from crdt_sync.protocol.sight import Sight
     from crdt_sync.replica.owner.asking import Owner
     from crdt_sync.replica.owner.requests import Action
     from crdt_sync.replica.owner.sent import SentEdit
@@ -71,9 +70,7 @@ class Replica:
         self.context.succeeded = self._succeeded
         self.folder: Path | None = None  # where the store is, and what is kept beside it
         self._membership: Membership | None = None
-        self._sight: tuple[InForce, str, Sight] | None = None
         self.context.go_by(self._policy, self._user)
-        self.context.own_sight = self._own_sight
 
     @property
     def membership(self) -> "Membership | None":
@@ -98,17 +95,6 @@ class Replica:
         member = self.membership
         claims = None if member is None else member.claims()
         return "" if claims is None else claims.user
-
-    def _own_sight(self) -> "Sight | None":
-        in_force = self.context.in_force()
-        if in_force is None:
-            return None
-        user = self.context.user
-        if self._sight is None or self._sight[0] is not in_force or self._sight[1] != user:
-            from crdt_sync.replica.sights import sight_under  # noqa: PLC0415 - most devices need none of it
-
-            self._sight = in_force, user, sight_under(in_force, user)
-        return self._sight[2]
 
     @property
     def store(self) -> Store:

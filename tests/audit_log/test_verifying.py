@@ -55,12 +55,15 @@ def test_a_changed_entry_of_any_kind_is_found(number):
 @pytest.mark.parametrize("number", range(1, LAST))
 def test_a_replaced_entry_of_any_kind_with_a_right_seal_is_found_at_the_next(number):
     log = list(LOG)
-    log[number - 1] = (number, forged(*log[number - 1], ONE_OF_EACH[number - 1]._replace(user="somebody else")))
+    log[number - 1] = (
+        number,
+        forged(number, log[number - 1][1], ONE_OF_EACH[number - 1]._replace(user="somebody else")),
+    )
     assert flaws(log) == [(number + 1, f"is not linked to entry {number}: one of the two was replaced")]
 
 
 def test_a_replaced_last_entry_is_found_against_a_checkpoint_alone():
-    log = [*LOG[:-1], (LAST, forged(*LOG[-1], ONE_OF_EACH[-1]._replace(user="somebody else")))]
+    log = [*LOG[:-1], (LAST, forged(LAST, LOG[-1][1], ONE_OF_EACH[-1]._replace(user="somebody else")))]
     assert flaws(log) == []
     problem = "is not the entry of the checkpoint: the log was written anew up to here"
     assert flaws(log, signed(LOG)) == [(LAST, problem)]
