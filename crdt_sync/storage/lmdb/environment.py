@@ -69,7 +69,7 @@ class Environment:
     def read(self, work: Work[T]) -> T:
         """Run `work` in a read transaction."""
         with self._reading:
-            return self._look(work)
+            return self._look(work, self._orders)
 
     def write(self, work: Work[T]) -> T:
         """Run `work` in a write transaction and make it durable, or raise and change nothing.
@@ -90,19 +90,19 @@ class Environment:
                     # No name for the cause here: it would tie the failed transaction's pages into a cycle.
                     raise translate(self._reopen(error), self.path) from error
 
-    def _look(self, work: Work[T]) -> T:
+    def _look(self, work: Work[T], orders: Orders | None) -> T:
         environment, tables = self._usable()
         try:
             with environment.begin(write=False, buffers=False) as transaction:
-                return work(self._read_as_plain(transaction, tables), tables)
+                return work(self._read_as_plain(transaction, tables, orders), tables)
         except lmdb.Error as error:
             raise translate(error, self.path) from error
 
-    def _read_as_plain(self, transaction: Transaction, tables: Tables) -> Transaction:
+    def _read_as_plain(self, transaction: Transaction, tables: Tables, orders: Orders | None) -> Transaction:
         if self.cipher is None:
             return transaction
         laid_out = self._laid_out(tables)
-        return cast(Transaction, EncryptedTransaction(transaction, self.cipher, tables, laid_out, self._orders))
+        return cast(Transaction, EncryptedTransaction(transaction, self.cipher, tables, laid_out, orders))
 
     def _laid_out(self, tables: Tables) -> dict[Table, Layout]:
         """How the rows of these databases lie; made once, as it takes longer than to read one."""
@@ -132,7 +132,7 @@ class Environment:
     def survey(self, work: Work[T]) -> T:
         """Run a long `work` in a read transaction of its own; only growth and closing wait for it."""
         with self._copying:
-            return self._look(work)
+            return self._look(work, None)  # what is read meanwhile is newer than this sees
 
     def copy(self, path: Path) -> None:
         """Write a compacted copy into the existing, empty directory `path`; reads and writes go on."""

@@ -1,9 +1,10 @@
 """The names of an encrypted store's records, in their order, in memory: on disk they have none.
 
-A group (a collection) is read when a page of it is first asked for, which takes 3 µs a record, and is kept. What is
-added later stands in the feed behind the place up to which it was followed, whoever wrote it. Names of records that
-are gone stay: whoever reads a page finds no row of theirs. So nothing here must be told of a commit, but `forget` of
-whatever takes back what was read: a commit that failed, or history that was lost.
+A group (a collection) is read when a page of it is first asked for, which takes some microseconds a record, and is
+kept. What is added later stands in the feed behind the place up to which it was followed, whoever wrote it. Names of
+records that are gone stay: whoever reads a page finds no row of theirs. So nothing here must be told of a commit, but
+`forget` of whatever takes back what was read: a commit that failed, or history that was lost. Each call has to see all
+that the calls before it saw.
 """
 
 import threading

@@ -74,7 +74,7 @@ class SharedEnvironment(Environment):
                 environment, tables = self._usable()
                 try:
                     with environment.begin(write=False, buffers=False) as transaction:
-                        return work(self._read_as_plain(transaction, tables), tables)
+                        return work(self._read_as_plain(transaction, tables, self._orders), tables)
                 except lmdb.MapResizedError:
                     environment.set_mapsize(0)
                 except lmdb.Error as error:
