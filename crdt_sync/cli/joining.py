@@ -10,7 +10,7 @@ from crdt_sync.cli import partners
 from crdt_sync.cli.invocation import Invocation
 from crdt_sync.cli.setup import signature
 from crdt_sync.cli.syncing import tell_clock
-from crdt_sync.cli.values import local_time, utc_time
+from crdt_sync.cli.values import local_time, many, utc_time
 from crdt_sync.errors import IdentityRefused, StoreMissing, UsageError
 from crdt_sync.identity.age import as_of
 from crdt_sync.identity.invites import read_link
@@ -41,11 +41,14 @@ def join(call: Invocation, link: str, name: str | None) -> None:
             raise
         # A token that is kept is shown to nobody any more, but protects bundles.
         partners.save(call.store, replace(address, token=partners.token(call.store)))
+        signed = replica.sign_unsent()
         member, offset = replica.membership, replica.clock.offset
         assert member is not None
         data = _data(member, call.store)
         named = replica.name
     call.output.result(data, f"This device, {named!r}, is {data['user']}'s now, in the space of {invite.address}.")
+    if signed:
+        call.output.note(f"{many(signed)} that were edited here before are signed by {data['user']} now.")
     tell_clock(call.output, offset)
     call.output.note("Next: crdt-sync sync. No token is needed: this device proves itself by a key of its own.")
 

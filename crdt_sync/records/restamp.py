@@ -1,4 +1,6 @@
-"""Giving entries of one's own new stamps after a partner refused them as ahead of its clock."""
+"""Writing entries of one's own again: with new stamps, where a partner refused them as ahead of its clock, or under
+another name.
+"""
 
 import json
 
@@ -10,11 +12,12 @@ from crdt_sync.records.entries import Entry, is_entry, precedence
 from crdt_sync.records.roots import ARRAY_PREFIXES
 
 
-def restamp(document: Document, limit: int, clock: HybridClock, actor: str) -> bool:
+def restamp(document: Document, limit: int, clock: HybridClock, actor: str, name: str = "") -> bool:
     """Write the entries by `actor` that are stamped after `limit` again, with fresh stamps in the same order.
 
-    Correct `clock` first. Deleted content takes its stamp along, so later diffs hold no stamp of the future.
-    A record that is deleted stays deleted. Returns whether anything was written.
+    Correct `clock` first. Deleted content takes its stamp along, so later diffs hold no stamp of the future. Where a
+    `name` is given, they are by that from then on. A record that is deleted stays deleted. Returns whether anything was
+    written.
     """
     deleted = is_deleted(document)
     late: list[tuple[Entry, str, int]] = []
@@ -31,7 +34,7 @@ def restamp(document: Document, limit: int, clock: HybridClock, actor: str) -> b
             document.array(transaction, root).remove_range(transaction, index, 1)
         for entry, root, _ in sorted(late, key=lambda found: (precedence(found[0]), found[1])):
             array = document.array(transaction, root)
-            array.insert(transaction, array.len(transaction), [entry[0], clock.tick(), *entry[2:]])
+            array.insert(transaction, array.len(transaction), [entry[0], clock.tick(), name or actor, *entry[3:]])
     if late and deleted:
-        write_deletion(document, clock.tick(), actor)
+        write_deletion(document, clock.tick(), name or actor)
     return bool(late)

@@ -175,6 +175,24 @@ class Edits:
             self._commits.commit({record: copy})
         return True
 
+    def sign(self, record: str, before: str) -> bool:
+        """Write what is signed `before` in a record again, under the name that counts now; whether that was anything.
+
+        Where the policy does not allow it, it stays as it is: whoever refuses it says so.
+        """
+        context = self._context
+        with context.lock, context.writer(record) as writer:
+            copy = copies.stored(context.store, record, writer)
+            if not restamp(copy.document, 0, context.clock, before, context.author):
+                return False
+            copy.whole = copy.may_add = True
+            try:
+                self._commits.check(record, copy, Pending())
+            except EditForbidden:
+                return False
+            self._commits.commit({record: copy})
+        return True
+
     def renew(self, record: str) -> bool:
         """See `Replica.renew`; the lock is held."""
         context = self._context

@@ -23,7 +23,7 @@ from crdt_sync.errors import StoreCorrupt, StoreExists, StoreFailed, StoreInUse,
 from crdt_sync.protocol.entries import UpdatesEntry
 from crdt_sync.records import Conflict, Document, Schema
 from crdt_sync.records.imported import ImportedChange
-from crdt_sync.replica import opening, reading
+from crdt_sync.replica import opening, reading, signing
 from crdt_sync.replica.blocks import Block
 from crdt_sync.replica.collections import Schemaless
 from crdt_sync.replica.context import Context
@@ -86,6 +86,12 @@ class Replica:
         if membership is not None:
             membership.now = lambda: self.wall_clock() + self.clock.offset
         self._membership = membership
+
+    def sign_unsent(self) -> int:
+        """Sign by the user's name what was edited here under the device's, and nobody else has, once the device has
+        joined a space with identities. Returns in how many records that was anything.
+        """
+        return signing.sign_unsent(self.store, self._edits, self.name, self.context.author)
 
     def _policy(self) -> "InForce | None":
         member = self.membership

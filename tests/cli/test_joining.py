@@ -131,8 +131,9 @@ def test_a_device_with_a_shared_token_is_told_to_join(run, space, tmp_path):
 
 def test_a_lost_device_is_wiped_and_says_so(run, space, tmp_path):
     store = tmp_path / "anna"
-    assert run("join", space.link(), "--name", "anna-phone", "--store", store).code == 0
-    run("set", "customers", "name=Müller GmbH", "--store", store)
+    run("init", "anna-phone", "--store", store)
+    assert run("join", space.link(), "--store", store).code == 0
+    assert run("set", "customers", "name=Müller GmbH", "--store", store).code == 0
     assert run("sync", "--store", store).code == 0
     assert run("export", tmp_path / "x.csv", "--store", store).code == 0
     assert "to be wiped" in space.operator("device", "revoke", "anna-phone", "--wipe")
