@@ -3,11 +3,14 @@
 import base64
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from crdt_sync.policy.in_force import InForce
 from crdt_sync.policy.reading import parse_policy
 from crdt_sync.records import Document, Integrator, parse_schema
-from crdt_sync.records.gate.permitted import Rules
+from crdt_sync.records.gate.permitted import Rules, permitted, plainly_permitted
+from crdt_sync.records.gate.touches import overwritten, touches_of
 from crdt_sync.records.imported import ImportedChange, bring
 from crdt_sync.records.lineages.renewal import renewed
 from crdt_sync.records.memory.memories import remember
@@ -433,3 +436,45 @@ def test_reasons_hold_no_value(place, user):
     reason = place.write(user, iban="GEHEIM-9", phone="GEHEIM-8", actor="eve")
     assert reason
     assert "GEHEIM" not in reason
+
+
+WRITES = st.lists(
+    st.tuples(
+        st.sampled_from(["anna", "ben", "bea", "chen", "dora", "eve"]),
+        st.sampled_from(["anna", "ben", "chen"]),
+        st.sampled_from(["name", "region", "phone", "iban", "born", "amount", "active", "stage"]),
+        st.sampled_from(
+            ["North", "South", "2026-01-02", "lead", "customer", "closed", "12.5", 7, True, None, "", "x" * 300]
+        ),
+        st.booleans(),
+    ),
+    min_size=1,
+    max_size=6,
+)
+
+
+@settings(max_examples=15, deadline=None)
+@given(WRITES)
+def test_what_is_let_in_at_a_glance_would_be_let_in_by_all_rules(writes):
+    held = Place()
+    held.write("chen", **BEGUN)
+    for user, actor, field, value, keeps in writes:
+        document, root = Document.load((held.document.diff(),), next(held.writers)), f"c.{field}"
+        before, deletions = document.state_vector(), document.deletions()
+        with document.transaction() as transaction:
+            array = document.array(transaction, root)
+            if not keeps and array.len(transaction):
+                array.remove_range(transaction, 0, array.len(transaction))
+            array.insert(transaction, array.len(transaction), [value, 1_700_000_000_000_001, actor])
+        update = document.diff_of_edit(before, deletions)
+        found = scan(update)
+        lists = Lists(scan(held.document.diff()).items)
+        fresh = [item for item in found.items if item.clock >= vectors.decode(before).get(item.writer, 0)]
+        lists.add(fresh)
+        values = held.rules.values(held.document)
+        plain = overwritten(update, found, fresh, lists)
+        touched = touches_of(update, found, fresh, lists, held.document.deletes())
+        reason = permitted(held.rules, user, touched, values, held.document, lambda document=document: document)
+        if plain is not None and plainly_permitted(held.rules, user, *plain, values):
+            assert reason == ""
+        assert held.told(user, update) == reason

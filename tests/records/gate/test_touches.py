@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crdt_sync.records import Document, scan
+from crdt_sync.records.gate import touches
 from crdt_sync.records.gate.touches import touches_between, touches_of
 from crdt_sync.records.lineages.renewal import renewed
 from crdt_sync.records.updates import state_vector as vectors
@@ -96,6 +97,15 @@ def test_to_write_a_record_anew_touches_nothing(office, script):
     person = office.play(script, people_count=1)[0]
     if person.document.state_vector() != vectors.EMPTY:
         assert touches_between(person.document.contents(), renewed(person.document).contents()) == {}
+
+
+def test_with_a_bug_planted_the_checks_notice(office, monkeypatch):
+    people = office.play([(0, 4, 0), (1, 0, 0), (1, 4, 1)])
+    before, update = people[0].document, people[1].document.diff(people[0].document.state_vector())
+    check(before, update)
+    monkeypatch.setattr(touches, "without", lambda *_: {})  # deletions are overlooked
+    with pytest.raises(AssertionError):
+        check(before, update)
 
 
 @pytest.fixture
