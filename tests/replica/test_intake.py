@@ -129,9 +129,9 @@ def test_the_intake_of_a_push_has_the_principal(partners, monkeypatch):
     seen = []
     take = Intake.take
 
-    def noted(intake, record, updates, origin, *more):
+    def noted(intake, record, updates, origin, *more, **named):
         seen.append(origin)
-        return take(intake, record, updates, origin, *more)
+        return take(intake, record, updates, origin, *more, **named)
 
     monkeypatch.setattr(Intake, "take", noted)
     update = written()
