@@ -19,6 +19,7 @@ from crdt_sync.membership import folder
 from crdt_sync.membership.member import Membership
 from crdt_sync.replica import Replica
 from crdt_sync.runtime import Address
+from crdt_sync.runtime.client import conversed
 from crdt_sync.runtime.conversation import Conversation
 
 
@@ -80,7 +81,7 @@ def whoami(call: Invocation) -> None:
 
 
 async def _talk(replica: Replica, address: Address) -> None:
-    await Conversation(replica, address).run(Conversation.let_in)
+    await conversed(lambda: Conversation(replica, address), Conversation.let_in)
 
 
 def _store(call: Invocation, name: str | None) -> Replica:

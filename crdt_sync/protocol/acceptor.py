@@ -82,7 +82,7 @@ from crdt_sync.protocol.versions import LINEAGE, PEOPLE, TERMS, VERSIONS
 _STORES = "stored nothing of what was sent"
 _ASKS = "asked for nothing of what was told"
 _COMPARES = "did not go on comparing"
-_PLACES_READ_AGAIN_US = 5_000_000
+_PLACES_READ_AGAIN_US = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,11 @@ with keep_syncing(replica, Address("ws://relay:8765", token)) as syncing:
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import astuple
 
-from crdt_sync.errors import CrdtSyncError, IdentityRefused, RemoteError, Timeout
+from crdt_sync.errors import CrdtSyncError, IdentityRefused, Rejected, RemoteError, Timeout
 from crdt_sync.protocol.backoff import Backoff
 from crdt_sync.replica import Event, Replica
 from crdt_sync.replica.owner.message import Message
@@ -27,7 +27,8 @@ from crdt_sync.runtime.progress import Progress
 from crdt_sync.runtime.through_owner import AUDIT, SYNC, address_of, sync_through
 from crdt_sync.runtime.worker.process import WorkerUnavailable
 
-_AT_ONCE_MAX = 3  # times that a partner may ask to begin anew: a schema that is pushed changes what may be held
+_ANEW_MAX = 6  # conversations: a schema that is pushed changes what may be held, a new policy has all records read
+_ANEW_US_MAX = 1_000_000  # between two of them
 
 
 async def sync_once(
@@ -42,15 +43,31 @@ async def sync_once(
         if on_progress is not None:
             on_progress(progress)
         return progress
-    conversation = Conversation(replica, address, on_progress)
-    try:
-        await conversation.run(Conversation.settled)
-    except IdentityRefused:
-        if not conversation.renews:
-            raise
-        conversation = Conversation(replica, address, on_progress)  # which asks for a new token
-        await conversation.run(Conversation.settled)
+    conversation = await conversed(lambda: Conversation(replica, address, on_progress), Conversation.settled)
     return conversation.progress
+
+
+async def conversed(
+    begin: Callable[[], Conversation], until: Callable[[Conversation], Awaitable[None]]
+) -> Conversation:
+    """A conversation that went on `until` then; begun anew for a new token, or where the partner asks for that within a
+    moment. Raises as `Conversation.run` does.
+    """
+    for left in reversed(range(_ANEW_MAX)):
+        conversation = begin()
+        try:
+            await conversation.run(until)
+        except IdentityRefused:
+            if not conversation.renews or not left:
+                raise
+        except Rejected:
+            again = conversation.retry_after_us
+            if again is None or again > _ANEW_US_MAX or not left:
+                raise
+            await asyncio.sleep(again / 1e6)
+        else:
+            break
+    return conversation
 
 
 async def keep_syncing_forever(

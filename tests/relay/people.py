@@ -10,6 +10,7 @@ from crdt_relay.server import Relay
 from crdt_sync import Address, Replica, bundled_schema
 from crdt_sync.identity.invites import read_link
 from crdt_sync.membership import folder
+from crdt_sync.runtime.client import conversed
 from crdt_sync.runtime.conversation import Conversation, Until
 from crdt_sync.runtime.outside import OUTSIDE, Outside
 from tests.relay.devices import running
@@ -63,10 +64,9 @@ async def join(replica: Replica, link: str, outside: Outside = OUTSIDE, transpor
     read = read_link(link)
     assert replica.folder is not None
     replica.join_as(folder.joining(replica.folder, read))
-    talking = Conversation(replica, Address(read.address, transport=transport), outside=outside)
+    address = Address(read.address, transport=transport)
     async with asyncio.timeout(patience.seconds):
-        await talking.run(Conversation.let_in)
-    return talking
+        return await conversed(lambda: Conversation(replica, address, outside=outside), Conversation.let_in)
 
 
 async def sync(replica: Replica, url: str, outside: Outside = OUTSIDE, transport: str = "auto") -> Conversation:

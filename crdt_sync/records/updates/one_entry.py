@@ -28,6 +28,7 @@ _DELETES = re.compile(rb"(?:\x00|\x01%(n)b\x01%(n)b%(n)b)\Z" % {b"n": _UINT})
 _FLOAT64 = struct.Struct(">d")
 _WRITERS_KEPT: Final = 1024
 _CONSTANTS: Final[dict[int, object]] = {120: True, 121: False, 126: None}
+_SMALL_INTEGER: Final = 0x7D  # before its byte
 _NEGATIVE: Final = 0x40  # in a small integer
 _NO_ROOTS: Final[frozenset[str]] = frozenset()
 
@@ -92,7 +93,7 @@ def entry_of(update: bytes) -> list[object] | None:
     kind = update[start - 1]
     if length is not None:
         value: object = update[start:position].decode()
-    elif kind in _CONSTANTS:
+    elif update[start - 2] != _SMALL_INTEGER:
         value = _CONSTANTS[kind]
     else:
         value = kind if not kind & _NEGATIVE else -(kind & ~_NEGATIVE)

@@ -24,7 +24,7 @@ from tests.runtime.hosting.links import QuietLink
 FOLLOWERS = 2
 
 
-class Told(QuietLink):
+class KeptFrames(QuietLink):
     """A link that keeps what updates it was sent, frame by frame."""
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ def test_what_is_new_joins_while_followers_rest(monkeypatch: pytest.MonkeyPatch)
         monkeypatch.setattr(rounds, "_REST_US", 30_000)
         store = MemoryStore()
         engine = Engine(store, everybody, lambda: 1_000_000)
-        links = [Told() for _ in range(FOLLOWERS)]
+        links = [KeptFrames() for _ in range(FOLLOWERS)]
         for link in links:
             engine.receive(engine.connect(link), codec.encode(hello()))
         for update in (b"first", b"second", b"third"):
@@ -145,7 +145,7 @@ def test_those_who_cannot_be_told_together_are_told_alone_in_the_same_step_or_af
     asyncio.run(tell())
 
 
-class Slow(Told):
+class Slow(KeptFrames):
     """A link that has no room once it was sent as many frames of updates as it takes."""
 
     def __init__(self, takes: int) -> None:
@@ -172,7 +172,7 @@ def test_one_that_does_not_take_what_it_is_told_is_told_no_more_and_keeps_nobody
     async def follow() -> None:
         store = MemoryStore()
         engine = Engine(store, everybody, lambda: 1_000_000)
-        slow, quick, full = Slow(1), Told(), Slow(0)
+        slow, quick, full = Slow(1), KeptFrames(), Slow(0)
         sessions = [engine.connect(link) for link in (slow, quick, full)]
         for session in sessions:
             engine.receive(session, codec.encode(hello(versions=(2,))))
@@ -197,7 +197,7 @@ def test_one_that_does_not_take_what_it_is_told_is_told_no_more_and_keeps_nobody
     asyncio.run(follow())
 
 
-class Broken(Told):
+class Broken(KeptFrames):
     """A link that fails where it is told together with others."""
 
     def tell(self, frame: bytes) -> bool:
@@ -212,7 +212,7 @@ def test_a_link_that_fails_when_many_are_told_together_ends_its_session_and_no_o
     async def follow() -> None:
         store = MemoryStore()
         engine = Engine(store, everybody, lambda: 1_000_000)
-        links = [Told(), Broken(), Told()]
+        links = [KeptFrames(), Broken(), KeptFrames()]
         for link in links:
             session = engine.connect(link)
             engine.receive(session, codec.encode(hello(versions=(2,))))
@@ -243,7 +243,7 @@ def test_nobody_is_told_much_together_with_others_while_there_is_no_room_for_wha
     async def follow() -> None:
         store = MemoryStore()
         engine = Engine(store, everybody, lambda: 1_000_000)
-        links, hoarder = [Told(), Told()], Hoarder()
+        links, hoarder = [KeptFrames(), KeptFrames()], Hoarder()
         for link in links:
             session = engine.connect(link)
             engine.receive(session, codec.encode(hello(versions=(2,))))
