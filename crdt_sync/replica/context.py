@@ -71,7 +71,7 @@ class Context:
         self.wall_clock = wall_clock
         self._rng = rng
         self.name = (store.meta("name") or b"").decode()
-        self._whose: Callable[[], str] = lambda: ""
+        self._whose: Callable[[], str] | None = None
         self._in_force: Callable[[], InForce | None] = lambda: None
         self.schemas = schemas
         self.clock = HybridClock(
@@ -157,19 +157,19 @@ class Context:
         """The policy that edits here, and updates of devices, are judged by; None: there is none."""
         return self._in_force()
 
-    def go_by(self, in_force: "Callable[[], InForce | None]", whose: Callable[[], str]) -> None:
-        """See `Replica.go_by`; `whose` tells the user."""
+    def go_by(self, in_force: "Callable[[], InForce | None]", whose: Callable[[], str] | None) -> None:
+        """See `Replica.go_by`; `whose` tells the user, where there are any."""
         self._in_force, self._whose = in_force, whose
 
     @property
     def author(self) -> str:
         """Who edits here are signed by: the policy's name of the user, where there is one."""
-        return self.user or self.name
+        return self.name if self._whose is None else self._whose() or self.name
 
     @property
     def user(self) -> str:
         """Whose device it is, by the policy's name; empty where users have none."""
-        return self._whose()
+        return "" if self._whose is None else self._whose()
 
     @property
     def id(self) -> bytes:

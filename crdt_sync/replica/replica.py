@@ -70,12 +70,12 @@ class Replica:
         self.context.succeeded = self._succeeded
         self.folder: Path | None = None  # where the store is, and what is kept beside it
         self._membership: Membership | None = None
-        self.context.go_by(self._policy, self._user)
+        self._is_member = False
 
     @property
     def membership(self) -> "Membership | None":
         """What this device is in a space with identities; None where it joined none. Raises `KeyUnusable`."""
-        if self._membership is None and self.folder is not None and (self.folder / opening.MEMBER_FILE).exists():
+        if self._membership is None and self._is_member and self.folder is not None:
             from crdt_sync.membership.folder import load  # noqa: PLC0415 - most devices need none of it
 
             self.join_as(load(self.folder))
@@ -86,6 +86,20 @@ class Replica:
         if membership is not None:
             membership.now = lambda: self.wall_clock() + self.clock.offset
         self._membership = membership
+        self._be_member(membership is not None)
+
+    def _be_member(self, is_member: bool) -> None:
+        self._is_member = is_member
+        if is_member:
+            self.context.go_by(self._policy, self._user)
+        else:
+            self.context.go_by(lambda: None, None)
+
+    def _kept_in(self, folder: Path) -> None:
+        """The store is in that folder, and what is kept beside it. To join a space takes the store alone."""
+        self.folder = folder
+        if (folder / opening.MEMBER_FILE).exists():
+            self._be_member(True)
 
     def sign_unsent(self) -> int:
         """Sign by the user's name what was edited here under the device's, and nobody else has, once the device has
@@ -163,7 +177,7 @@ class Replica:
         store = opening.new_store(path, name)
         with opening.closed_on_failure(store):
             replica = cls.over(store)
-            replica.folder = opening.expanded(path)
+            replica._kept_in(opening.expanded(path))
             for schema in schemas:
                 replica.shared_schemas.add(schema, share=False)
             store.commit([Batch(meta={"name": name.encode()})])  # a replica without a name is not complete
@@ -187,7 +201,7 @@ class Replica:
         store, owner = opening.open_store(path)
         with opening.closed_on_failure(store):
             replica = cls(store, wall_clock=opening.wall_clock, rng=random.SystemRandom(), owner=owner)
-            replica.folder = opening.expanded(path)
+            replica._kept_in(opening.expanded(path))
             if owner is None:
                 replica.shared_schemas.open()
         if share:

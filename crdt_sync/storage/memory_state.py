@@ -51,17 +51,21 @@ class MemoryState:
 
     def check(self, batches: Sequence[Batch]) -> None:
         """Raise what is wrong with any of the batches, before anything is changed."""
-        known = self.heads.keys()
         coming: dict[str, int] = {}
-        for change in (change for batch in batches for change in batch.changes):
-            check_key(change.record)
-            check_digest(change.digest)
-            check_replica(change.origin)
-            if not change.updates and change.record not in known and change.record not in coming:
-                raise UnknownRecord(change.record)
-            head = self.heads.get(change.record)
-            before = coming.get(change.record, head.lineage if head else None)
-            coming[change.record] = lineage_after(change, before)
+        dropped: set[str] = set()
+        for batch in batches:
+            for change in batch.changes:
+                check_key(change.record)
+                check_digest(change.digest)
+                check_replica(change.origin)
+                head = None if change.record in dropped else self.heads.get(change.record)
+                if not change.updates and head is None and change.record not in coming:
+                    raise UnknownRecord(change.record)
+                before = coming.get(change.record, head.lineage if head else None)
+                coming[change.record] = lineage_after(change, before)
+            for record in batch.drop:
+                dropped.add(record)
+                coming.pop(record, None)
         for batch in batches:
             for replica, entry in batch.outbox:
                 check_key(entry.record)
@@ -103,8 +107,8 @@ class MemoryState:
                 self.places.read_anew(record, forms, self.seq)
         for record in batch.drop:
             self._drop(record)
-        number, link = self.audit_head()
-        self.audit.update(chained(number, link, batch.audit))
+        if batch.audit:
+            self.audit.update(chained(*self.audit_head(), batch.audit))
         return Committed(seqs)
 
     def _drop(self, record: str) -> None:

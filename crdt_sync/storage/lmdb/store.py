@@ -348,12 +348,16 @@ class LmdbStore:
         """Make all batches durable in one transaction, or none."""
         with self._environment.writing:
             self._copy_before_upgrade(batches)
-            if any(batch.placement is not None for batch in batches):
-                self._environment.make_places()
-            self._make_audit(batches)
+            drops = False
+            for batch in batches:
+                if batch.placement is not None:
+                    self._environment.make_places()
+                if batch.audit:
+                    self._environment.make_audit()
+                drops = drops or bool(batch.drop)
             done = self._write(lambda txn, tables: self._commit(txn, tables, batches))
             self._lives_written = True
-            if any(batch.drop for batch in batches):
+            if drops:
                 self._recent.restart(self._state)
             else:
                 self._recent.take(self._state, done.touched)
@@ -412,7 +416,8 @@ class LmdbStore:
         with self._environment.writing:
             self._environment.make_aside()
             self._copy_before_upgrade([batch])
-            self._make_audit([batch])
+            if batch.audit:
+                self._environment.make_audit()
             self._remake(lambda txn, tables: self._replace(txn, tables, records, batch))
             self._lives_written = True
 
@@ -475,10 +480,6 @@ class LmdbStore:
         if not self._lives_written:
             identity.write_lives(transaction, tables, self._lives)
         return commit.run(transaction, tables, batches, packs=self._identity.packs)
-
-    def _make_audit(self, batches: Sequence[Batch]) -> None:
-        if any(batch.audit for batch in batches):
-            self._environment.make_audit()
 
     def _copy_before_upgrade(self, batches: Sequence[Batch]) -> None:
         if any(change.lineage for batch in batches for change in batch.changes) and self._state.seq:
