@@ -29,6 +29,10 @@ _schemas = click.option(
     help="Schema of a collection, TOML, to check names and values against; once for each collection.",
 )
 
+_ALL_FIELDS = (
+    "'read', sections and masks are not enforced: whoever may hold a record has all of its fields on the device."
+)
+
 
 @click.group("policy", cls=Commands, no_args_is_help=True)
 def policy() -> None:
@@ -87,7 +91,9 @@ def apply_policy(file: Path, config: Path | None, data: Path | None, key_file: P
             f"The space has a key now, in {found['key_file']}. Keep a copy apart: without it nobody can be let in.\n"
             "Devices need an invite each from now on: crdt-relay invite USER"
         )
-    Output(as_json=as_json).result(dict(found), "\n".join(lines))
+    output = Output(as_json=as_json)
+    output.result(dict(found), "\n".join(lines))
+    output.note(_ALL_FIELDS, "yellow")
 
 
 def _read(path: Path) -> Policy:
