@@ -51,7 +51,12 @@ class Way:
 way_options = gathered(
     "way",
     Way,
-    click.option("--key-file", type=PATH, help="Wrap the store's key by that in this file, which is made if need be."),
+    click.option(
+        "--key-file",
+        type=PATH,
+        metavar="FILE",
+        help="Wrap the store's key by that in this file, which is made if need be.",
+    ),
     click.option("--keyring", is_flag=True, help="Wrap it by a key in the system's keyring."),
 )
 

@@ -47,7 +47,9 @@ _key_file = click.option("--key-file", type=PATH, metavar="FILE", help="The key 
 @click.option("--field", default="", metavar="NAME", help="Changes of this field, where fields are known.")
 @click.option("--act", type=click.Choice([act.value for act in Act]), help="Only acts of this kind.")
 @click.option("--refused", is_flag=True, help="Only what was refused.")
-@click.option("--limit", type=click.IntRange(1, 10_000), default=_SHOWN, show_default=True, help="At most so many.")
+@click.option(
+    "--limit", type=click.IntRange(1, 10_000), metavar="N", default=_SHOWN, show_default=True, help="At most so many."
+)
 @click.option("--before", type=click.IntRange(1), metavar="N", help="Go on before this entry.")
 @_json
 @click.pass_context

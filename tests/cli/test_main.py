@@ -190,7 +190,8 @@ def test_every_command_takes_what_its_options_give(program, app):
 def fits(parameter, annotation):
     """Whether a parameter of a function takes what its option gives: None where nothing has to be given."""
     if parameter.nargs == -1 or getattr(parameter, "multiple", False):
-        each = "pathlib.Path" if isinstance(parameter.type, click.Path) else "str"
+        each = "int" if parameter.type is click.INT else "str"
+        each = "pathlib.Path" if isinstance(parameter.type, click.Path) else each
         return annotation == f"collections.abc.Sequence[{each}]"
     optional = not parameter.required and parameter.to_info_dict()["default"] is None
     return ("None" in annotation) == optional and (getattr(parameter, "is_flag", False) == ("bool" in annotation))

@@ -55,9 +55,9 @@ def _not_handed_over(readable: Method) -> Method:
 
 
 def _out_of_order(integrate: Method) -> Method:
-    async def mutated(self: Any, items: Any, stamp_max: Any) -> Any:
+    async def mutated(self: Any, items: Any, stamp_max: Any, in_force: Any = None) -> Any:
         self._answered = _Always()
-        return await integrate(self, items, stamp_max)
+        return await integrate(self, items, stamp_max, in_force)
 
     return mutated
 
