@@ -28,6 +28,7 @@ from crdt_sync.runtime.through_owner import AUDIT, SYNC, address_of, sync_throug
 from crdt_sync.runtime.worker.process import WorkerUnavailable
 
 _ANEW_MAX = 6  # conversations: a schema that is pushed changes what may be held, a new policy has all records read
+_ANEW = frozenset({"regranted", "unavailable"})
 _ANEW_US_MAX = 1_000_000  # between two of them
 
 
@@ -62,7 +63,7 @@ async def conversed(
                 raise
         except Rejected:
             again = conversation.retry_after_us
-            if again is None or again > _ANEW_US_MAX or not left:
+            if conversation.ended_with not in _ANEW or again is None or again > _ANEW_US_MAX or not left:
                 raise
             await asyncio.sleep(again / 1e6)
         else:

@@ -249,6 +249,11 @@ class Conversation:
             await self.settled()
 
     @property
+    def ended_with(self) -> str:
+        """The code with which it ended; empty while it has not."""
+        return "" if self._closed is None else self._closed.code
+
+    @property
     def retry_after_us(self) -> int | None:
         """After the end: how long the partner asked us to wait; None where trying again cannot help."""
         if self._failed is not None:
