@@ -16,6 +16,7 @@ Rules:
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from crdt_sync.errors import IdentityRefused
 from crdt_sync.identity.keys import PublicKey
 from crdt_sync.identity.policy_text import PolicyText
 from crdt_sync.identity.refusals import Reason, refused
@@ -23,6 +24,8 @@ from crdt_sync.identity.revocations import Revocations
 from crdt_sync.identity.space_keys import SpaceKeys
 from crdt_sync.identity.statement import Sealed, Statement, sealed
 from crdt_sync.limits import CONTRADICTIONS_KEPT_MAX, KEYS_EVER_MAX, KEYS_STATEMENTS_MAX
+
+_HOSTILE = frozenset({Reason.STATEMENT_MALFORMED, Reason.STATEMENT_FORGED, Reason.STATEMENT_FOREIGN_SPACE})
 
 
 class Versions(NamedTuple):
@@ -78,6 +81,18 @@ class Statements:
         key = self._key_for(came)
         self._keep(_Held(came, came.opened(key), key))
         return True
+
+    def take_all(self, raws: Iterable[bytes]) -> tuple[bool, IdentityRefused | None]:
+        """Take what somebody passes on: whether any of it is news, and the first refusal of what nobody of the space
+        passes on. What was refused for another reason may have been passed on in good faith.
+        """
+        news, hostile = False, None
+        for raw in raws:
+            try:
+                news |= self.take(raw)
+            except IdentityRefused as error:
+                hostile = hostile or (error if error.reason in _HOSTILE else None)
+        return news, hostile
 
     def lacking(self, known: Versions) -> list[bytes]:
         """What somebody who knows so far lacks, in the order in which it can be taken."""

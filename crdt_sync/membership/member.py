@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
 
-from crdt_sync.errors import IdentityRefused, InvalidPolicy
+from crdt_sync.errors import IdentityRefused
 from crdt_sync.identity.claims import Claims
 from crdt_sync.identity.keys import KeyPair, PublicKey
 from crdt_sync.identity.known import Known
@@ -23,11 +23,7 @@ from crdt_sync.identity.refusals import Reason, refused
 from crdt_sync.identity.statements import Statements
 from crdt_sync.identity.tokens import Tokens
 from crdt_sync.membership.facts import Facts
-from crdt_sync.policy.in_force import InForce
-from crdt_sync.policy.reading import parse_policy
-
-HOSTILE = frozenset({Reason.STATEMENT_MALFORMED, Reason.STATEMENT_FORGED, Reason.STATEMENT_FOREIGN_SPACE})
-"""Why statements are refused that nobody of the space passes on."""
+from crdt_sync.policy.in_force import Heard, InForce
 
 _RENEWABLE = frozenset({Reason.TOKEN_EXPIRED, Reason.TOKEN_UNKNOWN_KEY, Reason.TOKEN_FORGED, Reason.TOKEN_MALFORMED})
 
@@ -46,7 +42,7 @@ class Membership:
         self._keep = keep
         self._lock = threading.RLock()
         self._listeners: list[Callable[[], None]] = []
-        self._in_force: InForce | None = None
+        self._policy = Heard()
         self._renews = False
         self.now: Callable[[], int] = lambda: time.time_ns() // 1000  # the clock that tokens of others are checked by
 
@@ -84,11 +80,7 @@ class Membership:
 
     def in_force(self) -> InForce | None:
         """The policy as it was heard last; None where none was."""
-        version, text = self.statements.versions.policy, self.statements.policy
-        if text is not None and (self._in_force is None or self._in_force.version != version):
-            with suppress(InvalidPolicy):  # of a later form: the one before holds
-                self._in_force = InForce(version, parse_policy(text, "the policy"))
-        return self._in_force
+        return self._policy.of(self.statements.versions.policy, self.statements.policy)
 
     def check_out(self) -> None:
         """Raises `IdentityRefused` where this device or its user is out, as far as is known here."""
@@ -114,12 +106,7 @@ class Membership:
         Raises `IdentityRefused` for what nobody of the space passes on, after the rest was taken.
         """
         with self._lock:
-            news, hostile = False, None
-            for raw in statements:
-                try:
-                    news |= self.statements.take(raw)
-                except IdentityRefused as error:
-                    hostile = hostile or (error if error.reason in HOSTILE else None)
+            news, hostile = self.statements.take_all(statements)
             if news:
                 revoked = self.statements.revocations.devices.get(self.device)
                 wiping = self.facts.wiping or (revoked is not None and revoked.wipe)

@@ -4,15 +4,22 @@ Replaced whole by whoever hears of a newer one. Who asks for it is handed `Calla
 no policy, and all who share one token may do everything.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 
+from crdt_sync.errors import InvalidPolicy
 from crdt_sync.policy.model import Policy
+from crdt_sync.policy.reading import parse_policy
 from crdt_sync.policy.rights import Rights, rights_of
 
 
 @dataclass(frozen=True, slots=True)
 class InForce:
-    """A policy, and the `version` of the statement that says it. Make one for each version, and keep it."""
+    """A policy, and the `version` of the statement that says it. Make one for each text, and keep it.
+
+    Whoever keeps something that follows from it goes by which one it is, not by its version: what a stolen key had said
+    gives way to what a key that holds says under the same.
+    """
 
     version: int
     policy: Policy
@@ -26,3 +33,19 @@ class InForce:
             if user in self.policy.users:  # what strangers call themselves is without end
                 self._rights[user] = known
         return known
+
+
+class Heard:
+    """The policy in force, by the text that a space said last."""
+
+    def __init__(self) -> None:
+        self._text: str | None = None
+        self._in_force: InForce | None = None
+
+    def of(self, version: int, text: str | None) -> InForce | None:
+        """The policy of that text; where that is of a later form, the one before holds. None where none was said."""
+        if text is not None and text != self._text:
+            self._text = text
+            with suppress(InvalidPolicy):
+                self._in_force = InForce(version, parse_policy(text, "the policy in force"))
+        return self._in_force

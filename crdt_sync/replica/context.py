@@ -89,7 +89,7 @@ class Context:
         self.recent = RecentEdits()
         self.keeps_places = store.placement() is not None  # what records show in filter fields
         self._named: tuple[tuple[Schema, ...], bytes] = (), fields_of({})
-        self._own: tuple[int, str, Sight | None] = -1, "", None  # by version of the policy and user
+        self._own: tuple[InForce | None, str, Sight | None] = None, "", None  # by policy and user
         self.renews = True  # whether records that have grown are renewed at their edits
         self.stored: Callable[[str, Sequence[str]], None] = lambda _kind, _records: None  # before anybody is told
         self._listeners: list[Callable[[Sequence[Event]], None]] = []
@@ -200,10 +200,10 @@ class Context:
     def own_sight(self) -> Sight | None:
         """What may be held here; None: all, as no policy is in force, or it is not known whose device this is."""
         in_force = self.in_force()
-        if in_force is None or not self.user:
+        if in_force is None or not (user := self.user):
             return None
-        if self._own[:2] != (in_force.version, self.user):
-            self._own = in_force.version, self.user, sight_for(in_force.rights(self.user))
+        if self._own[0] is not in_force or self._own[1] != user:
+            self._own = in_force, user, sight_for(in_force.rights(user))
         return self._own[2]
 
     def may_hold(self, record: str, document: Document) -> bool:

@@ -49,8 +49,8 @@ class StoreSights:
         self._fields = fields
         self._wanted = wanted
         self._keep = keep or self._keep_at_once
-        self._version = -1
-        self._of: dict[str, Sight] = {}  # by user, in that version of the policy
+        self._held: InForce | None = None
+        self._of: dict[str, Sight] = {}  # by user, under that policy
         self._kept: dict[str, tuple[str, tuple[Sight, ...]]] = {}  # by key, the user and what it may have held
         self._count: int | None = None
 
@@ -70,8 +70,8 @@ class StoreSights:
         in_force = self._in_force()
         if in_force is None:
             return None
-        if in_force.version != self._version:
-            self._version = in_force.version
+        if in_force is not self._held:
+            self._held = in_force
             self._of.clear()
         sight = self._of.get(principal.user)
         if sight is None:

@@ -9,9 +9,8 @@ Rules:
 
 import secrets
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 
-from crdt_sync.errors import IdentityRefused, InvalidPolicy, KeyUnusable
+from crdt_sync.errors import KeyUnusable
 from crdt_sync.identity import rotation
 from crdt_sync.identity.claims import ID_BYTES
 from crdt_sync.identity.keys import KeyPair, PublicKey
@@ -21,9 +20,8 @@ from crdt_sync.identity.space_keys import SpaceKeys
 from crdt_sync.identity.statement import Body, Statement, sealed
 from crdt_sync.identity.statements import Statements
 from crdt_sync.identity.tokens import Tokens, claims_for, issue
-from crdt_sync.membership.member import HOSTILE, check_user
-from crdt_sync.policy.in_force import InForce
-from crdt_sync.policy.reading import parse_policy
+from crdt_sync.membership.member import check_user
+from crdt_sync.policy.in_force import Heard, InForce
 
 
 class Authority:
@@ -49,7 +47,7 @@ class Authority:
                 "Give the newest one with --key-file, or restore it from a backup.",
             )
         self.tokens = Tokens(self.statements)
-        self._in_force: InForce | None = None
+        self._policy = Heard()
 
     @classmethod
     def begin(cls, registry: Registry, space: bytes, pair: KeyPair, wall_clock: Callable[[], int]) -> "Authority":
@@ -59,11 +57,7 @@ class Authority:
 
     def in_force(self) -> InForce | None:
         """The policy in force; None where none was said yet."""
-        version, text = self.statements.versions.policy, self.statements.policy
-        if text is not None and (self._in_force is None or self._in_force.version != version):
-            with suppress(InvalidPolicy):  # brought by a device, and of a later form: the one before holds
-                self._in_force = InForce(version, parse_policy(text, "the policy in force"))
-        return self._in_force
+        return self._policy.of(self.statements.versions.policy, self.statements.policy)
 
     def check_user(self, user: str) -> None:
         """Raises `IdentityRefused` where a user is out."""
@@ -96,12 +90,7 @@ class Authority:
 
     def hear(self, statements: Sequence[bytes]) -> bool:
         """See `Identities`."""
-        news, hostile = False, None
-        for raw in statements:
-            try:
-                news |= self.statements.take(raw)
-            except IdentityRefused as error:
-                hostile = hostile or (error if error.reason in HOSTILE else None)
+        news, hostile = self.statements.take_all(statements)
         if news:
             self._keep(self.statements)
         if hostile is not None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from crdt_sync.errors import KeyUnusable
+from crdt_sync.identity import statements
 from crdt_sync.identity.invites import Link
 from crdt_sync.identity.policy_text import PolicyText
 from crdt_sync.identity.revocations import Revocations, Revoked
@@ -155,6 +156,16 @@ def test_the_policy_that_was_heard_is_in_force_and_one_of_a_later_form_is_not(ke
     assert kept.member.in_force() is in_force
 
 
+def test_what_a_key_that_holds_says_is_in_force_whatever_version_a_retired_one_gave_it(kept) -> None:
+    """A thief with the space's key has said a policy; the next key says another one, under the same version."""
+    stolen = POLICY.replace("disabled = true\n", "")
+    kept.member.hear([said(PolicyText(stolen))])
+    assert not kept.member.in_force().policy.users["ben"].disabled
+    kept.member.hear([said(keys(SPACE_KEY, NEXT_KEY), version=2), said(keys(SPACE_KEY, NEXT_KEY), NEXT_KEY, 3)])
+    kept.member.hear([said(keys(NEXT_KEY), NEXT_KEY, 4), said(PolicyText(POLICY), NEXT_KEY)])
+    assert kept.member.in_force().policy.users["ben"].disabled
+
+
 @pytest.mark.parametrize(
     ("body", "user", "expected"),
     [
@@ -246,14 +257,20 @@ def test_what_is_destroyed_is_all_but_the_membership_and_what_is_nobody_of_ours(
 @pytest.mark.parametrize(
     ("planted", "noticed_by"),
     [
-        (("HOSTILE", frozenset()), lambda: test_what_nobody_of_the_space_says_is_refused_after_the_rest_was_taken),
-        (("_RENEWABLE", frozenset()), lambda: test_a_new_token_is_asked_for_where_the_old_one_is_over_or_was_refused),
+        (
+            (statements, "_HOSTILE", frozenset()),
+            lambda: test_what_nobody_of_the_space_says_is_refused_after_the_rest_was_taken,
+        ),
+        (
+            (member, "_RENEWABLE", frozenset()),
+            lambda: test_a_new_token_is_asked_for_where_the_old_one_is_over_or_was_refused,
+        ),
     ],
 )
 def test_a_planted_bug_is_noticed(monkeypatch, kept, planted, noticed_by) -> None:
-    monkeypatch.setattr(member, *planted)
+    monkeypatch.setattr(*planted)
     found = noticed_by()
-    arguments = (kept, b"", "statement_malformed") if planted[0] == "HOSTILE" else (kept,)
+    arguments = (kept, b"", "statement_malformed") if planted[0] is statements else (kept,)
     with pytest.raises(AssertionError):
         found(*arguments)
 

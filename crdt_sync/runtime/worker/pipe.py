@@ -82,7 +82,7 @@ class Results(NamedTuple):
 
 
 class Told(NamedTuple):
-    """What a request tells of the rules: the policy where the worker does not have that version, and definitions."""
+    """What a request tells of the rules: the policy where the worker does not have it, and definitions."""
 
     version: int
     policy: Packed | None

@@ -1,7 +1,7 @@
 """The rules that the gate goes by, on both sides of the pipe: what the parent tells a worker, once each, and what that
 makes of it.
 
-A worker has no store. So it is told the policy, where it has another version, and of each collection what is stored of
+A worker has no store. So it is told the policy, where it has another one, and of each collection what is stored of
 its definition, where it was told none or that has changed.
 """
 
@@ -37,13 +37,13 @@ class Teller:
     def __init__(self, load: Load, seq: Callable[[str], int]) -> None:
         self._load = load
         self._seq = seq
-        self._version: int | None = None
+        self._in_force: InForce | None = None
         self._told: dict[str, int] = {}
 
     def told(self, in_force: InForce, records: Sequence[str]) -> Told:
         """What the worker needs to hear before it judges updates of these records; it has heard it then."""
-        policy = None if self._version == in_force.version else packed(in_force.policy)
-        self._version = in_force.version
+        policy = None if self._in_force is in_force else packed(in_force.policy)
+        self._in_force = in_force
         definitions = {}
         for collection in dict.fromkeys(map(ids.collection_of, records)):
             if collection in _OWN:

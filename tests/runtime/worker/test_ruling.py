@@ -143,10 +143,11 @@ def test_each_thing_is_told_once() -> None:
     shelf = Ruled()
     teller = Teller(shelf.load, shelf.seq)
     record = ids.schema_record("people")
-    first = teller.told(in_force(), [ANNA, "people/ben", "others/x", record])
+    held = in_force()
+    first = teller.told(held, [ANNA, "people/ben", "others/x", record])
     assert first.policy is not None
     assert first.definitions == {"people": (), "others": ()}
-    assert teller.told(in_force(), [ANNA]) == (1, None, {})
+    assert teller.told(held, [ANNA]) == (1, None, {})
     shelf.updates[record] = [definition()]
     assert teller.told(in_force(2), [ANNA]).definitions == {"people": (definition(),)}
     assert shelf.loads == [record]
