@@ -44,7 +44,7 @@ MODULES = (
             "written",
         )
     ),
-    *(f"{_RECORDS}/gate/{name}.py" for name in ("contradictions", "integrate", "walks", "well_placed")),
+    *(f"{_RECORDS}/gate/{name}.py" for name in ("contradictions", "integrate", "loaded", "walks", "well_placed")),
     *(f"{_PROTOCOL}/{name}.py" for name in ("live_pages", "quotas", "taking")),
     *(f"{_PROTOCOL}/hub/{name}.py" for name in ("hub", "lanes", "pipeline", "presence")),
     f"{_STORAGE}/keys.py",

@@ -8,13 +8,14 @@ from typing import Any
 import click
 
 from crdt_relay import auditing
+from crdt_relay.options import data_options, json_option, key_option
 from crdt_relay.settings import load
 from crdt_sync.audit_log.asking import Asked
 from crdt_sync.audit_log.checkpoint import Checkpoint, read_checkpoint
 from crdt_sync.audit_log.entry import Act
 from crdt_sync.cli import safe_text
 from crdt_sync.cli.commands import Commands
-from crdt_sync.cli.options import PATH, together
+from crdt_sync.cli.options import PATH
 from crdt_sync.cli.output import Output, table
 from crdt_sync.errors import InvalidCheckpoint, UsageError
 from crdt_sync.files import created
@@ -24,22 +25,9 @@ TAMPERED = 6
 _SHOWN = 50
 _US = 1_000_000
 
-_data_options = together(
-    click.option("--config", type=PATH, metavar="FILE", help="Settings file, TOML."),
-    click.option(
-        "--data",
-        type=PATH,
-        metavar="DIR",
-        show_default="~/.local/share/crdt-relay",
-        help="Data directory of the relay.",
-    ),
-)
-_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
-_key_file = click.option("--key-file", type=PATH, metavar="FILE", help="The key of the space, PEM.")
-
 
 @click.group("audit", cls=Commands, invoke_without_command=True)
-@_data_options
+@data_options
 @click.option("--who", default="", metavar="USER", help="What this user did, or brought.")
 @click.option("--device", default="", metavar="ID", help="What this device did: its id, or how that begins.")
 @click.option("--when", default="", metavar="FROM..TO", help="UTC: 2026-11-30, 2026-11-30T10..2026-11-30T12, 7d.")
@@ -51,7 +39,7 @@ _key_file = click.option("--key-file", type=PATH, metavar="FILE", help="The key 
     "--limit", type=click.IntRange(1, 10_000), metavar="N", default=_SHOWN, show_default=True, help="At most so many."
 )
 @click.option("--before", type=click.IntRange(1), metavar="N", help="Go on before this entry.")
-@_json
+@json_option
 @click.pass_context
 def audit(
     context: click.Context,
@@ -89,10 +77,10 @@ def audit(
 
 
 @audit.command("verify")
-@_data_options
+@data_options
 @click.option("--against", type=PATH, metavar="CHECKPOINT", help="A file that 'audit checkpoint' wrote.")
-@_key_file
-@_json
+@click.option("--key-file", type=PATH, metavar="FILE", help="The key that signed it, PEM.")
+@json_option
 def verify(config: Path | None, data: Path | None, against: Path | None, key_file: Path | None, as_json: bool) -> None:
     """Tell whether the log is whole and unchanged; with a checkpoint, also whether its end was cut or it was rewritten.
 
@@ -122,17 +110,21 @@ def verify(config: Path | None, data: Path | None, against: Path | None, key_fil
 
 @audit.command("checkpoint")
 @click.argument("file", type=PATH, required=False, metavar="[FILE]")
-@_data_options
-@_key_file
-@_json
+@data_options
+@key_option
+@json_option
 def checkpoint(file: Path | None, config: Path | None, data: Path | None, key_file: Path | None, as_json: bool) -> None:
     """Sign how the log ends now, to be kept where nobody who can write to the relay's disk can write.
 
     To a new FILE, or printed.
     """
-    if key_file is None:
-        raise UsageError("a checkpoint is signed with the space's key", "Name it: --key-file FILE.")
-    made = auditing.sign(load({"data": data}, config).data, read_key(key_file))
+    settings = load({"data": data, "key_file": key_file}, config)
+    if key_file is None and not settings.space_key.exists():
+        raise UsageError(
+            f"a checkpoint is signed with the space's key, and there is none in {settings.space_key}",
+            "Name it: --key-file FILE.",
+        )
+    made = auditing.sign(settings.data, read_key(settings.space_key))
     output = Output(as_json=as_json)
     if file is None:
         output.result(json.loads(made.text), made.text)
@@ -150,8 +142,8 @@ def checkpoint(file: Path | None, config: Path | None, data: Path | None, key_fi
 
 @audit.command("export")
 @click.argument("file", type=PATH, metavar="FILE")
-@_data_options
-@_json
+@data_options
+@json_option
 def export(file: Path, config: Path | None, data: Path | None, as_json: bool) -> None:
     """Write all entries to a new FILE, the oldest first, one JSON object a line."""
     count = auditing.export(load({"data": data}, config).data, file)

@@ -17,11 +17,12 @@ from typing import Any
 import click
 
 from crdt_relay import maintenance, running
+from crdt_relay.options import data_options, json_option
 from crdt_relay.server import Relay
 from crdt_relay.settings import Settings, check_token, load
 from crdt_sync.cli import aside
 from crdt_sync.cli.commands import HELP, Commands, run
-from crdt_sync.cli.options import PATH, together
+from crdt_sync.cli.options import PATH
 from crdt_sync.cli.output import PIPE_CLOSED, Output, PipeClosed, check_streams, not_written, silence, table
 from crdt_sync.errors import CrdtSyncError, EditsLost, OutputNotWritten, UsageError
 from crdt_sync.starting import INTERRUPTED
@@ -30,18 +31,6 @@ from crdt_sync.version import installed
 DAMAGED = 6
 _NAMED_MAX = 20
 _MIB = 1024 * 1024
-
-data_options = together(
-    click.option("--config", type=PATH, metavar="FILE", help="Settings file, TOML; see 'serve --show-config'."),
-    click.option(
-        "--data",
-        type=PATH,
-        metavar="DIR",
-        show_default="~/.local/share/crdt-relay",
-        help="Data directory of the relay.",
-    ),
-)
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 
 
 @click.group(

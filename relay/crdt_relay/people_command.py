@@ -7,24 +7,14 @@ from typing import Any
 import click
 
 from crdt_relay import people_requests
+from crdt_relay.options import json_option, space_options
 from crdt_relay.pictures import picture
 from crdt_sync.cli.commands import Commands
-from crdt_sync.cli.options import PATH, together
+from crdt_sync.cli.options import PATH
 from crdt_sync.cli.output import Output, table
 from crdt_sync.cli.values import local_time
 
 _SHOWN = 12  # characters of a device's id in tables: 'device show' takes fewer
-
-_place = together(
-    click.option("--config", type=PATH, metavar="FILE", help="Settings file, TOML; see 'serve --show-config'."),
-    click.option(
-        "--data", type=PATH, metavar="DIR", help="Data directory of the relay.", show_default="as 'serve' has it"
-    ),
-    click.option(
-        "--key-file", type=PATH, metavar="FILE", help="Key of the space.", show_default="space.key among the data"
-    ),
-)
-_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 
 
 class _Invites(Commands):
@@ -49,8 +39,8 @@ def invite() -> None:
 @click.option("--address", metavar="URL", help="Where devices reach this relay, ws:// or wss://.")
 @click.option("--days", type=click.IntRange(1, 90), default=3, metavar="N", help="For how long it can be opened.")
 @click.option("--pin", is_flag=True, help="Let it name the certificate, also where an authority vouches for that.")
-@_place
-@_json
+@space_options
+@json_option
 def invite_new(
     user: str,
     address: str | None,
@@ -79,8 +69,8 @@ def invite_new(
 
 
 @invite.command("list")
-@_place
-@_json
+@space_options
+@json_option
 def invite_list(config: Path | None, data: Path | None, key_file: Path | None, as_json: bool) -> None:
     """List the invites that were made and not withdrawn."""
     found = people_requests.done(people_requests.settings_of(config, data, key_file), "invites")["invites"]
@@ -93,8 +83,8 @@ def invite_list(config: Path | None, data: Path | None, key_file: Path | None, a
 
 @invite.command("withdraw")
 @click.argument("which", metavar="INVITE", help="The beginning of its id, as 'invite list' has it.")
-@_place
-@_json
+@space_options
+@json_option
 def invite_withdraw(which: str, config: Path | None, data: Path | None, key_file: Path | None, as_json: bool) -> None:
     """Withdraw an invite: nobody can open it any more. A device that did stays."""
     gone = people_requests.done(people_requests.settings_of(config, data, key_file), "withdraw", invite=which)
@@ -110,8 +100,8 @@ def device() -> None:
 
 
 @device.command("list")
-@_place
-@_json
+@space_options
+@json_option
 def device_list(config: Path | None, data: Path | None, key_file: Path | None, as_json: bool) -> None:
     """List the devices that joined, with their users."""
     found = people_requests.done(people_requests.settings_of(config, data, key_file), "devices")["devices"]
@@ -124,8 +114,8 @@ def device_list(config: Path | None, data: Path | None, key_file: Path | None, a
 
 @device.command("show")
 @click.argument("which", metavar="DEVICE", help="Its name, or the beginning of its id.")
-@_place
-@_json
+@space_options
+@json_option
 def device_show(which: str, config: Path | None, data: Path | None, key_file: Path | None, as_json: bool) -> None:
     """Show one device."""
     found = people_requests.done(people_requests.settings_of(config, data, key_file), "device", device=which)
@@ -135,8 +125,8 @@ def device_show(which: str, config: Path | None, data: Path | None, key_file: Pa
 @device.command("revoke")
 @click.argument("which", metavar="DEVICE", help="Its name, or the beginning of its id.")
 @click.option("--wipe", is_flag=True, help="It destroys what it holds, at its next contact with anybody of the space.")
-@_place
-@_json
+@space_options
+@json_option
 def device_revoke(
     which: str, wipe: bool, config: Path | None, data: Path | None, key_file: Path | None, as_json: bool
 ) -> None:
@@ -152,8 +142,8 @@ def user() -> None:
 
 @user.command("disable")
 @click.argument("name", metavar="USER", help="As the policy names the user.")
-@_place
-@_json
+@space_options
+@json_option
 def user_disable(name: str, config: Path | None, data: Path | None, key_file: Path | None, as_json: bool) -> None:
     """Shut a user out, at once; the policy stays as it is. 'user enable' lets them in again."""
     settings = people_requests.settings_of(config, data, key_file)
@@ -165,8 +155,8 @@ def user_disable(name: str, config: Path | None, data: Path | None, key_file: Pa
 
 @user.command("enable")
 @click.argument("name", metavar="USER")
-@_place
-@_json
+@space_options
+@json_option
 def user_enable(name: str, config: Path | None, data: Path | None, key_file: Path | None, as_json: bool) -> None:
     """Let a user in again who was shut out with 'user disable'."""
     settings = people_requests.settings_of(config, data, key_file)
@@ -183,8 +173,8 @@ def key() -> None:
 
 
 @key.command("show")
-@_place
-@_json
+@space_options
+@json_option
 def key_show(config: Path | None, data: Path | None, key_file: Path | None, as_json: bool) -> None:
     """Show which keys hold."""
     _tell_keys(as_json, people_requests.done(people_requests.settings_of(config, data, key_file), "keys"), "")
@@ -194,8 +184,8 @@ def key_show(config: Path | None, data: Path | None, key_file: Path | None, as_j
 @click.option(
     "--to", type=PATH, metavar="FILE", help="Write the new key there; else it takes the place of the old one."
 )
-@_place
-@_json
+@space_options
+@json_option
 def key_rotate(to: Path | None, config: Path | None, data: Path | None, key_file: Path | None, as_json: bool) -> None:
     """Make a new key, which signs from now on. What the old one signed holds until 'key retire'."""
     settings = people_requests.settings_of(config, data, key_file)
@@ -208,8 +198,8 @@ def key_rotate(to: Path | None, config: Path | None, data: Path | None, key_file
 
 @key.command("retire")
 @click.argument("which", metavar="[KEY]", default="", help="The beginning of its name; else all but the newest.")
-@_place
-@_json
+@space_options
+@json_option
 def key_retire(which: str, config: Path | None, data: Path | None, key_file: Path | None, as_json: bool) -> None:
     """Take the old key out of use: nothing that it signed is taken from now on. Devices renew by their own keys."""
     settings = people_requests.settings_of(config, data, key_file)

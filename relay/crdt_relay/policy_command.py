@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from crdt_relay import people_requests, policy_report
+from crdt_relay.options import json_option, space_options
 from crdt_sync.cli.commands import Commands
 from crdt_sync.cli.options import PATH
 from crdt_sync.cli.output import Output
@@ -19,7 +20,6 @@ from crdt_sync.policy.reading import parse_policy
 from crdt_sync.policy.remarks import remarks
 from crdt_sync.records import Schema, load_schema
 
-_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 _schemas = click.option(
     "--schema",
     "schemas",
@@ -42,7 +42,7 @@ def policy() -> None:
 @policy.command("check")
 @click.argument("file", type=PATH, metavar="FILE", help="The policy, TOML.")
 @_schemas
-@_json
+@json_option
 def check_policy(file: Path, schemas: Sequence[Path], as_json: bool) -> None:
     """Tell all that is wrong with a policy, each with its line, or who may do what by it."""
     read = _read(file)
@@ -61,7 +61,7 @@ def check_policy(file: Path, schemas: Sequence[Path], as_json: bool) -> None:
 @policy.command("diff")
 @click.argument("old", type=PATH, metavar="OLD", help="The policy in force.")
 @click.argument("new", type=PATH, metavar="NEW", help="The one that is to take its place.")
-@_json
+@json_option
 def compare(old: Path, new: Path, as_json: bool) -> None:
     """Tell what would change, and for whom."""
     found = difference(_read(old), _read(new))
@@ -70,12 +70,8 @@ def compare(old: Path, new: Path, as_json: bool) -> None:
 
 @policy.command("apply")
 @click.argument("file", type=PATH, metavar="FILE", help="The policy, TOML.")
-@click.option("--config", type=PATH, metavar="FILE", help="Settings file, TOML; see 'serve --show-config'.")
-@click.option("--data", type=PATH, metavar="DIR", show_default="as 'serve' has it", help="Data directory of the relay.")
-@click.option(
-    "--key-file", type=PATH, metavar="FILE", show_default="space.key among the data", help="Key of the space."
-)
-@_json
+@space_options
+@json_option
 def apply_policy(file: Path, config: Path | None, data: Path | None, key_file: Path | None, as_json: bool) -> None:
     """Put a policy in force, at once and on all devices as they hear of it. The first one gives the space its key: from
     then on each device proves who it is, and a shared token opens nothing.

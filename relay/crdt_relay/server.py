@@ -23,6 +23,7 @@ from crdt_relay.store_keys import store_key
 from crdt_sync import limits
 from crdt_sync.audit_log.entry import administered
 from crdt_sync.errors import InvalidSettings, StoreError, StoreMissing, UsageError
+from crdt_sync.identity.keys import KeyPair
 from crdt_sync.policy.in_force import InForce
 from crdt_sync.protocol.acceptor import Refusal
 from crdt_sync.protocol.messages import Hello, VerdictCode
@@ -91,29 +92,30 @@ class Relay:
         """
         certificate = _tls(settings)
         store = store or open_store(settings.data, settings.store_key_file)
-        if not settings.audit:
-            note(store, "start", audit="off")  # what is not told from here on was not told by the operator's choice
         metrics = Metrics()
         door = Door(settings.tokens, bound_to(settings))
-        engine = Engine(
-            store,
-            door.authorise,
-            _wall_clock,
-            settings.sessions_max,
-            metrics,
-            # The longest interval is what sessions keep to by themselves.
-            ping_us=int(settings.ping_interval * 1e6) if settings.ping_interval < limits.PING_S_MAX else None,
-            keep_spare=keep_spare,
-            logs_pushes=True,
-            in_force=door.in_force,
-            audited=bool(settings.audit),
-        )
-        _allow(engine, settings)
         async with contextlib.AsyncExitStack() as started:
             started.callback(store.close)
-            started.push_async_callback(engine.stop, 0, 0.0)
             people = Administration(store, settings.space_key, _wall_clock)
             check_identities(settings, people)
+            audited = people.authority is not None if settings.audit is None else settings.audit
+            if not audited:
+                note(store, "start", audit="off")  # what is not told from here on was not told by the operator's choice
+            engine = Engine(
+                store,
+                door.authorise,
+                _wall_clock,
+                settings.sessions_max,
+                metrics,
+                # The longest interval is what sessions keep to by themselves.
+                ping_us=int(settings.ping_interval * 1e6) if settings.ping_interval < limits.PING_S_MAX else None,
+                keep_spare=keep_spare,
+                logs_pushes=True,
+                in_force=door.in_force,
+                audited=audited,
+            )
+            started.push_async_callback(engine.stop, 0, 0.0)
+            _allow(engine, settings)
             door.identify(engine, people)
             people.changed = lambda: door.identify(engine, people)
             await engine.start()
@@ -265,6 +267,11 @@ class Relay:
         _log.info("backup_written", to=str(target))
         return {"records": self.store.count(), "bytes": (target / "data.mdb").stat().st_size}
 
+    def _key(self) -> KeyPair | None:
+        """With which the space signs; None where it has no identities."""
+        authority = None if self.people is None else self.people.authority
+        return None if authority is None else authority.pair
+
     async def _bound_audit(self) -> None:
         """Now and every hour, drop what the operator does not want to keep of the audit log."""
         writer = self.engine.writer
@@ -276,7 +283,7 @@ class Relay:
             days, size = self._bounds
             if days is not None or size is not None:
                 try:
-                    done = await asyncio.to_thread(bound, self.store, commit, days, size, None, _wall_clock())
+                    done = await asyncio.to_thread(bound, self.store, commit, days, size, self._key(), _wall_clock())
                 except StoreError as error:
                     _log.warning("audit_not_bounded", error=error.message, hint=error.hint)
                 else:

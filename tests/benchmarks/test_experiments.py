@@ -31,7 +31,7 @@ from crdt_bench.experiments import (
     workbook_passes,
 )
 from crdt_bench.results import Measurement, Outcome, Skipped
-from crdt_sync.records.gate import integrate
+from crdt_sync.records.gate import loaded
 from crdt_sync.storage.lmdb import LmdbStore
 
 
@@ -217,7 +217,7 @@ def test_no_hot_path_calls_more_than_it_may() -> None:
 def test_one_question_too_many_on_a_hot_path_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     judging = instructions.PATHS["the gate judges an update"]
     assert instructions.calls_of(judging, 20) <= judging.calls_max
-    monkeypatch.setattr(integrate, "_in_order", lambda fresh, vector: False)
+    monkeypatch.setattr(loaded, "_in_order", lambda fresh, vector: False)
     assert instructions.calls_of(judging, 20) > judging.calls_max
 
 

@@ -8,7 +8,7 @@ import pytest
 from crdt_bench.campaign import orders
 from crdt_bench.campaign.confined import confined
 from crdt_sync.records import Document
-from crdt_sync.records.gate import integrate, well_placed
+from crdt_sync.records.gate import loaded, well_placed
 from crdt_sync.records.updates import halves
 
 _CASES = 480
@@ -40,9 +40,9 @@ def planted(monkeypatch, rule):
     refuse = well_placed._refuse
     monkeypatch.setattr(well_placed, "_refuse", lambda broken, why: None if broken == rule else refuse(broken, why))
     if rule == 6:
-        monkeypatch.setattr(integrate, "cuts_pair", lambda deletes, lists, known: False)
+        monkeypatch.setattr(loaded, "cuts_pair", lambda deletes, lists, known: False)
     if rule == 7:
-        monkeypatch.setattr(integrate, "tangled", lambda deletes: False)
+        monkeypatch.setattr(loaded, "tangled", lambda deletes: False)
 
 
 def outcome(rule):
@@ -64,7 +64,7 @@ def test_a_rule_that_is_left_out_is_found_among_drawn_histories(monkeypatch, rul
 
 
 def test_an_honest_update_that_is_refused_is_noticed(monkeypatch):
-    monkeypatch.setattr(integrate, "misnamed", lambda items: "planted")
+    monkeypatch.setattr(loaded, "misnamed", lambda items: "planted")
     assert "an honest update is refused" in orders.case(0, Counter())
 
 

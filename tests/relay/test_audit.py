@@ -20,6 +20,7 @@ from crdt_sync.key_files import make_key
 from crdt_sync.protocol.messages import Bye, VerdictCode
 from crdt_sync.storage.lmdb import LmdbStore
 from crdt_sync.storage.values import Batch
+from tests.relay.people import with_people
 
 from .devices import Device, eventually, running, update
 from .test_cli import Run, run, served, store
@@ -109,6 +110,19 @@ def test_nothing_is_written_unless_it_is_asked_for(run: Run, tmp_path: Path) -> 
     code, _, err = run("audit", "checkpoint", "--data", tmp_path, "--key-file", tmp_path / "key")
     assert code == 2
     assert "audit = true" in err
+
+
+def test_it_is_kept_where_there_are_users_unless_it_is_turned_off(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with with_people(tmp_path) as relay:
+            assert relay.engine.recorder is None  # it had no users when it was started
+        async with running(tmp_path) as relay:
+            assert relay.engine.recorder is not None
+        async with running(tmp_path, audit=False) as relay:
+            assert relay.engine.recorder is None
+
+    asyncio.run(story())
+    assert [each["about"].split()[0] for each in told(tmp_path)] == ["start", "start"]
 
 
 def test_turning_it_off_leaves_a_line(data: Path) -> None:

@@ -12,7 +12,7 @@ from crdt_sync.errors import CrdtSyncError, EditOvertaken
 from crdt_sync.protocol.effects import Welcomed
 from crdt_sync.protocol.terms import Agreed
 from crdt_sync.records import Document, Editor, values_of
-from crdt_sync.records.gate import integrate
+from crdt_sync.records.gate import loaded
 from crdt_sync.records.lineages.lineage import lineage_of
 from crdt_sync.records.lineages.provenance import Lineage
 from crdt_sync.records.lineages.renewal import carried, renewed
@@ -102,13 +102,11 @@ def wander(seed: int, steps: int = 60) -> None:
 
 
 def _carries_nothing(monkeypatch):
-    monkeypatch.setattr(
-        integrate, "carried", lambda one, other: max(one, other, key=lambda each: lineage_of(each).rank)
-    )
+    monkeypatch.setattr(loaded, "carried", lambda one, other: max(one, other, key=lambda each: lineage_of(each).rank))
 
 
 def _takes_any_lineage(monkeypatch):
-    monkeypatch.setattr(integrate, "is_foreign", lambda lineage, update: False)
+    monkeypatch.setattr(loaded, "is_foreign", lambda lineage, update: False)
 
 
 def _writes_on_under_one_id(monkeypatch):

@@ -5,7 +5,7 @@ from typing import Any
 
 from crdt_bench.simulator.mutants import Method, Mutant
 from crdt_sync.protocol.hub.pipeline import Pipeline
-from crdt_sync.records.gate import integrate
+from crdt_sync.records.gate import loaded
 from crdt_sync.records.lineages import dots
 from crdt_sync.records.lineages.dots import Dots
 from crdt_sync.records.lineages.lineage import lineage_of
@@ -55,7 +55,7 @@ RENEWAL_MUTANTS = (
     Mutant(
         "of two lineages one is dropped",
         "what was edited in an old lineage is carried over",
-        ((integrate, "carried", _the_later),),
+        ((loaded, "carried", _the_later),),
         {},
         renewals=0.4,
     ),

@@ -19,8 +19,9 @@ from crdt_sync.records.document import Document
 from crdt_sync.records.updates import state_vector as vectors
 from crdt_sync.records.updates.delete_set import Ranges, merged
 from crdt_sync.records.updates.stepping import step
-from crdt_sync.records.updates.update import Reader, Scan
+from crdt_sync.records.updates.update import Scan
 from crdt_sync.records.updates.varint import read_uint
+from crdt_sync.records.updates.written import ValueReader
 
 _NOT_A_NUMBER = ("NaN",)  # which equals nothing, not even itself
 _UNIT_BYTES = 2  # of UTF-16, in which operations of texts are counted
@@ -56,13 +57,13 @@ class _Run(NamedTuple):
     content: bytes | list[object]
 
 
-class _Contents(Reader):
+class _Contents(ValueReader):
     """Reads what operations hold, of these ranges of each writer; they are merged."""
 
     def __init__(self, data: bytes, wanted: Ranges) -> None:
         super().__init__(data)
         self._wanted = wanted
-        self._content: bytes | list[object] = []
+        self._text_last: bytes | None = None
         self._runs: dict[int, list[_Run]] = {}
 
     def by_writer(self) -> dict[int, list[_Run]]:
@@ -74,9 +75,11 @@ class _Contents(Reader):
         if (stepped := step(self.data, position)) is not None and not self._wants(writer, clock, stepped[0]):
             return stepped[:2]
         count = len(self.items)
+        self._text_last, self.read_last = None, []
         length, position = super().struct(position, writer, clock)
         if len(self.items) > count and not self.items[-1].deleted:
-            self._runs.setdefault(writer, []).append(_Run(clock, length, self._content))
+            content = self.read_last if self._text_last is None else self._text_last
+            self._runs.setdefault(writer, []).append(_Run(clock, length, content))
         return length, position
 
     def _wants(self, writer: int, clock: int, length: int) -> bool:
@@ -86,18 +89,8 @@ class _Contents(Reader):
 
     def _text_content(self, position: int) -> tuple[int, tuple[int, ...], int]:
         text, _ = self._text(position)
-        self._content = text.encode("utf-16-le")
+        self._text_last = text.encode("utf-16-le")
         return super()._text_content(position)
-
-    def _values(self, position: int) -> tuple[int, int]:
-        count, at = read_uint(self.data, position)
-        length, end = super()._values(position)  # checks them first
-        values: list[object] = []
-        for _ in range(count):
-            value, at = self._read(at)
-            values.append(value)
-        self._content = values
-        return length, end
 
     def _read(self, position: int) -> tuple[object, int]:
         """One value, comparable with what another implementation makes of it."""

@@ -18,22 +18,12 @@ def written(update: bytes) -> Written:
     return reader.written
 
 
-class _Values(Reader):
-    """Keeps the values that it passes."""
-
-    __slots__ = ("_read_last", "written")
+class ValueReader(Reader):
+    """Reads the values that an item holds, each by `_read`, into `read_last`."""
 
     def __init__(self, data: bytes) -> None:
         super().__init__(data)
-        self.written: Written = {}
-        self._read_last: list[object] = []
-
-    def struct(self, position: int, writer: int, clock: int) -> tuple[int, int]:
-        self._read_last = []
-        length, position = super().struct(position, writer, clock)
-        if self._read_last:
-            self.written[writer, clock] = self._read_last
-        return length, position
+        self.read_last: list[object] = []
 
     def _values(self, position: int) -> tuple[int, int]:
         count, at = read_uint(self.data, position)
@@ -42,8 +32,27 @@ class _Values(Reader):
         for _ in range(count):
             value, at = self._read(at)
             values.append(value)
-        self._read_last = values
+        self.read_last = values
         return length, end
+
+    def _read(self, position: int) -> tuple[object, int]:
+        """One value, and where it ends."""
+        raise NotImplementedError
+
+
+class _Values(ValueReader):
+    """Keeps the values that it passes."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self.written: Written = {}
+
+    def struct(self, position: int, writer: int, clock: int) -> tuple[int, int]:
+        self.read_last = []
+        length, position = super().struct(position, writer, clock)
+        if self.read_last:
+            self.written[writer, clock] = self.read_last
+        return length, position
 
     def _read(self, position: int) -> tuple[object, int]:
         data = self.data

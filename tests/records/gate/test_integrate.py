@@ -9,7 +9,7 @@ from pycrdt import Array, Doc
 from crdt_sync.errors import UpdateRefused
 from crdt_sync.limits import GROWTH_OPERATIONS_MAX, RECORD_BYTES_MAX, ROOTS_MAX, TAIL_LONGEST, TAIL_UPDATES_MAX
 from crdt_sync.records import Document, Integrator, content_digest_of, digest_of, reading_of, scan, values_of
-from crdt_sync.records.gate import integrate
+from crdt_sync.records.gate import loaded as gate_loaded
 from crdt_sync.records.updates import state_vector as vectors
 from crdt_sync.records.updates.varint import append_uint
 from tests.records.gate.conftest import RECORD
@@ -269,9 +269,9 @@ def test_a_record_is_rebuilt_right_after_its_good_bytes_were_joined(office):
     ],
 )
 def test_a_large_record_is_not_made_one_update_again_for_a_few_small_ones(office, monkeypatch, length, count, often):
-    person, gate, whole, made = office.person(1), integrator(), integrate._Loaded.whole, []
+    person, gate, whole, made = office.person(1), integrator(), gate_loaded.Loaded.whole, []
     assert judge(gate, person.edit(lambda editor: editor.text("notes").insert(0, "a" * length))).new
-    monkeypatch.setattr(integrate._Loaded, "whole", lambda loaded: made.append(loaded) or whole(loaded))
+    monkeypatch.setattr(gate_loaded.Loaded, "whole", lambda loaded: made.append(loaded) or whole(loaded))
     for number in range(count):
         update = person.edit(lambda editor, n=number % 10: editor.update({"company": str(n)}))
         assert gate.integrate(RECORD, None, [update], None, checked=True, snapshot=False).changed
@@ -362,9 +362,9 @@ def test_what_yrs_is_not_asked_about_leaves_nothing_pending(first, second, held)
     before = linked({(1, 0): [(None, None)] * held}) if held else None
     update = linked({(1, held): first, (2, 0): second})
     outcomes = []
-    for in_order in (integrate._in_order, lambda fresh, vector: False):
+    for in_order in (gate_loaded._in_order, lambda fresh, vector: False):
         with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(integrate, "_in_order", in_order)
+            patched.setattr(gate_loaded, "_in_order", in_order)
             gate = integrator(*[before] if before else [])
             verdict = judge(gate, update)
             document = gate.document(RECORD)
@@ -392,6 +392,6 @@ def test_what_builds_on_itself_is_asked_about(circle, monkeypatch):
 def test_with_the_question_planted_away_a_circle_is_taken_for_integrated(monkeypatch):
     update = CIRCLES["of two writers"]
     assert judge(integrator(), update).code == "gap"
-    monkeypatch.setattr(integrate, "_in_order", lambda fresh, vector: True)
+    monkeypatch.setattr(gate_loaded, "_in_order", lambda fresh, vector: True)
     with pytest.raises(AssertionError):
         judge(integrator(), update)

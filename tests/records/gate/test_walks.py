@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crdt_sync.records import Integrator, scan
-from crdt_sync.records.gate import integrate, walks
+from crdt_sync.records.gate import loaded, walks
 from crdt_sync.records.gate.walks import steps_added, walked_steps
 from crdt_sync.records.updates.lists import Lists
 from crdt_sync.records.updates.update import Item
@@ -20,7 +20,7 @@ OTHER, TYPED, LAST, FRONT = 6, 7, 8, 9  # writers of `crowded`
 @pytest.fixture(autouse=True)
 def lower_limit(monkeypatch):
     """A quarter of the real one, so that a test takes no second."""
-    monkeypatch.setattr(integrate, "WALKED_STEPS_MAX", 1_000_000)
+    monkeypatch.setattr(loaded, "WALKED_STEPS_MAX", 1_000_000)
 
 
 def crowded(typed, front):
@@ -93,11 +93,11 @@ def test_a_record_that_was_that_dear_before_takes_edits():
 def test_what_a_record_took_while_it_was_too_dear_counts_later(monkeypatch):
     integrator = gate()
     assert judge(integrator, crowded(300, 300)).code == "accepted"
-    monkeypatch.setattr(integrate, "WALKED_STEPS_PER_KIB", 0)
-    monkeypatch.setattr(integrate, "WALKED_STEPS_MAX", 0)
+    monkeypatch.setattr(loaded, "WALKED_STEPS_PER_KIB", 0)
+    monkeypatch.setattr(loaded, "WALKED_STEPS_MAX", 0)
     more = [text_struct("y", None, (LAST, 0))]
     assert judge(integrator, struct_update({FRONT: (301, 100 * more)})).code == "accepted"
-    monkeypatch.setattr(integrate, "WALKED_STEPS_MAX", steps_of(integrator.document(RECORD).diff()))
+    monkeypatch.setattr(loaded, "WALKED_STEPS_MAX", steps_of(integrator.document(RECORD).diff()))
     assert judge(integrator, struct_update({FRONT: (401, more)})).code == "too_large"
 
 
@@ -242,7 +242,7 @@ def test_an_addition_that_forgets_those_with_siblings_is_found_out():
 
 def test_a_record_that_is_edited_without_end_is_hardly_ever_counted(monkeypatch):
     counted = []
-    monkeypatch.setattr(integrate, "walked_steps", lambda lists: counted.append(len(lists)) or walked_steps(lists))
+    monkeypatch.setattr(loaded, "walked_steps", lambda lists: counted.append(len(lists)) or walked_steps(lists))
     integrator = gate()
     for clock in range(3_000):
         typed = text_struct("x", (TYPED, clock - 1) if clock else None, None)
