@@ -14,7 +14,7 @@ from crdt_sync.runtime import sync_once
 from crdt_sync.runtime.conversation import Conversation
 from crdt_sync.runtime.outside import OUTSIDE
 from crdt_sync.runtime.wiping import wiped
-from tests.relay.devices import running
+from tests.relay.devices import eventually, running
 from tests.relay.people import POLICY, device, invited, join, names, sync, talk, with_people
 
 DAY_US = 24 * 3600 * 1_000_000
@@ -307,6 +307,37 @@ def test_a_key_is_rotated_while_devices_are_away_and_retired(tmp_path) -> None:
                 await sync(ben, relay.url)
         async with with_people(tmp_path / "relay") as relay:  # with the key that took the place of the first
             assert len(relay.people.keys()["keys"]) == 1
+
+    asyncio.run(story())
+
+
+def test_a_policy_that_a_device_brings_changes_what_others_hold_at_once(tmp_path) -> None:
+    """A backup was put back, and the policy in it is not the last one."""
+    nobody = POLICY.replace('collection = "customers"', 'collection = "orders"')
+
+    async def story() -> None:
+        async with with_people(tmp_path / "relay") as relay:
+            with device(tmp_path / "anna", "anna-phone") as anna, device(tmp_path / "ben", "ben-phone") as ben:
+                await join(anna, invited(relay))
+                await join(ben, invited(relay, "ben"))
+                with anna.edit("customers") as customer:
+                    customer["name"] = "Müller GmbH"
+                await sync(anna, relay.url)
+                await sync(ben, relay.url)
+                relay.store.copy(tmp_path / "backup")
+                relay.people.apply(nobody, "policy.toml")
+                await sync(anna, relay.url)
+                assert (names(anna), names(ben)) == ([], ["Müller GmbH"])
+        (tmp_path / "backup" / "space.key").write_bytes((tmp_path / "relay" / "space.key").read_bytes())
+        async with running(tmp_path / "backup") as restored:
+            with device_again(tmp_path / "anna") as anna, device_again(tmp_path / "ben") as ben:
+
+                async def until_dropped(talking: Conversation) -> None:
+                    await talking.settled()
+                    await sync(anna, restored.url)
+                    await eventually("what Ben may hold no more is gone", lambda: names(ben) == [])
+
+                await talk(ben, restored.url, until_dropped)
 
     asyncio.run(story())
 

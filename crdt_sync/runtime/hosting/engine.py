@@ -13,7 +13,7 @@ Rules:
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future
 from typing import Protocol
 
@@ -21,7 +21,6 @@ import structlog
 
 from crdt_sync import limits
 from crdt_sync.errors import CrdtSyncError, StoreCorrupt, StoreError, StoreFailed, StoreFull
-from crdt_sync.ids import SCHEMAS, collection_of
 from crdt_sync.policy.in_force import InForce
 from crdt_sync.protocol.acceptor import Authorise
 from crdt_sync.protocol.hub import (
@@ -157,22 +156,6 @@ class Engine:
         self._tails = Tails(self._tail)
         self.authorise = authorise
         self.quotas = Quotas(wall_clock, self._is_known, self._quota_reached)
-        self.sights = StoreSights(store, in_force, self._sure_fields, self._keep_sight, self._places_wanted)
-        self.hub = Hub(
-            self.source,
-            authorise,
-            wall_clock,
-            self._tails.snapshot_due,
-            sessions_max,
-            self._acknowledged,
-            self._ping_us,
-            self.quotas,
-            self.sights,
-            own,
-            audited,
-        )
-        self.people = People(self.hub, self._now)
-        self._looking: asyncio.TimerHandle | None = None
         self.pool = IntegrationPool(
             self._load,
             self._worker_died,
@@ -194,6 +177,23 @@ class Engine:
             seq=self._seq,
         )
         self.writer = outside.make_writer(commits or store)
+        self._placing = Placing(store, in_force, self.pool, self.writer, self._start, self.policy_changed, schemas)
+        self.sights = StoreSights(store, in_force, self._placing.sure, self._keep_sight, self._placing.begin)
+        self.hub = Hub(
+            self.source,
+            authorise,
+            wall_clock,
+            self._tails.snapshot_due,
+            sessions_max,
+            self._acknowledged,
+            self._ping_us,
+            self.quotas,
+            self.sights,
+            own,
+            audited,
+        )
+        self.people = People(self.hub, self._now)
+        self._looking: asyncio.TimerHandle | None = None
         self.health = Health(store, self.pool, wall_clock)
         self._wall_clock = wall_clock
         self.loop = asyncio.get_running_loop()
@@ -221,7 +221,6 @@ class Engine:
             self._now,
             self.sights,
         )
-        self._placing = Placing(store, in_force, self.pool, self.writer, self._start, self.policy_changed, schemas)
         self._presence_timer: asyncio.TimerHandle | None = None
         alike = self._filling.tell_alike
         self._rounds = Rounds(self.loop, self.queue, self._followers, self.fill, alike=alike, newest=self._newest)
@@ -237,7 +236,7 @@ class Engine:
         await self.pool.start()
         if self.pool.unconfined:
             _log.warning("worker_not_confined", missing=list(self.pool.unconfined))
-        self._know_places()
+        self._placing.begin()
 
     async def stop(self, retry_after_us: int, grace_s: float, why: str = "it restarts") -> None:
         """Take nothing new, store and acknowledge what was taken, say bye and `why`, and release everything.
@@ -290,11 +289,11 @@ class Engine:
         self._forget(records)
         self._tails.forget()
         self._rounds.begin()
-        self._redefined(records)
+        self._placing.written(records)
 
     def policy_changed(self) -> None:
         """Another policy is in force, or none, or other fields choose records: tell who is here what that changes."""
-        self._know_places()
+        self._placing.begin()  # before the first device asks, which is put off meanwhile
         self.hub.regrant(self._now())
         self._pump()
         self._rounds.begin()
@@ -302,25 +301,6 @@ class Engine:
     def _policy_version(self) -> int:
         in_force = self._in_force()
         return 0 if in_force is None else in_force.version
-
-    def _know_places(self) -> None:
-        """Find out what records show before the first device asks, which is put off meanwhile."""
-        if self._in_force() is not None:
-            self._placing.begin()
-
-    def _redefined(self, records: Iterable[str]) -> None:
-        """These records were written: where a schema is among them, all may show something else."""
-        if any(collection_of(record) == SCHEMAS for record in records):
-            self._placing.redefined()
-
-    def _fields(self) -> bytes | None:
-        return self._placing.fields()
-
-    def _sure_fields(self) -> bytes | None:
-        return self._placing.sure()
-
-    def _places_wanted(self) -> None:
-        self._placing.begin()
 
     def _keep_sight(self, key: str, value: bytes) -> None:
         self.writer.submit(Batch(meta={key: value}))
@@ -417,11 +397,14 @@ class Engine:
         """What the space said is more than before, or it has identities now: see `People.changed`."""
         self.people.changed()
         self._pump()
-        if (in_force := self._in_force()) is not self._policy:
-            self._policy = in_force
-            self.policy_changed()
+        self._heed_policy()
         if self._looking is None and not self.stopped:
             self._looking = self.loop.call_later(LOOK_S, self._look)
+
+    def _heed_policy(self) -> None:
+        if (in_force := self._in_force()) is not self._policy and not self.stopped:
+            self._policy = in_force
+            self.policy_changed()
 
     def _look(self) -> None:
         self.people.look()
@@ -504,7 +487,8 @@ class Engine:
             case PinIndex() | MakeReceipt() | PinAudit() | MakeCheck():
                 self._answer(effect)
             case SaidBy(session, statements):
-                self.people.said(session, statements)
+                if self.people.said(session, statements):
+                    self.loop.call_soon(self._heed_policy)  # behind the effects that are being carried out
             case Refused():
                 if self.recorder is not None:
                     self.recorder.refused(effect)
@@ -531,7 +515,7 @@ class Engine:
 
     async def _integrate(self, effect: Integrate) -> None:
         in_force = self._in_force()
-        fields = None if in_force is None else self._fields()
+        fields = None if in_force is None else self._placing.fields()
         items = [
             Item(item.record, item.updates, item.snapshot, item.senders, item.sessions, _users(item, in_force))
             for item in effect.items
@@ -553,7 +537,9 @@ class Engine:
                 Integrated(result.verdicts, result.state_vector, result.snapshot, result.lineage, result.shown)
                 for result in results
             ]
-            if in_force is not None and (fields is None or fields != self._fields()):  # a schema has changed meanwhile
+            if in_force is not None and (
+                fields is None or fields != self._placing.fields()
+            ):  # a schema has changed meanwhile
                 answers = [answer._replace(shown=None) for answer in answers]
             self.hub.integrated(answers, self._now(), slow=effect.slow)
             if self._clock_doubted is not None and clocks_differ(results):
@@ -565,7 +551,7 @@ class Engine:
         self._following.begin()
         self._uncommitted.begin(effect.number, effect.changes)
         self._tails.grow(effect.changes)
-        fields = (self._fields() or b"") if any(change.forms is not None for change in effect.changes) else b""
+        fields = (self._placing.fields() or b"") if any(change.forms is not None for change in effect.changes) else b""
         audit = () if self.recorder is None else self.recorder.of(effect.number, effect.changes, now)
         batch = Batch(changes=tuple(change_of(change, now, fields) for change in effect.changes), audit=audit)
         begun = time.perf_counter()
@@ -584,7 +570,7 @@ class Engine:
             self.metrics.commit_seconds.observe(time.perf_counter() - begun)
             seqs = future.result().seqs
             self._following.committed(seqs)
-            self._redefined(change.record for change in effect.changes)
+            self._placing.written(change.record for change in effect.changes)
             self.hub.committed(effect.number, seqs, self._now())
         else:
             self.health.commit_failed(error, sum(map(_size, effect.changes)))

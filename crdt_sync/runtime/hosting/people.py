@@ -45,11 +45,11 @@ class People:
         self._guests.pop(session, None)
         self._inside.discard(session)
 
-    def said(self, session: int, statements: tuple[bytes, ...]) -> None:
-        """Its partner passes on what the space said."""
+    def said(self, session: int, statements: tuple[bytes, ...]) -> bool:
+        """Its partner passes on what the space said; whether that may be news."""
         identities, guest = self.identities, self._guests.get(session)
         if identities is None or guest is None or guest.known is None:
-            return  # there is nobody here whom it could concern
+            return False  # there is nobody here whom it could concern
         try:
             news = identities.hear(statements)
         except IdentityRefused as refusal:
@@ -58,9 +58,10 @@ class People:
             news = True  # of what came with it
         except CrdtSyncError as error:
             _log.warning("statement_not_kept", session=session, code=error.code, error=error.message)
-            return
+            return False
         if news:
             self.changed()
+        return news
 
     def changed(self) -> None:
         """What the space said is more than before: tell everybody, and end who may not stay."""

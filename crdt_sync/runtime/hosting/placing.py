@@ -3,13 +3,14 @@ else. Meanwhile sessions that it concerns are put off.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 
 import structlog
 
 from crdt_sync.errors import StoreError
+from crdt_sync.ids import SCHEMAS, collection_of
 from crdt_sync.policy.in_force import InForce
 from crdt_sync.policy.values import Values
 from crdt_sync.records.filtered import FIELDS_BYTES, Schemas
@@ -68,15 +69,15 @@ class Placing:
         """The same; None also while others may count, as a schema was written."""
         return None if self._schemas is None and self._doubted else self.fields()
 
-    def redefined(self) -> None:
-        """A schema was written."""
-        self._doubted = True
-        if self._in_force() is not None:
+    def written(self, records: Iterable[str]) -> None:
+        """These records were written: where a schema is among them, all may show something else."""
+        if any(collection_of(record) == SCHEMAS for record in records):
+            self._doubted = True
             self.begin()
 
     def begin(self) -> None:
-        """Find out what is not known, unless that is under way."""
-        if not self._running:
+        """Find out what is not known, unless that is under way, or no policy is in force."""
+        if not self._running and self._in_force() is not None:
             self._running = True
             self._start(self._run())
 
