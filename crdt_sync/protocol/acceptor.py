@@ -82,7 +82,6 @@ from crdt_sync.protocol.versions import LINEAGE, PEOPLE, TERMS, VERSIONS
 _STORES = "stored nothing of what was sent"
 _ASKS = "asked for nothing of what was told"
 _COMPARES = "did not go on comparing"
-_PLACES_READ_AGAIN_US = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -379,7 +378,7 @@ class Acceptor(Session):
             self.close("version_mismatch", f"this space has a policy, which takes version {PEOPLE}: update", now)
             return False
         if not self._sights.ready:
-            self.close("unavailable", "what records show is being read", now, _PLACES_READ_AGAIN_US)
+            self.close("unavailable", "what records show is being read", now, self._sights.again_us)
             return False
         self.selected = Selected(self._source, self._sights, principal, sight)
         return True

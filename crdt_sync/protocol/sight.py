@@ -89,6 +89,10 @@ class Sights(Protocol):
     def ready(self) -> bool:
         """Whether it is known what all records show; until then nobody can be served for whom that counts."""
 
+    @property
+    def again_us(self) -> int:
+        """After how long somebody who came before that is to come again."""
+
     def of(self, principal: Principal) -> Sight | None:
         """What it may hold; None: all, as no policy is in force."""
 

@@ -25,6 +25,8 @@ from crdt_sync.storage.values import Batch
 
 _KEPT = "sight/"
 _PAGE = 512
+_AGAIN_US_MIN, _AGAIN_US_MAX = 200_000, 5_000_000
+_READ_US = 100  # about what reading one record takes: so that a thousand devices do not ask again all the time
 _LIFE_BYTES = ids.EPOCH_BYTES - SIGHT_BYTES
 
 
@@ -64,6 +66,11 @@ class StoreSights:
         if not is_ready:
             self._wanted()
         return is_ready
+
+    @property
+    def again_us(self) -> int:
+        """See `Sights.again_us`."""
+        return min(_AGAIN_US_MAX, _AGAIN_US_MIN + _READ_US * self._store.count())
 
     def of(self, principal: Principal) -> Sight | None:
         """See `Sights.of`."""
