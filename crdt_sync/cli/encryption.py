@@ -13,6 +13,7 @@ from crdt_sync.cli.options import PATH, gathered
 from crdt_sync.cli.output import Output
 from crdt_sync.cli.progress import spinner
 from crdt_sync.errors import StoreLocked, StoreMissing, UsageError
+from crdt_sync.replica.opening import MEMBER_FILE
 from crdt_sync.replica.owner.asking import find
 from crdt_sync.storage.encryption import key_box, keyrings, unlocking
 from crdt_sync.storage.encryption.cipher import KEY_BYTES
@@ -173,6 +174,10 @@ def wipe(call: Invocation, yes: bool) -> None:
         raise StoreMissing(f"there is no store in {call.store}", "Name its directory with --store.")
     if not yes and not _agreed(call.output, call.store):
         raise UsageError("nothing was destroyed", "Say --yes, or type it when you are asked.")
+    if (call.store / MEMBER_FILE).exists():
+        from crdt_sync.membership.folder import forget  # noqa: PLC0415 - few devices are in such a space
+
+        forget(call.store)
     wiped = wipe_store(call.store)
     left = f" Left, as no store's: {', '.join(wiped.left)}." if wiped.left else ""
     call.output.result({"wiped": True, "key": wiped.key, "left": list(wiped.left)}, f"Destroyed.{left}")

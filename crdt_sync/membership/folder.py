@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from crdt_sync.errors import IdentityRefused, KeyUnusable
-from crdt_sync.files import replaced, sync_folder
+from crdt_sync.files import destroy, replaced
 from crdt_sync.identity.invites import Link
 from crdt_sync.identity.keys import KeyPair
 from crdt_sync.key_files import make_key, read_key
@@ -72,8 +72,7 @@ def forget(folder: Path) -> None:
     """Destroy what is left of a membership: the device has confirmed that it destroyed all else. Raises `OSError`."""
     for name in (KEY_FILE, MEMBER_FILE):
         with suppress(FileNotFoundError):
-            (folder / name).unlink()
-    sync_folder(folder)
+            destroy(folder / name)
 
 
 def _keeper(folder: Path) -> Callable[[Facts], None]:

@@ -15,9 +15,9 @@ from crdt_sync.membership import folder as kept
 from crdt_sync.protocol import codec
 from crdt_sync.protocol.messages import Bye, Hello
 from crdt_sync.protocol.versions import NEWEST, VERSIONS
-from crdt_sync.replica.destroying import destroy
 from crdt_sync.runtime.address import Address
 from crdt_sync.runtime.transports.channel import Channel, ChannelClosed, Open
+from crdt_sync.storage.wiping import wipe
 
 _ANSWER_S = 10.0
 
@@ -27,11 +27,11 @@ async def wiped(folder: Path, address: Address | None, open_channel: Open) -> Id
 
     Returns what to tell people. Raises `StoreError` where it cannot be destroyed.
     """
-    await asyncio.to_thread(destroy, folder)
+    await asyncio.to_thread(wipe, folder)
     confirmed = address is not None and not address.direct and await _confirmed(address, open_channel)
     if confirmed:
         with suppress(OSError, StoreError):
-            await asyncio.to_thread(destroy, folder)  # what was learnt of the way to the relay
+            await asyncio.to_thread(wipe, folder)  # what was learnt of the way to the relay
             await asyncio.to_thread(kept.forget, folder)
     told = "and the relay has noted that" if confirmed else "and the relay is to be told that yet: crdt-sync sync"
     return refused(Reason.DEVICE_REVOKED, f"this device was wiped, as its space ordered: what it held is gone, {told}")

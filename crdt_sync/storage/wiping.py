@@ -17,9 +17,8 @@ from crdt_sync.storage.lmdb.failures import translate
 from crdt_sync.storage.lmdb.lock import LOCK_NAME, StoreLock
 
 _FILES = (
-    DATA_NAME, f"{DATA_NAME}.before", f"{DATA_NAME}.unfinished", "token", "token.before", "device-key.pem",
-    "certificate.pem", "relay.toml", "sync-failed.json", "transport.json", "up.log", "up.log.before", "owner.port",
-    "listening", READERS_NAME, LOCK_NAME,
+    DATA_NAME, f"{DATA_NAME}.*", "token", "token.before", "certificate.pem", "relay.toml", "sync-failed.json",
+    "transport.json", "up.log", "up.log.before", "owner.port", "listening", ".*.tmp", READERS_NAME,
 )  # fmt: skip
 _FOLDERS = ("exports", "changing", "restoring", "format-*", "before-*", "awaited")
 
@@ -37,14 +36,15 @@ def wipe(path: Path) -> Wiped:
 
     When the key is gone nothing of an encrypted store can be read any more. Its data, and that of one that is not
     encrypted, is written over as well, which flash and copies of file systems may survive. Files that are no store's
-    stay. Raises `StoreInUse`, `StoreFailed`.
+    stay, and what the device is in a space: it has yet to confirm what it was told. Raises `StoreInUse`, `StoreFailed`.
     """
     lock = StoreLock(path)
     try:
         key = _destroy_key(path)
-        for name in _FILES[:-1]:
-            if (path / name).is_file() and not (path / name).is_symlink():
-                destroy(path / name)
+        for pattern in _FILES:
+            for file in path.glob(pattern):
+                if file.is_file() and not file.is_symlink():
+                    destroy(file)
         for pattern in _FOLDERS:
             for folder in path.glob(pattern):
                 for file in folder.rglob("*"):

@@ -129,6 +129,13 @@ def test_a_device_with_a_shared_token_is_told_to_join(run, space, tmp_path):
     assert "crdt-sync join LINK" in result.err
 
 
+def test_a_store_that_is_wiped_by_hand_keeps_no_key_of_its_device(run, space, tmp_path):
+    store = tmp_path / "anna"
+    assert run("join", space.link(), "--store", store).code == 0
+    assert run("store", "wipe", "--yes", "--store", store).code == 0
+    assert not store.exists()
+
+
 def test_a_lost_device_is_wiped_and_says_so(run, space, tmp_path):
     store = tmp_path / "anna"
     run("init", "anna-phone", "--store", store)

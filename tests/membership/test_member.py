@@ -14,7 +14,7 @@ from crdt_sync.identity.revocations import Revocations, Revoked
 from crdt_sync.membership import folder, member
 from crdt_sync.membership.facts import Facts, read_facts
 from crdt_sync.membership.member import Membership
-from crdt_sync.replica.destroying import destroy
+from crdt_sync.storage.wiping import wipe
 from tests.identity.cast import (
     DAY_US,
     FOREIGN_KEY,
@@ -243,8 +243,8 @@ def test_what_is_destroyed_is_all_but_the_membership_and_what_is_nobody_of_ours(
     for copied in ("format-3-2026-01-01", "exports"):
         (tmp_path / copied).mkdir()
         (tmp_path / copied / "data.mdb").write_text("Müller")
-    destroy(tmp_path)
-    destroy(tmp_path)
+    wipe(tmp_path)
+    wipe(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"member", "device.key", "mine"}
     folder.forget(tmp_path)
     folder.forget(tmp_path)

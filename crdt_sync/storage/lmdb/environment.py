@@ -17,7 +17,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import lmdb
 
@@ -156,27 +156,22 @@ class Environment:
 
     def make_aside(self) -> None:
         """Make the database for what is set aside, unless it is there."""
-        with self.writing:
-            if self._usable()[1].damaged is None:
-                made = self.write(lambda txn, _: self._usable()[0].open_db(ASIDE_NAME.encode("ascii"), txn=plain(txn)))
-                with self._reading:
-                    self._tables = replace(self._usable()[1], damaged=made)
+        self._make("damaged", lambda environment, txn: environment.open_db(ASIDE_NAME.encode("ascii"), txn=txn))
 
     def make_places(self) -> None:
         """Make the databases for what records show, unless they are there."""
-        with self.writing:
-            if self._usable()[1].placed is None:
-                made = self.write(lambda txn, _: _place_tables(self._usable()[0], plain(txn)))
-                with self._reading:
-                    self._tables = replace(self._usable()[1], placed=made)
+        self._make("placed", _place_tables)
 
     def make_audit(self) -> None:
         """Make the database for the audit log, unless it is there."""
+        self._make("audit", lambda environment, txn: environment.open_db(AUDIT_NAME.encode("ascii"), txn=txn))
+
+    def _make(self, name: str, opened: Callable[[lmdb.Environment, Transaction], object]) -> None:
         with self.writing:
-            if self._usable()[1].audit is None:
-                made = self.write(lambda txn, _: self._usable()[0].open_db(AUDIT_NAME.encode("ascii"), txn=plain(txn)))
+            if getattr(self._usable()[1], name) is None:
+                made: Any = self.write(lambda txn, _: opened(self._usable()[0], plain(txn)))
                 with self._reading:
-                    self._tables = replace(self._usable()[1], audit=made)
+                    self._tables = replace(self._usable()[1], **{name: made})
 
     def drop_aside(self) -> None:
         """Drop that database with all that is in it."""
