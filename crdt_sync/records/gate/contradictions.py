@@ -78,9 +78,12 @@ class _Contents(ValueReader):
         self._text_last, self.read_last = None, []
         length, position = super().struct(position, writer, clock)
         if len(self.items) > count and not self.items[-1].deleted:
-            content = self.read_last if self._text_last is None else self._text_last
-            self._runs.setdefault(writer, []).append(_Run(clock, length, content))
+            self._runs.setdefault(writer, []).append(_Run(clock, length, self._content()))
         return length, position
+
+    def _content(self) -> bytes | list[object]:
+        """What the last operation held (of its own, since a compiler takes what `struct` set for what it still is)."""
+        return self.read_last if self._text_last is None else self._text_last
 
     def _wants(self, writer: int, clock: int, length: int) -> bool:
         ranges = self._wanted.get(writer, [])
