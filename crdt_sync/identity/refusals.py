@@ -26,6 +26,7 @@ class Reason(StrEnum):
     TOKEN_EXPIRED = "token_expired"
     DEVICE_REVOKED = "device_revoked"
     USER_DISABLED = "user_disabled"
+    POLICY_UNREAD = "policy_unread"
     PROOF_MALFORMED = "proof_malformed"
     PROOF_INVALID = "proof_invalid"
     INVITE_UNKNOWN = "invite_unknown"
@@ -56,6 +57,7 @@ NEXT_STEPS = {
     Reason.TOKEN_EXPIRED: "Sync with the relay: it renews the token by this device's key.",
     Reason.DEVICE_REVOKED: _ADMINISTRATOR + " What was not sent is kept on this device.",
     Reason.USER_DISABLED: _ADMINISTRATOR,
+    Reason.POLICY_UNREAD: "Update crdt-sync where the policy cannot be read: there nobody may do anything until then.",
     Reason.PROOF_MALFORMED: "Both sides need a release of crdt-sync that proves keys; a shared token is none.",
     Reason.PROOF_INVALID: "Try again. If it stays so, somebody stands between the two, or this device's key and token "
     "are not of one device: then join again with a new invite.",

@@ -156,8 +156,14 @@ class Membership:
 
 
 def check_user(statements: Statements, policy: InForce | None, user: str) -> None:
-    """Raises `IdentityRefused` where a user is out: disabled, or in the policy no more."""
+    """Raises `IdentityRefused` where a user is out: disabled, or in the policy no more. Where that cannot be read here,
+    everybody is.
+    """
     statements.revocations.check_user(user)
+    if policy is not None and policy.is_unread:
+        raise refused(
+            Reason.POLICY_UNREAD, f"version {policy.version} of the policy is of a form that is not known here"
+        )
     if policy is not None:
         known = policy.policy.users.get(user)
         if known is None:

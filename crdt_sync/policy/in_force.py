@@ -1,10 +1,10 @@
 """The policy that is in force: what a space has said last of who may see and do what.
 
 Replaced whole by whoever hears of a newer one. Who asks for it is handed `Callable[[], InForce | None]`; None: there is
-no policy, and all who share one token may do everything.
+no policy, and all who share one token may do everything. One that cannot be read here is a policy all the same: where
+none was read before it, nobody may do anything.
 """
 
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 from crdt_sync.errors import InvalidPolicy
@@ -23,6 +23,7 @@ class InForce:
 
     version: int
     policy: Policy
+    is_unread: bool = False  # its text is of a form that is not known here, so that it names nobody
     _rights: dict[str, Rights] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def rights(self, user: str) -> Rights:
@@ -39,13 +40,18 @@ class Heard:
     """The policy in force, by the text that a space said last."""
 
     def __init__(self) -> None:
-        self._text: str | None = None
+        self._said: tuple[int, str] | None = None
         self._in_force: InForce | None = None
 
     def of(self, version: int, text: str | None) -> InForce | None:
-        """The policy of that text; where that is of a later form, the one before holds. None where none was said."""
-        if text is not None and text != self._text:
-            self._text = text
-            with suppress(InvalidPolicy):
+        """The policy of that text; where that is of a later form, the one before holds, or else one that gives nobody
+        anything. None where none was said.
+        """
+        if text is not None and self._said != (version, text):
+            self._said = version, text
+            try:
                 self._in_force = InForce(version, parse_policy(text, "the policy in force"))
+            except InvalidPolicy:
+                if self._in_force is None or self._in_force.is_unread:
+                    self._in_force = InForce(version, Policy({}, {}), is_unread=True)
         return self._in_force

@@ -15,6 +15,8 @@ from crdt_sync.policy.values import EVERY, Forms, Values, form, forms_of
 CLEAR: Final = "clear"
 """A field is shown as it is."""
 
+_WRITING: Final[tuple[Operation, ...]] = ("create", "edit", "resolve", "import")
+
 Wanted = tuple[tuple[str, frozenset[str]], ...]
 """Fields, each once and in their order, with the forms of which each has to show one: all are to be met."""
 
@@ -46,6 +48,13 @@ class Access:
     def allows(self, operation: Operation) -> bool:
         """Whether the operation may be done."""
         return any(operation in grant.operations for grant in self.grants)
+
+    @property
+    def changes(self) -> bool:
+        """Whether anything at all of the record may be changed."""
+        if self.allows("delete") or self.allows("restore"):
+            return True
+        return any(grant.write for grant in self.grants) and any(map(self.allows, _WRITING))
 
     def sight(self, field: str, section: str | None) -> str | None:
         """How a field is seen: `CLEAR`, the name of a mask, or None for not at all. `section` as in `covers`."""

@@ -28,6 +28,10 @@ def check_allowed(context: "Context", record: str, update: bytes) -> None:
     in_force = context.in_force()
     if in_force is None:
         return
+    if in_force.is_unread:
+        raise EditForbidden(
+            record, "", "this program cannot read the policy of the space, which is of a later form: update it"
+        )
     from crdt_sync.records import Integrator  # noqa: PLC0415 - likewise
 
     stored = context.store.load(record).updates

@@ -172,6 +172,7 @@ def test_what_a_key_that_holds_says_is_in_force_whatever_version_a_retired_one_g
         (PolicyText(POLICY), "anna", None),
         (PolicyText(POLICY), "ben", "user_disabled"),
         (PolicyText(POLICY), "carl", "user_disabled"),
+        (PolicyText("[a_later_form]\n"), "anna", "policy_unread"),
         (Revocations({}, {"anna": 1}), "anna", "user_disabled"),
         (Revocations({PHONE.public.device: Revoked(1, wipe=False)}), "anna", "device_revoked"),
         (Revocations({LAPTOP.public.device: Revoked(1, wipe=False)}), "anna", None),

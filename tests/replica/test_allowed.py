@@ -4,6 +4,7 @@ import pytest
 
 from crdt_sync import ids
 from crdt_sync.errors import EditForbidden
+from crdt_sync.policy.in_force import Heard
 from crdt_sync.records.imported import ImportedChange
 from tests.replica.people import SCHEMA, WIDE, RuledRelay, device, policy
 
@@ -88,3 +89,12 @@ def test_without_a_policy_nothing_is_asked(anna):
     with anna.edit(anna.record) as person:
         person["iban"] = "DE2"
     assert anna.get(anna.record)["iban"] == "DE2"
+
+
+def test_under_a_policy_that_cannot_be_read_here_nothing_is_edited(anna):
+    held = Heard()
+    anna.go_by(lambda: held.of(2, "[a_later_form]\n"), "anna")
+    with pytest.raises(EditForbidden, match="update it") as raised, anna.edit(anna.record) as person:
+        person["name"] = "B"
+    assert raised.value.field == ""
+    assert anna.get(anna.record)["name"] == "A"

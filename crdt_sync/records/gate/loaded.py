@@ -27,11 +27,12 @@ from crdt_sync.policy.values import Values
 from crdt_sync.records import yrs
 from crdt_sync.records.document import Document
 from crdt_sync.records.gate.contradictions import contradiction
-from crdt_sync.records.gate.permitted import Rules, permitted, plainly_permitted
+from crdt_sync.records.gate.permitted import Rules, permitted, plainly_permitted, renewable
 from crdt_sync.records.gate.touches import Touches, overwritten, touches_between, touches_of
 from crdt_sync.records.gate.walks import steps_added, walked_steps
 from crdt_sync.records.gate.well_placed import cuts_pair, misnamed, misplaced, need_lists, tangled
 from crdt_sync.records.lineages.document_dots import dots_of
+from crdt_sync.records.lineages.dots import restates
 from crdt_sync.records.lineages.lineage import current, is_foreign, lineage_of
 from crdt_sync.records.lineages.provenance import Lineage
 from crdt_sync.records.lineages.renewal import carried
@@ -194,10 +195,21 @@ class Loaded:
         self._keep(steps)
         return _NEW
 
-    def _forbidden(self, touched: Touches, rules: Rules, user: str, after: Callable[[], Document]) -> Verdict | None:
-        """The refusal of what the user may not do, by what it touches; `after` makes a document that has it as well."""
+    def _forbidden(
+        self,
+        touched: Touches,
+        rules: Rules,
+        user: str,
+        after: Callable[[], Document],
+        restated: bool | None = None,
+    ) -> Verdict | None:
+        """The refusal of what the user may not do, by what it touches; `after` makes a document that has it as well.
+
+        `restated` is told of one of another lineage, see `renewable`.
+        """
         try:
-            denied = permitted(rules, user, touched, self.shown(rules), self.document, after)
+            denied = "" if restated is None else renewable(rules, user, self.shown(rules), after(), restated=restated)
+            denied = denied or permitted(rules, user, touched, self.shown(rules), self.document, after)
         except (KeyboardInterrupt, SystemExit, MemoryError):
             raise
         except BaseException as error:  # pycrdt's PanicException is no Exception
@@ -219,7 +231,8 @@ class Loaded:
         try:
             together = carried(self.document, other.document) if self._vector else other.document
             whole = together.diff()
-            dots_of(together)
+            dots = dots_of(together)
+            restated = rules is not None and bool(self._vector) and restates(dots, dots_of(self.document))
         except UpdateRefused as refusal:
             return refused(VerdictCode.MALFORMED, refusal.message)
         except (KeyboardInterrupt, SystemExit, MemoryError):
@@ -232,7 +245,7 @@ class Loaded:
             return _too_large(len(whole))
         if rules is not None:
             touched = touches_between(self.document.contents(), together.contents())
-            denied = self._forbidden(touched, rules, user, lambda: together)
+            denied = self._forbidden(touched, rules, user, lambda: together, restated)
             if denied is not None:
                 return denied
         self._hold((whole,))

@@ -12,6 +12,8 @@ Rules:
 6. A value has to be one of its field: of its type, of its states and choices, a stage one that the last may become.
    What is required is not emptied.
 7. What cannot be told is refused.
+8. A record is written anew by whoever may change something in it; so that a delete that stands says something else of
+   what it had seen, only by whoever may delete.
 
 A reason names the field and the rule, and never a value.
 """
@@ -70,6 +72,8 @@ NO_MOVE = "the stage may not become this"
 EMPTIED = "this field is required and cannot be emptied"
 UNSEEN = "a delete says that it has seen what is not here"
 UNTOLD = "what this does cannot be told"
+NOT_RENEWED = "{user} may change nothing in this record, and so not write it anew"
+RESTATED = "{user} may not delete here, and so not say anew what a delete had seen"
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +172,24 @@ def permitted(
     except _Denied as denied:
         return denied.told
     return ""
+
+
+def renewable(rules: Rules, user: str, values: Values | None, after: Document, *, restated: bool) -> str:
+    """Why a user may not put another lineage in the place of a record, whatever it says; empty where they may.
+
+    What it covers without saying it, nobody can tell: so who may change nothing may cover nothing either. `values` are
+    as in `permitted`, `after` is the record as it would be, and `restated` tells that a delete that stands would say
+    that it had seen something else.
+    """
+    rights = rules.in_force.rights(user)
+    access = rights.on(rules.collection, rules.values(after) if values is None else values)
+    if rules.collection == ids.IMPORTS and _may_import(rights):
+        return ""
+    if not access.held:
+        return NOT_HELD.format(user=_named(user))
+    if not access.changes:
+        return NOT_RENEWED.format(user=_named(user))
+    return RESTATED.format(user=_named(user)) if restated and not access.allows("delete") else ""
 
 
 class _Judge:

@@ -90,6 +90,11 @@ class Dots:
         )
 
 
+def restates(after: Dots, before: Dots) -> bool:
+    """Whether a deletion that stood before, and still does, names other dots that it had seen."""
+    return any(after.seen[dot] != seen for dot, seen in before.seen.items() if dot in after.seen)
+
+
 def joined(later: Dots, earlier: Dots) -> Dots:
     """What both know together. The order of lists is that of `later`, with what only `earlier` has put in between."""
     dead_later, dead_earlier = later.dead_ranges(), earlier.dead_ranges()

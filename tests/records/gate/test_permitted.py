@@ -1,6 +1,7 @@
 """What the gate lets in where a policy is in force: attacks by updates that no editor makes, and honest edits."""
 
 import base64
+from dataclasses import replace
 from itertools import repeat
 
 import pytest
@@ -10,9 +11,15 @@ from hypothesis import strategies as st
 from crdt_sync.policy.in_force import InForce
 from crdt_sync.policy.reading import parse_policy
 from crdt_sync.records import Document, Integrator, parse_schema
+from crdt_sync.records.deleted import is_deleted
+from crdt_sync.records.gate import loaded
 from crdt_sync.records.gate.permitted import Rules, permitted, plainly_permitted
 from crdt_sync.records.gate.touches import overwritten, touches_of
 from crdt_sync.records.imported import ImportedChange, bring
+from crdt_sync.records.lineages.document_dots import dots_of
+from crdt_sync.records.lineages.dots import Dots
+from crdt_sync.records.lineages.first_update import first_update
+from crdt_sync.records.lineages.lineage import lineage_of
 from crdt_sync.records.lineages.renewal import renewed
 from crdt_sync.records.memory.memories import remember
 from crdt_sync.records.updates import state_vector as vectors
@@ -92,6 +99,14 @@ collection = "customers"
 read = ["*", "finance"]
 write = ["*", "finance"]
 operations = ["create", "edit", "delete", "restore", "resolve", "import"]
+
+[[role.guest.grant]]
+collection = "customers"
+read = ["*"]
+operations = ["history"]
+
+[user.guest]
+role = "guest"
 
 [user.anna]
 role = "sales"
@@ -414,6 +429,60 @@ def test_a_renewal_that_says_something_else_is_judged_by_what_it_changes(place):
     person = place.person("anna")
     person.edit(lambda editor: editor.update({"name": "Anne"}))
     assert place.told("anna", renewed(person.document).diff()) == ""
+
+
+def claimed(document, **claims):
+    """The record written anew, with claims of what its lineage knows that are not those of the document."""
+    state = dots_of(document)
+    known = {**state.known, **claims.pop("known", {})}
+    return first_update(replace(state, known=known, **claims), lineage_of(document).generation + 1)
+
+
+def test_who_may_change_nothing_covers_nothing_that_is_not_here(place):
+    """Or what others are going to write would be taken for deleted, and acknowledged."""
+    far = place.person("ben")
+    late = far.edit(lambda editor: editor.update({"phone": "9"}))
+    ahead = claimed(place.document, known={far.document.writer: 1000})
+    assert place.told("guest", ahead) == "'guest' may change nothing in this record, and so not write it anew"
+    assert place.told("guest", renewed(place.document).diff()) != ""
+    assert place.told("eve", ahead) == "'eve' may not write into this record"
+    assert place.told("ben", late) == ""
+    assert place.document.contents()["c.phone"][0][0] == "9"
+
+
+def test_a_record_that_says_nothing_is_not_made_by_whom_nothing_is_allowed():
+    empty = first_update(Dots({5: 1000}, {}), 1)
+    for user in ("guest", "eve", "anna", ""):
+        held = Place()
+        assert held.told(user, empty) != ""
+        assert held.document.state_vector() == vectors.EMPTY
+
+
+def test_a_renewal_says_nothing_else_of_what_a_delete_had_seen(place):
+    late = place.person("anna").edit(lambda editor: editor.update({"name": "Still here"}))
+    place.edit("chen", lambda editor: editor.delete())
+    assert place.told("anna", late) == ""
+    assert not is_deleted(place.document)
+    state = dots_of(place.document)
+    again = claimed(place.document, seen=dict.fromkeys(state.seen, state.known))
+    assert place.told("anna", again) == "'anna' may not delete here, and so not say anew what a delete had seen"
+    assert not is_deleted(place.document)
+    assert place.told("anna", renewed(place.document).diff()) == ""
+    assert place.told("chen", claimed(place.document, seen=dict.fromkeys(state.seen, state.known))) == ""
+    assert is_deleted(place.document)
+
+
+@pytest.mark.parametrize(
+    ("planted", "noticed_by"),
+    [
+        ((loaded, "renewable", lambda *_, **__: ""), test_who_may_change_nothing_covers_nothing_that_is_not_here),
+        ((loaded, "restates", lambda *_: False), test_a_renewal_says_nothing_else_of_what_a_delete_had_seen),
+    ],
+)
+def test_a_gate_that_does_not_ask_who_writes_a_record_anew_is_noticed(monkeypatch, place, planted, noticed_by):
+    monkeypatch.setattr(*planted)
+    with pytest.raises(AssertionError):
+        noticed_by(place)
 
 
 def test_what_filter_fields_show_is_told_before_and_after(place):
