@@ -26,10 +26,9 @@ class Acknowledgement(NamedTuple):
 
 
 class Taking:
-    """See the module. `own` are the log's numbers that this session's pushes were given, as far as they are ahead."""
+    """See the module."""
 
     def __init__(self) -> None:
-        self.own: set[int] = set()
         self._sizes: deque[tuple[int, int]] = deque()  # (number, bytes) of pushes that are not decided
         self._bytes = 0
         self._last = 0

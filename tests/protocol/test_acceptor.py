@@ -1,5 +1,8 @@
 """The accepting end: what it sends, when, and behind what."""
 
+import gc
+import weakref
+
 import pytest
 
 from crdt_sync import limits
@@ -303,7 +306,7 @@ def test_a_partner_that_confirms_nothing_gets_no_more_than_the_window() -> None:
     assert received == limits.UNCONFIRMED_BYTES_MAX
     assert not session.wants_room
     sent, _ = say(session, Have(1, received), room=1 << 40)
-    assert session.cursor == log.head()
+    assert session.serving.cursor == log.head()
     assert all(isinstance(message, Updates) for message in sent)
 
 
@@ -395,7 +398,7 @@ def test_who_says_that_it_is_done_has_what_was_told_until_the_feed_first_ended(c
     log = ScriptedLog([(A, b"1"), (B, b"2")])
     session = acceptor(log)
     say(session, hello(Resume(EPOCH, 2, 2), count=2))
-    session._held = 0  # as after a comparison, which confirms no bytes
+    session.serving.held = 0  # as after a comparison, which confirms no bytes
     log.commit(A, b"3")
     say(session)
     _, effects = say(session, Bye(code, "", None))
@@ -489,3 +492,16 @@ def test_no_record_is_asked_for_twice_in_one_message(message) -> None:
     assert [type(answer) for answer in sent] == [Bye]
     assert "names a record twice" in sent[0].message
     assert session.closed
+
+
+def test_a_session_that_is_over_is_freed_at_once() -> None:
+    """A collector that runs seldom would leave thousands of them in memory, each with what it was to be told."""
+    session = live(ScriptedLog([(A, b"1")]))
+    known = weakref.ref(session)
+    gc.disable()
+    try:
+        session.lost()
+        del session
+        assert known() is None
+    finally:
+        gc.enable()

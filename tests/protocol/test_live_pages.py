@@ -139,14 +139,14 @@ def test_a_page_is_told_as_fill_would_have_told_it():
     source.commit(US, b"a")
     source.commit(US, b"bc")
     page = one._live.newest(0)
-    assert one.tell(page, 0)
+    assert one.serving.tell(page, 0)
     (frame,) = filled(other)
     assert page.frame is frame
     for session in (one, other):
         session.receive(codec.encode(Have(2, 3)), 0)
         assert not session.closed
         assert not session.wants_room
-        assert session.cursor == 2
+        assert session.serving.cursor == 2
 
 
 def test_who_was_left_out_a_record_is_told_no_later_cursor_be_it_alone_or_with_others():
@@ -160,7 +160,7 @@ def test_who_was_left_out_a_record_is_told_no_later_cursor_be_it_alone_or_with_o
     source.commit("customers/them", b"more")
     page = one._live.newest(2)
     assert page.cursor == 3
-    assert not one.tell(page, 0)
+    assert not one.serving.tell(page, 0)
     assert told(filled(one)) == ([b"more"], 0)
 
 
@@ -172,7 +172,7 @@ def test_the_answer_to_a_check_comes_right_behind_the_updates_that_it_waits_for(
     entry = CheckedEntry(US, b"", b"", Standing.ABSENT)
     one.checked(7, 1, (entry,), 0)
     page = one._live.newest(0)
-    assert not one.tell(page, 0)
+    assert not one.serving.tell(page, 0)
     updates, answer = (codec.decode(frame, version=2) for frame in filled(one))
     assert isinstance(updates, Updates)
     assert answer == Checked(7, (entry,))
@@ -186,17 +186,17 @@ def test_who_catches_up_is_told_nothing_together_with_others_before_all_of_its_p
     source.commit(US, b"b")
     page = session._live.newest(1)
     assert page is not None
-    assert session.cursor == 1
-    assert not session.tell(page, 0)
+    assert session.serving.cursor == 1
+    assert not session.serving.tell(page, 0)
     for number in (1, 2):
         session.receive(codec.encode(Want(number, ()), 2), 0)
-        assert not session.tell(page, 0)
+        assert not session.serving.tell(page, 0)
         session.fill(ROOM, 0)
-    assert session.cursor == session._told == 2
+    assert session.serving.cursor == session.serving._told == 2
     source.commit(US, b"c")
     page = session._live.newest(2)
     assert page is not None
-    assert session.tell(page, 0)
+    assert session.serving.tell(page, 0)
 
 
 def test_bytes_that_were_told_and_not_confirmed_are_bounded(monkeypatch):
@@ -206,9 +206,9 @@ def test_bytes_that_were_told_and_not_confirmed_are_bounded(monkeypatch):
     for cursor, told_ in ((0, True), (1, True), (2, False)):
         source.commit(US, b"a")
         page = one._live.newest(cursor)
-        assert one.tell(page, 0) is told_
+        assert one.serving.tell(page, 0) is told_
     one.receive(codec.encode(Have(1, 1)), 0)
-    assert one.tell(page, 0)
+    assert one.serving.tell(page, 0)
 
 
 @pytest.mark.parametrize("size", [limits.WINDOW_BYTES_FIRST // 4, limits.WINDOW_BYTES_FIRST // 4 + 1])
@@ -216,7 +216,7 @@ def test_a_page_is_no_larger_than_a_frame_of_the_session_may_be(size):
     source = ScriptedLog()
     (one,) = followers(1, source)
     source.commit(US, bytes(size))
-    assert one.tell(one._live.newest(0), 0) is (size <= one._pace.frame)
+    assert one.serving.tell(one._live.newest(0), 0) is (size <= one.serving._pace.frame)
 
 
 def test_what_is_large_or_cannot_be_read_is_no_page_for_many(monkeypatch):
@@ -261,13 +261,13 @@ def test_whoever_is_told_together_or_alone_hears_each_update_once_and_its_own_ne
                 one.acknowledge(0)
                 own.add(seq)
         elif step == "together":
-            page = one._live.newest(one.cursor)
-            if page is not None and one.tell(page, 0):
+            page = one._live.newest(one.serving.cursor)
+            if page is not None and one.serving.tell(page, 0):
                 frames.append(page.frame)
         elif step == "fill":
             frames += filled(one)
         else:
-            one.receive(codec.encode(Have(0, one._sent)), 0)
+            one.receive(codec.encode(Have(0, one.serving._sent)), 0)
         frames += [effect.frame for effect in one.drain() if isinstance(effect, Send)]
         assert not one.closed
     for frame in frames:

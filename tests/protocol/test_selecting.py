@@ -11,7 +11,6 @@ from crdt_bench.minimal.line import Line
 from crdt_sync.policy.in_force import InForce
 from crdt_sync.policy.reading import parse_policy
 from crdt_sync.protocol import codec
-from crdt_sync.protocol.acceptor import Acceptor
 from crdt_sync.protocol.messages import (
     MODE_CHANGES,
     MODE_RECONCILE,
@@ -28,6 +27,7 @@ from crdt_sync.protocol.messages import (
     WantEntry,
     Welcome,
 )
+from crdt_sync.protocol.serving_selected import SelectedServing
 from crdt_sync.protocol.versions import FEATURES
 from crdt_sync.replica import Replica
 from crdt_sync.storage.memory import MemoryStore
@@ -201,10 +201,14 @@ def test_what_is_claimed_of_a_life_without_a_policy_is_not_believed(relay):
 def test_a_change_wakes_those_whom_it_concerns_and_no_others(relay, monkeypatch):
     relay.customer("West")  # with it comes the schema, which concerns everybody
     woken: list[str] = []
-    wake = Acceptor.wake
-    monkeypatch.setattr(
-        Acceptor, "wake", lambda self, at: (woken.append(self.principal.user) if self.at_rest else None, wake(self, at))
-    )
+    wake = SelectedServing.wake
+
+    def counted(self, at):
+        if self.at_rest:
+            woken.append(self._selected._principal.user)
+        wake(self, at)
+
+    monkeypatch.setattr(SelectedServing, "wake", counted)
     users = {f"u{number}": ("North" if number < 3 else "South") for number in range(40)}
     relay.in_force = policy(2, users)
     lines = [Line(relay.device(user), relay.host) for user in users]

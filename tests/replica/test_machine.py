@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from crdt_sync import Replica
 from crdt_sync.errors import RecordDeleted
-from crdt_sync.protocol.acceptor import Acceptor
+from crdt_sync.protocol.serving import Serving
 from crdt_sync.records import Document, decode_state_vector, entries
 from crdt_sync.records.lineages.document_dots import dots_of
 from crdt_sync.replica.partner import Partner
@@ -321,13 +321,13 @@ def test_devices_on_disk_agree_with_the_model():
 
 def _forgets_pages(monkeypatch):
     """The feed skips a record."""
-    serve = Acceptor._serve_changes
+    serve = Serving.serve_feed
 
     def mutant(self, *more):
         self.cursor += self.cursor % 3 == 1
         return serve(self, *more)
 
-    monkeypatch.setattr(Acceptor, "_serve_changes", mutant)
+    monkeypatch.setattr(Serving, "serve_feed", mutant)
 
 
 def _shows_the_oldest(monkeypatch):

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crdt_sync import Replica, bundled_schema
-from crdt_sync.protocol.acceptor import Acceptor
 from crdt_sync.protocol.auditing import Differences
 from crdt_sync.protocol.effects import Owe
 from crdt_sync.protocol.messages import CheckedEntry, Receipt
+from crdt_sync.protocol.serving import Serving
 from crdt_sync.records import values_of
 from crdt_sync.replica.audit import check
 from crdt_sync.runtime.auditing import _Auditor
@@ -200,12 +200,11 @@ def test_healing_leaves_nothing_different_and_loses_no_edit(seed: int, busy: flo
 def test_an_answer_that_overtakes_updates_would_name_what_does_not_differ(monkeypatch: pytest.MonkeyPatch) -> None:
     """The planted bug that the first property must see."""
 
-    def at_once(self: Acceptor) -> None:
-        while self._checked:
-            self._checks -= 1
-            self._send(self._checked.popleft()[1])
+    def at_once(self: Serving) -> None:
+        while self._later:
+            self._session.send(self._later.popleft()[1])
 
-    monkeypatch.setattr(Acceptor, "_release_checked", at_once)
+    monkeypatch.setattr(Serving, "release", at_once)
     assert any(_names_falsely(seed) for seed in range(40))
 
 

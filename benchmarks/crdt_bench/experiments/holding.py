@@ -13,10 +13,11 @@ from crdt_sync import ids
 from crdt_sync.policy.in_force import InForce
 from crdt_sync.policy.reading import parse_policy
 from crdt_sync.principal import Principal
-from crdt_sync.protocol.acceptor import Acceptor
 from crdt_sync.protocol.hub.audience import Audience
 from crdt_sync.protocol.live_pages import LivePages
 from crdt_sync.protocol.selecting import Selected
+from crdt_sync.protocol.serving_selected import SelectedServing
+from crdt_sync.protocol.sight import Sight
 from crdt_sync.replica import StoreSource
 from crdt_sync.replica.sights import StoreSights
 from crdt_sync.storage.lmdb import LmdbStore
@@ -142,7 +143,7 @@ class _World:
         live = LivePages(self._source)
         audience = Audience(self._source, live, self._sights)
         for number in range(self._sizes.devices):
-            audience.join(number, cast(Acceptor, _AtRest(self._selected(f"u{number}"))))
+            audience.join(number, cast(SelectedServing, _AtRest(self._selected(f"u{number}").sight)))
         found = []
         for key, region in (("change", None), ("move", "elsewhere")):
             chosen = self._rng.sample(
@@ -180,8 +181,8 @@ class _AtRest:
 
     wants_room = True
 
-    def __init__(self, selected: Selected) -> None:
-        self.selected = selected
+    def __init__(self, sight: Sight) -> None:
+        self.sight = sight
         self.at_rest = True
 
     def wake(self, _cursor: int) -> None:

@@ -9,6 +9,7 @@ from crdt_sync.protocol.fetching import Fetching
 from crdt_sync.protocol.hub import Forget, Hub
 from crdt_sync.protocol.hub.pipeline import Pipeline
 from crdt_sync.protocol.messages import PAGE_COMPARED, Verdict, VerdictCode
+from crdt_sync.protocol.serving import Serving
 from crdt_sync.protocol.source import LogUpdate
 from crdt_sync.protocol.states import State
 from crdt_sync.replica.index import StoreIndex
@@ -106,12 +107,13 @@ def _keep_what_failed(_: Method) -> Method:
 
 def _end_before_answers(_: Any) -> Any:
     def mutated(self: Any) -> bool:
-        if self.state in {State.GREETING, State.CLOSED} or not self._may_send():
+        session = self._session
+        if session.state in {State.GREETING, State.CLOSED} or not self._may_send():
             return False
         behind: bool = self.cursor < self._source.head()
-        if self.state is State.CATCHING_UP:
+        if session.state is State.CATCHING_UP:
             return True
-        return bool(self._answers) or (self.state is State.LIVE and self.follow and behind)
+        return bool(self._answers) or (session.state is State.LIVE and session.follow and behind)
 
     return property(mutated)
 
@@ -130,7 +132,7 @@ def _end_before_wants(_: Method) -> Method:
     def mutated(self: Any) -> None:
         if self._compared.told:
             self.state = State.CATCHING_UP
-            self._pages[PAGE_COMPARED] = None
+            self.serving._pages[PAGE_COMPARED] = None
 
     return mutated
 
@@ -147,7 +149,7 @@ def _own_by_replica(answered: Method) -> Method:
         pusher = self._sessions.get(session)
         for other in self._sessions.values():
             if pusher is not None and other.partner == pusher.partner:
-                other._taking.own.update(seq for answer in answers for seq in answer.seqs)
+                other.serving._own.update(seq for answer in answers for seq in answer.seqs)
         answered(self, session, answers, now)
 
     return mutated
@@ -277,7 +279,7 @@ RELAY_MUTANTS = (
     Mutant(
         "end told before the answers",
         "a cursor comes behind what it stands for",
-        ((Acceptor, "wants_room", _end_before_answers), (Acceptor, "_serve_changes", _without_waiting)),
+        ((Serving, "wants_room", _end_before_answers), (Serving, "serve_feed", _without_waiting)),
         {"device_crash": 0.1},
     ),
     Mutant(
@@ -330,7 +332,7 @@ RELAY_MUTANTS = (
     Mutant(
         "only cursors are compared",
         "lost pushes are noticed where the cursor lies lower",
-        ((Acceptor, "_honours", _cursor_alone),),
+        ((Serving, "honours", _cursor_alone),),
         {"relay_rolled_back": 0.2, "cut": 0.3, "slow": 0.1, "device_crash": 0.1},
         300,
         pace=500_000,
@@ -345,7 +347,7 @@ RELAY_MUTANTS = (
     Mutant(
         "cursor passes what cannot be read",
         "a cursor stays before a record that was passed over",
-        ((Acceptor, "_true", _as_it_is), (Fetching, "unserved", _nothing_unserved)),
+        ((Serving, "_true", _as_it_is), (Fetching, "unserved", _nothing_unserved)),
         {"relay_rots": 0.2, "cut": 0.1},
         seeds_from=4,
     ),

@@ -13,9 +13,9 @@ from collections.abc import Collection
 from crdt_sync import ids, limits
 from crdt_sync.policy.index import Index
 from crdt_sync.policy.values import Whereabouts
-from crdt_sync.protocol.acceptor import Acceptor
 from crdt_sync.protocol.live_pages import LivePages
 from crdt_sync.protocol.selecting import places_of
+from crdt_sync.protocol.serving_selected import SelectedServing
 from crdt_sync.protocol.sight import Sights
 from crdt_sync.protocol.source import AcceptorSource
 
@@ -28,7 +28,7 @@ class Audience:
         self._live = live
         self._sights = sights
         self._index: Index[int] = Index()
-        self._sessions: dict[int, Acceptor] = {}
+        self._sessions: dict[int, SelectedServing] = {}
         self._awake: dict[int, None] = {}
         self._position = 0
 
@@ -39,13 +39,12 @@ class Audience:
         """How far those who follow may read."""
         return self._position
 
-    def join(self, session: int, acceptor: Acceptor) -> None:
+    def join(self, session: int, serving: SelectedServing) -> None:
         """A session follows, or may hold something else than before."""
-        assert acceptor.selected is not None, "others follow the log"
         if not self._sessions:
             self._position = self._source.followed()
-        self._sessions[session] = acceptor
-        self._index.put(session, acceptor.selected.sight.cells)
+        self._sessions[session] = serving
+        self._index.put(session, serving.sight.cells)
 
     def leave(self, session: int) -> None:
         """A session is over."""
@@ -55,8 +54,8 @@ class Audience:
 
     def note(self, session: int) -> None:
         """Something was done with a session: it may be at rest now, or no more."""
-        acceptor = self._sessions.get(session)
-        if acceptor is None or acceptor.at_rest:
+        serving = self._sessions.get(session)
+        if serving is None or serving.at_rest:
             self._awake.pop(session, None)
         else:
             self._awake[session] = None
@@ -91,7 +90,7 @@ class Audience:
         collection = ids.collection_of(record)
         return set().union(*(self._index.reached(collection, forms) for forms in (where.forms, *where.left)))
 
-    def _wake(self, sessions: "dict[int, None] | dict[int, Acceptor]") -> None:
+    def _wake(self, sessions: "dict[int, None] | dict[int, SelectedServing]") -> None:
         for session in sessions:
             self._sessions[session].wake(self._position)
             self._awake[session] = None

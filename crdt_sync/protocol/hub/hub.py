@@ -48,6 +48,8 @@ from crdt_sync.protocol.messages import CheckedEntry, Hello, VerdictCode
 from crdt_sync.protocol.principal import Principal
 from crdt_sync.protocol.quotas import Quotas
 from crdt_sync.protocol.reconcile import View
+from crdt_sync.protocol.serving import Serving
+from crdt_sync.protocol.serving_selected import SelectedServing
 from crdt_sync.protocol.sight import Sight, Sights
 from crdt_sync.protocol.source import AcceptorSource
 
@@ -89,7 +91,7 @@ class Hub:
         self._sessions_max = sessions_max
         self._sessions: dict[int, Acceptor] = {}
         self._addresses: dict[int, str] = {}
-        self._following: dict[int, Acceptor] = {}  # those that follow the log
+        self._following: dict[int, Serving] = {}  # those that follow the log
         self._welcome: set[int] = set()  # whose hello was accepted: strangers take no device's place
         self._answered: set[int] = set()  # of which pushes were answered lately
         self._last_session = 0
@@ -146,8 +148,8 @@ class Hub:
         acceptor = self._sessions.get(session)
         if acceptor is not None:
             if self._presence.is_due(session):
-                selected = acceptor.selected
-                entries = self._presence.tell(session, None if selected is None else selected.holds)
+                serving = acceptor.serving
+                entries = self._presence.tell(session, None if serving.sight is None else serving.may_hold)
                 if entries is not None:
                     acceptor.present(entries)
             lacking = acceptor.fill(room, now, most)
@@ -189,7 +191,7 @@ class Hub:
     def wants_room(self, session: int) -> bool:
         """Whether `fill` would have something to send."""
         acceptor = self._sessions.get(session)
-        return acceptor is not None and (self._presence.is_due(session) or acceptor.wants_room)
+        return acceptor is not None and (self._presence.is_due(session) or acceptor.serving.wants_room)
 
     def congested(self, session: int, size: int, now: int) -> bool:
         """Whether the host must not take a frame of `size` bytes from this session's link now."""
@@ -231,7 +233,7 @@ class Hub:
     def followers(self) -> list[int]:
         """Sessions that have something to send, after a commit."""
         followed = self._source.followed()
-        found = [session for session, acceptor in self._following.items() if acceptor.lacks(followed)]
+        found = [session for session, serving in self._following.items() if serving.lacks(followed)]
         return found if self._audience is None else found + self._audience.concerned()
 
     def tell_alike(self, sessions: Iterable[int], now: int) -> tuple[list[tuple[int, bytes]], list[int]]:
@@ -244,14 +246,14 @@ class Hub:
         others: list[int] = []
         due = self._presence.due
         for session in sessions:
-            acceptor = self._following.get(session)
-            if acceptor is None:
+            serving = self._following.get(session)
+            if serving is None:
                 if session in self._sessions:  # it holds some records only: see `Audience`
                     others.append(session)
                 continue
-            cursor = acceptor.cursor
+            cursor = serving.cursor
             page = pages[cursor] if cursor in pages else pages.setdefault(cursor, self._live.newest(cursor))
-            if page is not None and session not in due and acceptor.tell(page, now):
+            if page is not None and session not in due and serving.tell(page, now):
                 told.append((session, page.frame))
             else:
                 others.append(session)
@@ -271,7 +273,7 @@ class Hub:
     def sight(self, session: int) -> Sight | None:
         """What a session may hold; None: all."""
         acceptor = self._sessions.get(session)
-        return None if acceptor is None or acceptor.selected is None else acceptor.selected.sight
+        return None if acceptor is None else acceptor.serving.sight
 
     def regrant(self, now: int) -> None:
         """Another policy is in force, or none: each session is told what that changes for it, or begins anew."""
@@ -279,15 +281,15 @@ class Hub:
             if self._sights is None or acceptor.principal is None:
                 continue
             sight = self._sights.of(acceptor.principal)
-            before = None if acceptor.selected is None else acceptor.selected.sight
+            before = acceptor.serving.sight
             if sight is None and before is None:
                 continue
             if sight is None or before is None or not self._sights.ready:
                 acceptor.close("regranted", "what this device may hold has changed", now, retry_after_us=0)
             elif sight != before:
                 acceptor.regrant(sight, now)
-                if self._audience is not None and not acceptor.closed:
-                    self._audience.join(session, acceptor)
+                if not acceptor.closed:
+                    self._listen(session, acceptor)
             self._collect(session, acceptor, now)
 
     def expel(self, session: int, code: str, message: str, retry_after_us: int | None, now: int) -> None:
@@ -450,15 +452,20 @@ class Hub:
                     self._effects.append(Stored(session, cursor))
                 case Greeted(replica, agent, cursor):
                     self._effects.append(Arrived(session, replica, agent, cursor))
-                    if acceptor.follow and (self._audience is None or acceptor.selected is None):
-                        self._following[session] = acceptor
                     if acceptor.follow:
                         self._presence.follow(session)
-                        if self._audience is not None and acceptor.selected is not None:
-                            self._audience.join(session, acceptor)
+                        self._listen(session, acceptor)
         if self._audience is not None:
             self._audience.note(session)
         self._pipeline.next_batch()
+
+    def _listen(self, session: int, acceptor: Acceptor) -> None:
+        """It follows: from now on it hears of what is committed."""
+        serving = acceptor.serving
+        if self._audience is not None and isinstance(serving, SelectedServing):
+            self._audience.join(session, serving)
+        else:
+            self._following[session] = serving
 
     def _ask(self, asked: PinIndex | MakeReceipt | PinAudit | MakeCheck) -> None:
         self._asks = True
