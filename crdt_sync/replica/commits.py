@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from crdt_sync import limits
 from crdt_sync.errors import (
     CrdtSyncError,
+    EditForbidden,
     EditOvertaken,
     OwnerGone,
     OwnerSilent,
@@ -42,14 +43,27 @@ class Commits:
         self._context = context
         self.keys = KeyIndex(context.store)
 
-    def renew_grown(self, copy: Copy) -> None:
+    def renew_grown(self, record: str, copy: Copy) -> None:
         """Write an edited record anew if it has grown; where another program owns the store, that one does.
 
         What is full is looked at when its size is checked.
         """
         context = self._context
         if context.renews and context.known_owner is None and copy.tail >= limits.TAIL_UPDATES_MAX:
-            renewing.renew_grown(copy, context.store, self._partners)
+            self._renew(record, copy)
+
+    def _renew(self, record: str, copy: Copy) -> None:
+        """Not where a policy is in force and a partner would take it for hiding what it has not seen."""
+        context, document = self._context, copy.document
+        is_ruled = context.in_force() is not None
+        if is_ruled and any(context.store.outbox_entry(peer, record) for peer in self._partners):
+            return
+        renewing.renew_grown(copy, context.store, self._partners)
+        if is_ruled and copy.document is not document:
+            try:
+                self._check_allowed(record, copy)
+            except EditForbidden:  # for that, or for the edit, which is told of later
+                copy.document = document
 
     @property
     def _partners(self) -> Sequence[bytes]:
@@ -96,7 +110,7 @@ class Commits:
                 copy.may_add = edit.may_add
                 self.note_key(edit.record, copy, pending)
             for record, copy in edited.items():
-                self.renew_grown(copy)
+                self.renew_grown(record, copy)
                 self._check_again(record, copy, pending, resized=True)
             self.commit(edited)
 
@@ -206,7 +220,7 @@ class Commits:
         context = self._context
         if copy.document.size > limits.RECORD_GROWN_BYTES_MAX and context.renews:
             if context.known_owner is None:
-                renewing.renew_grown(copy, context.store, self._partners)
+                self._renew(record, copy)
             elif renewing.is_due(copy, context.store, self._partners):
                 return  # the owner renews it, and checks what it is then
         document = copy.document

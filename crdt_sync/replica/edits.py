@@ -285,7 +285,7 @@ class Edits:
     def _finish(self, who: Caller, record: str, copy: Copy) -> None:
         """The copy is edited; the lock is held."""
         batch = self._batches.get(who)
-        self._commits.renew_grown(copy)
+        self._commits.renew_grown(record, copy)
         if batch is None:
             self._commits.commit_one(record, copy)
             return

@@ -200,3 +200,35 @@ def test_refused_edits_are_dropped_by_their_numbers(relay, anna, record):
         refused.drop(anna, [1, 7])
     refused.drop(anna, [1])
     assert [(edit.number, edit.value) for edit in refused.refused_edits(anna.store)] == [(2, "Y")]
+
+
+def grow(replica, record, lives, after=lambda: None):
+    """Edit a record in so many lives."""
+    for life in range(lives):
+        replica.context.abandon_writer()
+        with replica.edit(record) as person:
+            person["phone"] = str(life)
+        after()
+
+
+def test_a_record_is_written_anew_once_the_relay_has_seen_all_of_it_and_nothing_is_put_aside(relay, anna, record):
+    """A relay cannot tell what was written and overwritten in it, and somebody who may change a part might hide more."""
+    anna.go_by(policy, "anna")
+    grow(anna, record, 300)
+    assert anna.store.record_head(record).lineage == 0
+    settle(relay, anna)
+    grow(anna, record, 40, lambda: settle(relay, anna))
+    assert anna.store.record_head(record).lineage != 0
+    assert anna.store.record_head(record).lineage == relay.store.record_head(record).lineage
+    assert aside(anna) == []
+    assert shown(anna, record)["phone"] == "39"
+
+
+def test_what_was_written_anew_too_early_is_put_aside_and_not_lost(relay, anna, record):
+    for phone in ("1", "2"):
+        with anna.edit(record) as person:
+            person["phone"] = phone
+    assert anna.renew(record)
+    settle(relay, anna)
+    assert aside(anna) == [("phone", "2", "anna")]
+    assert anna.store.record_head(record).lineage == 0

@@ -6,11 +6,13 @@ They are compared by clock, as items may be split or joined otherwise, and only 
 Numbers are compared by value, since implementations write them differently.
 
 It costs a difference from the first such operation on, of each writer that has one; what the update does not describe
-is stepped over in there. The same content at another place is not noticed.
+is stepped over in there. The same content at another place is noticed where that is another root or key, if it is asked
+for: who may write one field could use up operations of somebody's id in it, and what that one writes into another field
+would be taken for what is here already.
 """
 
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from math import isnan
 from typing import NamedTuple
 
@@ -18,8 +20,9 @@ from crdt_sync.errors import UpdateRefused
 from crdt_sync.records.document import Document
 from crdt_sync.records.updates import state_vector as vectors
 from crdt_sync.records.updates.delete_set import Ranges, merged
+from crdt_sync.records.updates.lists import Lists, Name
 from crdt_sync.records.updates.stepping import step
-from crdt_sync.records.updates.update import Scan
+from crdt_sync.records.updates.update import Item, Scan
 from crdt_sync.records.updates.varint import read_uint
 from crdt_sync.records.updates.written import ValueReader
 
@@ -46,6 +49,28 @@ def contradiction(found: Scan, update: bytes, document: Document, vector: Mappin
         clock = _first_difference(held.get(writer, []), told[writer])
         if clock is not None:
             return f"operation {clock} of writer {writer} is here already, with another content"
+    return ""
+
+
+def displaced(items: Iterable[Item], lists: Lists, vector: Mapping[int, int]) -> str:
+    """Which of the operations of an update that are here stands in another list than it says; or nothing.
+
+    `lists` are those of what is here, of which `vector` is the state vector.
+    """
+    for item in items:
+        end = min(item.clock + item.length, vector.get(item.writer, 0))
+        if item.root is not None:
+            said = Name(item.root, item.key)
+        elif (beside := item.left or item.right) is not None and beside[1] < vector.get(beside[0], 0):
+            said = lists.name(beside)
+        else:
+            continue  # beside what is not here: the update has a gap, or that is told of another item
+        clock = item.clock
+        while clock < end:
+            _, name, clock_after = lists.placed((item.writer, clock))
+            if name != said:
+                return f"operation {clock} of writer {item.writer} is here already, in another place"
+            clock = clock_after
     return ""
 
 

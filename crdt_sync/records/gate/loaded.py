@@ -6,7 +6,7 @@ The rules are those of `integrate`.
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 from crdt_sync.errors import UpdateRefused
 from crdt_sync.limits import (
@@ -26,13 +26,14 @@ from crdt_sync.limits import (
 from crdt_sync.policy.values import Values
 from crdt_sync.records import yrs
 from crdt_sync.records.document import Document
-from crdt_sync.records.gate.contradictions import contradiction
+from crdt_sync.records.gate.contradictions import contradiction, displaced
 from crdt_sync.records.gate.permitted import Rules, permitted, plainly_permitted, renewable
 from crdt_sync.records.gate.touches import Touches, overwritten, touches_between, touches_of
+from crdt_sync.records.gate.unseen import Unseen, unseen
 from crdt_sync.records.gate.walks import steps_added, walked_steps
 from crdt_sync.records.gate.well_placed import cuts_pair, misnamed, misplaced, need_lists, tangled
 from crdt_sync.records.lineages.document_dots import dots_of
-from crdt_sync.records.lineages.dots import restates
+from crdt_sync.records.lineages.dots import Dots, restates
 from crdt_sync.records.lineages.lineage import current, is_foreign, lineage_of
 from crdt_sync.records.lineages.provenance import Lineage
 from crdt_sync.records.lineages.renewal import carried
@@ -50,6 +51,13 @@ _NEW: Final = Verdict(VerdictCode.ACCEPTED, new=True)
 _KNOWN: Final = Verdict(VerdictCode.ACCEPTED)
 _ITEM_BYTES_MIN = 4  # of one item: what it is, one origin, and a deleted run
 _SPREAD_MAX = 32  # times that an update may take more bytes once integrated: a deletion cuts an item in three
+
+
+class _Anew(NamedTuple):
+    """What an update of another lineage does beside what is shown before and after, see `renewable`."""
+
+    unseen: Unseen
+    restated: bool
 
 
 class Loaded:
@@ -149,8 +157,12 @@ class Loaded:
             return refused(code, refusal.message)
         vector = self._vector
         fresh = self._fresh(found)
-        if len(fresh) < len(found.items) and (other := contradiction(found, update, self.document, vector)):
-            return refused(VerdictCode.MALFORMED, other)
+        if len(fresh) < len(found.items):
+            other = contradiction(found, update, self.document, vector)
+            if not other and rules is not None:
+                other = displaced(found.items, self._listed(), vector)
+            if other:
+                return refused(VerdictCode.MALFORMED, other)
         rises = False
         for writer, (_, end) in found.clients.items():
             if end > vector.get(writer, 0):
@@ -201,14 +213,18 @@ class Loaded:
         rules: Rules,
         user: str,
         after: Callable[[], Document],
-        restated: bool | None = None,
+        anew: _Anew | None = None,
     ) -> Verdict | None:
         """The refusal of what the user may not do, by what it touches; `after` makes a document that has it as well.
 
-        `restated` is told of one of another lineage, see `renewable`.
+        `anew` is told of one of another lineage.
         """
+        denied = ""
         try:
-            denied = "" if restated is None else renewable(rules, user, self.shown(rules), after(), restated=restated)
+            if anew is not None:
+                hidden, restated = anew.unseen.hidden, anew.restated
+                denied = renewable(rules, user, self.shown(rules), after(), hidden=hidden, restated=restated)
+                touched = {**anew.unseen.touched, **touched}
             denied = denied or permitted(rules, user, touched, self.shown(rules), self.document, after)
         except (KeyboardInterrupt, SystemExit, MemoryError):
             raise
@@ -232,7 +248,7 @@ class Loaded:
             together = carried(self.document, other.document) if self._vector else other.document
             whole = together.diff()
             dots = dots_of(together)
-            restated = rules is not None and bool(self._vector) and restates(dots, dots_of(self.document))
+            anew = None if rules is None else self._anew(other.document, dots)
         except UpdateRefused as refusal:
             return refused(VerdictCode.MALFORMED, refusal.message)
         except (KeyboardInterrupt, SystemExit, MemoryError):
@@ -245,11 +261,18 @@ class Loaded:
             return _too_large(len(whole))
         if rules is not None:
             touched = touches_between(self.document.contents(), together.contents())
-            denied = self._forbidden(touched, rules, user, lambda: together, restated)
+            denied = self._forbidden(touched, rules, user, lambda: together, anew)
             if denied is not None:
                 return denied
         self._hold((whole,))
         return _NEW
+
+    def _anew(self, came: Document, together: Dots) -> _Anew:
+        """What nobody would see of what a document of another lineage does; `together` is what is known with it."""
+        if not self._vector:
+            return _Anew(Unseen({}, False), False)  # there is nothing here of anybody
+        held = dots_of(self.document)
+        return _Anew(unseen(came, dots_of(came), held.known), restates(together, held))
 
     def _trust(self, update: bytes) -> Verdict:
         """Integrate an update without reading it first."""

@@ -12,8 +12,9 @@ Rules:
 6. A value has to be one of its field: of its type, of its states and choices, a stage one that the last may become.
    What is required is not emptied.
 7. What cannot be told is refused.
-8. A record is written anew by whoever may change something in it; so that a delete that stands says something else of
-   what it had seen, only by whoever may delete.
+8. A record is written anew by whoever may change something in it. What its lineage covers and does not show cannot be
+   told: where nobody here has seen that, it takes whoever may change everything. So that a delete that stands says
+   something else of what it had seen, it takes whoever may delete.
 
 A reason names the field and the rule, and never a value.
 """
@@ -28,7 +29,7 @@ from crdt_sync.errors import UpdateRefused
 from crdt_sync.limits import FILTER_VALUE_LENGTH_MAX, REASON_LENGTH_MAX
 from crdt_sync.policy.in_force import InForce
 from crdt_sync.policy.model import Operation
-from crdt_sync.policy.rights import Rights
+from crdt_sync.policy.rights import Access, Rights
 from crdt_sync.policy.schemas import section_of
 from crdt_sync.policy.values import Values
 from crdt_sync.records.comparing import filled, identity
@@ -59,6 +60,7 @@ from crdt_sync.records.values import canonical
 _Read = Callable[[object], Mapping[str, object]]
 _LAYOUTS = frozenset(Layout)
 _BOOK_FIELDS = frozenset({"source", "versions"})
+_EVERYTHING: tuple[Operation, ...] = ("edit", "resolve", "delete", "restore")
 _NAME_LENGTH_MAX = 48
 _CASES_MAX = 4096  # of who writes which field where what is shown, remembered as allowed
 
@@ -73,6 +75,7 @@ EMPTIED = "this field is required and cannot be emptied"
 UNSEEN = "a delete says that it has seen what is not here"
 UNTOLD = "what this does cannot be told"
 NOT_RENEWED = "{user} may change nothing in this record, and so not write it anew"
+HIDDEN = "{user} may not change everything here, and this hides what nobody has seen"
 RESTATED = "{user} may not delete here, and so not say anew what a delete had seen"
 
 
@@ -174,12 +177,14 @@ def permitted(
     return ""
 
 
-def renewable(rules: Rules, user: str, values: Values | None, after: Document, *, restated: bool) -> str:
+def renewable(
+    rules: Rules, user: str, values: Values | None, after: Document, *, hidden: bool = False, restated: bool = False
+) -> str:
     """Why a user may not put another lineage in the place of a record, whatever it says; empty where they may.
 
-    What it covers without saying it, nobody can tell: so who may change nothing may cover nothing either. `values` are
-    as in `permitted`, `after` is the record as it would be, and `restated` tells that a delete that stands would say
-    that it had seen something else.
+    `values` are as in `permitted`, and `after` is the record as it would be. `hidden` tells that it covers what
+    it does not show and nobody here has seen, `restated` that a delete that stands would say that it had seen other
+    operations.
     """
     rights = rules.in_force.rights(user)
     access = rights.on(rules.collection, rules.values(after) if values is None else values)
@@ -189,7 +194,17 @@ def renewable(rules: Rules, user: str, values: Values | None, after: Document, *
         return NOT_HELD.format(user=_named(user))
     if not access.changes:
         return NOT_RENEWED.format(user=_named(user))
+    if hidden and not _changes_all(access, rules.schema):
+        return HIDDEN.format(user=_named(user))
     return RESTATED.format(user=_named(user)) if restated and not access.allows("delete") else ""
+
+
+def _changes_all(access: Access, schema: Schema | None) -> bool:
+    """Whether nothing can have been done in a record that somebody might not do."""
+    fields = {} if schema is None else schema.fields
+    return all(map(access.allows, _EVERYTHING)) and all(
+        access.writes(field, spec.section or "") for field, spec in fields.items()
+    )
 
 
 class _Judge:

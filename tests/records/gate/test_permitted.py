@@ -15,6 +15,7 @@ from crdt_sync.records.deleted import is_deleted
 from crdt_sync.records.gate import loaded
 from crdt_sync.records.gate.permitted import Rules, permitted, plainly_permitted
 from crdt_sync.records.gate.touches import overwritten, touches_of
+from crdt_sync.records.gate.unseen import Unseen, unseen
 from crdt_sync.records.imported import ImportedChange, bring
 from crdt_sync.records.lineages.document_dots import dots_of
 from crdt_sync.records.lineages.dots import Dots
@@ -450,6 +451,50 @@ def test_who_may_change_nothing_covers_nothing_that_is_not_here(place):
     assert place.document.contents()["c.phone"][0][0] == "9"
 
 
+def test_who_may_change_a_part_hides_nothing_that_nobody_here_has_seen(place):
+    far = place.person("chen")
+    late = far.edit(lambda editor: editor.update({"iban": "DE7"}))
+    ahead = claimed(place.document, known={far.document.writer: 1000})
+    assert place.told("anna", ahead) == "'anna' may not change everything here, and this hides what nobody has seen"
+    assert place.told("chen", late) == ""
+    assert place.document.contents()["c.iban"][0][0] == "DE7"
+    assert place.told("chen", claimed(place.document, known={far.document.writer: 1000})) == ""
+
+
+def test_what_was_overwritten_meanwhile_in_the_lineage_before_is_let_in_and_judged(place):
+    honest, hostile = place.person("ben"), place.person("anna")
+    assert place.told("anna", renewed(place.document).diff()) == ""
+    for phone in ("2", "3", "4"):
+        honest.edit(lambda editor, phone=phone: editor.update({"phone": phone}))
+    assert place.told("ben", honest.document.diff()) == ""
+    assert [entry[0] for entry in place.document.contents()["c.phone"]] == ["4"]
+    with hostile.document.transaction() as transaction:
+        array = hostile.document.array(transaction, "c.iban")
+        array.insert(transaction, 0, ["x", 1, "anna"])
+        array.remove_range(transaction, 0, 1)
+    assert place.told("anna", hostile.document.diff()) == "iban: 'anna' may not write this field"
+
+
+def used_up(root, writer, clock, count=1000):
+    """An update under the id of somebody else: so many operations in a root, deleted already."""
+    item = b"\x01\x01" + raw.uint(len(root)) + root.encode() + raw.uint(count)
+    deleted = b"\x01" + raw.uint(writer) + b"\x01" + raw.uint(clock) + raw.uint(count)
+    return b"\x01\x01" + raw.uint(writer) + raw.uint(clock) + item + deleted
+
+
+def test_what_somebody_writes_under_an_id_that_was_used_up_in_another_field_is_not_taken_for_what_is_here(place):
+    """It was acknowledged, and gone."""
+    far = place.person("chen")
+    late = far.edit(lambda editor: editor.update({"iban": "DE7"}))
+    writer = far.document.writer
+    assert place.told("anna", used_up("c.iban", writer, 0)) == "iban: 'anna' may not write this field"
+    assert place.told("anna", used_up("c.phone", writer, 0)) == ""
+    (verdict,) = place.push("chen", late).verdicts
+    assert verdict.code == "malformed"
+    assert verdict.reason == f"operation 0 of writer {writer} is here already, in another place"
+    assert place.document.contents()["c.iban"][0][0] == "DE1"
+
+
 def test_a_record_that_says_nothing_is_not_made_by_whom_nothing_is_allowed():
     empty = first_update(Dots({5: 1000}, {}), 1)
     for user in ("guest", "eve", "anna", ""):
@@ -476,6 +521,18 @@ def test_a_renewal_says_nothing_else_of_what_a_delete_had_seen(place):
     ("planted", "noticed_by"),
     [
         ((loaded, "renewable", lambda *_, **__: ""), test_who_may_change_nothing_covers_nothing_that_is_not_here),
+        (
+            (loaded, "unseen", lambda *_: Unseen({}, hidden=False)),
+            test_who_may_change_a_part_hides_nothing_that_nobody_here_has_seen,
+        ),
+        (
+            (loaded, "unseen", lambda *given: unseen(*given)._replace(touched={})),
+            test_what_was_overwritten_meanwhile_in_the_lineage_before_is_let_in_and_judged,
+        ),
+        (
+            (loaded, "displaced", lambda *_: ""),
+            test_what_somebody_writes_under_an_id_that_was_used_up_in_another_field_is_not_taken_for_what_is_here,
+        ),
         ((loaded, "restates", lambda *_: False), test_a_renewal_says_nothing_else_of_what_a_delete_had_seen),
     ],
 )
