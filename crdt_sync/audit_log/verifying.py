@@ -4,7 +4,7 @@
 2. Numbers begin at 1 and have no holes. Where the first is another, a note of a cut, which is an entry of the log too,
    names the last that was dropped and its seal.
 3. Against a checkpoint: the entry of its number has its seal. Only so it is found that the end is missing, or that the
-   log was written anew from some entry on.
+   log was written anew from some entry on. Where that entry was cut, the note has to be signed as the checkpoint is.
 """
 
 from dataclasses import dataclass, field
@@ -91,10 +91,21 @@ class Verification:
             self._flaw(last, f"the log ends here, and had {number} entries at the checkpoint: its end is missing")
         elif number and not self._met and first <= number:
             self._flaw(number, "the entry of the checkpoint is missing")
+        elif number and not self._met and trusted is None and not self._cut_signed_as(against):
+            self._flaw(first, _CUT_BY_ANOTHER)
+
+    def _cut_signed_as(self, against: Checkpoint) -> bool:
+        """Whether who signed the checkpoint has signed as well that its entry was dropped: anybody can write a note."""
+        key = PublicKey(against.key) if against.key else None
+        return self.cut is not None and key is not None and self.cut.signed_by(key)
 
     def _flaw(self, number: int, problem: str) -> None:
         if len(self.flaws) < FLAWS_MAX:
             self.flaws.append(Flaw(number, problem))
 
 
+_CUT_BY_ANOTHER = (
+    "the entry of the checkpoint was cut, and another key signed that, or none: the log may have been written anew; "
+    "name the space's key"
+)
 _NOT_SIGNED = "the checkpoint is not signed, or was changed after that"

@@ -177,6 +177,18 @@ def test_what_a_checkpoint_knows_may_have_been_cut_since():
     assert flaws(with_cut(4)[4:], signed(LOG, at=2)) == []
 
 
+@pytest.mark.parametrize("key", [None, THIEF])
+def test_a_log_that_was_written_anew_behind_a_cut_that_never_was_does_not_fit_a_checkpoint(key):
+    """Who can write to the disk begins behind the entry that the checkpoint knows, and says that the rest was cut."""
+    note = Entry(AT, Act.CUT, times=LAST, about=checkpoint(SPACE, LAST, b"x" * 32, AT, key).text)
+    log = chained(LAST, b"x" * 32, [encode(note), *map(encode, ONE_OF_EACH[:3])])
+    ((place, problem),) = flaws(log, signed(LOG), trusted=None)
+    assert place == LAST + 1
+    assert problem.startswith("the entry of the checkpoint was cut, and another key signed that, or none")
+    assert flaws(log, signed(LOG)) != []
+    assert flaws(with_cut(4)[4:], signed(LOG, at=2), trusted=None) == []
+
+
 # --- in general, and the checker -------------------------------------------------------------------------------
 
 

@@ -19,6 +19,8 @@ from crdt_sync.protocol.messages import (
     Check,
     Dropped,
     Hello,
+    Presence,
+    PresenceEntry,
     Push,
     PushEntry,
     Resume,
@@ -255,3 +257,15 @@ def test_a_first_sync_costs_what_its_user_may_hold():
     assert costs["anna"][0] == 10
     assert costs["ben"][0] == 290
     assert costs["anna"][1] < 80
+
+
+def test_who_has_a_record_open_is_told_by_the_user_of_the_session_whatever_it_says(relay):
+    record = relay.customer("North")
+    anna, lead = relay.connect("anna"), relay.connect("lead")
+    relay.say(anna, Presence((PresenceEntry(record, "lead"),)))
+    relay.told(lead)
+    relay.host.hub.begin_presence()
+    relay.host.fill(lead)
+    assert [each.entries for each in relay.told(lead) if isinstance(each, Presence)] == [
+        (PresenceEntry(record, "anna"),)
+    ]

@@ -212,7 +212,7 @@ def grow(replica, record, lives, after=lambda: None):
 
 
 def test_a_record_is_written_anew_once_the_relay_has_seen_all_of_it_and_nothing_is_put_aside(relay, anna, record):
-    """A relay cannot tell what was written and overwritten in it, and somebody who may change a part might hide more."""
+    """A relay cannot tell what was overwritten in it, and somebody who may change a part might hide more."""
     anna.go_by(policy, "anna")
     grow(anna, record, 300)
     assert anna.store.record_head(record).lineage == 0

@@ -44,7 +44,7 @@ from crdt_sync.protocol.hub.effects import (
 from crdt_sync.protocol.hub.pipeline import Answer, Pipeline
 from crdt_sync.protocol.hub.presence import OpenRecords
 from crdt_sync.protocol.live_pages import LivePage, LivePages
-from crdt_sync.protocol.messages import CheckedEntry, Hello, VerdictCode
+from crdt_sync.protocol.messages import CheckedEntry, Hello, PresenceEntry, VerdictCode
 from crdt_sync.protocol.principal import Principal
 from crdt_sync.protocol.quotas import Quotas
 from crdt_sync.protocol.reconcile import View
@@ -445,7 +445,7 @@ class Hub:
                 case CheckRecords(number, records, mend):
                     self._ask(MakeCheck(session, number, records, mend))
                 case PresenceSeen(entries):
-                    self._presence.opened(session, entries)
+                    self._presence.opened(session, _signed(entries, acceptor))
                 case SaidCame(statements):
                     self._effects.append(SaidBy(session, statements))
                 case Holds(cursor):
@@ -480,3 +480,9 @@ class Hub:
         del self._addresses[session]
         self._welcome.discard(session)
         self._pipeline.leave(session)
+
+
+def _signed(entries: tuple[PresenceEntry, ...], acceptor: Acceptor) -> tuple[PresenceEntry, ...]:
+    """What a session has open, in the name of its user where there is one, whatever name it gives."""
+    user = "" if acceptor.principal is None else acceptor.principal.user
+    return tuple([entry._replace(actor=user) for entry in entries]) if user else entries
