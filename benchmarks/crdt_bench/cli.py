@@ -17,6 +17,7 @@ from crdt_bench.experiments import (
     encryption,
     fan_out,
     following,
+    granted,
     grown_records,
     holding,
     hot_record,
@@ -95,6 +96,7 @@ _IDENTITY = (identity.run, identity.Sizes(), identity.SMALL)
 _DEVICE = (whole_device.run, whole_device.Sizes(), whole_device.SMALL)
 _ENCRYPTION = (encryption.run, encryption.Sizes(), encryption.SMALL)
 _POLICY = (policy.run, policy.Sizes(), policy.SMALL)
+_GRANTED = (granted.run, granted.Sizes(), granted.SMALL)
 _HOLDING = (holding.run, holding.Sizes(), holding.SMALL)
 _MEMORY = (residency.run, residency.Sizes(), residency.SMALL)
 
@@ -155,6 +157,7 @@ _EXPERIMENTS: dict[str, tuple[str, Experiment]] = {
         "Resident memory and opening time with 100,000 records, on a device and on a relay with 1,000 devices.",
         _MEMORY,
     ),
+    "granted": ("Single updates with a policy in force, beside the same without one, in turn.", _GRANTED),
     "holding": (
         "What devices cost that hold some of 100,000 records: a change, another grant, a first sync.",
         _HOLDING,

@@ -3,7 +3,7 @@
 import random
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from crdt_sync import Replica, bundled_schema, ids
@@ -116,3 +116,10 @@ def make_device(path: Path, records: int = 0, seed: int = 3) -> None:
     """A device's directory with that many records."""
     with Replica.create(path, path.name, [bundled_schema(COLLECTION)]) as replica:
         fill(replica.store, records, seed, views=True)
+
+
+def make_filtered(path: Path, *filters: str) -> None:
+    """A store that holds the bundled schema as a record, with these fields as filters."""
+    schema = bundled_schema(COLLECTION)
+    fields = {name: replace(spec, filter=True) if name in filters else spec for name, spec in schema.fields.items()}
+    Replica.create(path, path.name, [replace(schema, version=2, fields=fields)]).close()

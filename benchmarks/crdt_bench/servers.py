@@ -5,6 +5,7 @@ import contextlib
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -76,6 +77,41 @@ def relay(data: str, port: int, sessions_max: int | None, observed: bool = False
 
     flags = {"data": data, "port": port, "log_level": "error", "sessions_max": sessions_max}
     run(load({**flags, "metrics": observed, "metrics_port": 0}), ready)
+
+
+def engine(data: str, policy: str | None, audited: bool) -> None:
+    """Child: a relay's engine and port alone, where everybody is the user 'bench' of that policy. Says its port."""
+    uvloop.run(_engine(Path(data), policy, audited))
+
+
+async def _engine(data: Path, policy: str | None, audited: bool) -> None:
+    from crdt_bench.contents import make_filtered  # noqa: PLC0415 - likewise
+    from crdt_sync.policy.in_force import InForce  # noqa: PLC0415
+    from crdt_sync.policy.reading import parse_policy  # noqa: PLC0415
+    from crdt_sync.principal import Principal  # noqa: PLC0415
+    from crdt_sync.runtime.guests import Guest  # noqa: PLC0415
+    from crdt_sync.runtime.hosting.engine import Engine  # noqa: PLC0415
+    from crdt_sync.runtime.hosting.serving import Port  # noqa: PLC0415
+    from crdt_sync.storage.lmdb import LmdbStore  # noqa: PLC0415
+
+    in_force = None if policy is None else InForce(1, parse_policy(policy, "a benchmark"))
+    guest = Guest(lambda hello: Principal(hello.replica, user="bench"))
+    make_filtered(data, "region", "stage")
+    with LmdbStore.open(data) as store:
+        running = Engine(store, guest.authorise, _wall_clock, in_force=lambda: in_force, audited=audited)
+        await running.start()
+        port = await Port.open(
+            running, "127.0.0.1", 0, certificate=None, browsers=False, sessions_max=200, introduce=lambda _told: guest
+        )
+        say(port.number)
+        await asyncio.get_running_loop().run_in_executor(None, hear)
+        port.close()
+        await running.stop(0, 1.0)
+        await port.wait_closed()
+
+
+def _wall_clock() -> int:
+    return time.time_ns() // 1000
 
 
 def _stop_with_parent() -> None:

@@ -15,9 +15,6 @@ Values = Mapping[str, object]
 """What the filter fields of a record show, None where nothing. A field that is not there is none of this collection: it
 equals nothing, not even an empty value, or a condition on a field that was renamed would hold for every record."""
 
-Shown = tuple[Values | None, Values | None]
-"""What a record shows before and after an update; None where it was not there."""
-
 Forms = Mapping[str, str | None]
 """The same, as forms; and `EVERY` shows `EMPTY`."""
 

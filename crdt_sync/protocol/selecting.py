@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from crdt_sync import ids, limits
 from crdt_sync.policy.cells import Cell
-from crdt_sync.policy.values import EVERY, Whereabouts
+from crdt_sync.policy.values import EVERY, Forms, Whereabouts
 from crdt_sync.principal import Principal
 from crdt_sync.protocol.entries import Resume
 from crdt_sync.protocol.live_pages import LivePage
@@ -27,6 +27,7 @@ from crdt_sync.protocol.sight import Sight, Sights, Standing
 from crdt_sync.protocol.source import AcceptorSource, Change
 
 _TOGETHER = 64  # records that are asked about at once
+_SEEN_MAX = 64  # of each session
 _NOW = limits.INTEGER_EXACT_MAX  # a cursor that nothing lies behind
 
 
@@ -62,6 +63,7 @@ class Selected:
         self._cold: list[tuple[int, str]] = []  # what a first cursor is to be told of, newest first
         self._cold_until = 0
         self._left: tuple[Sequence[Change], int] | None = None  # what a page had no room for, and the cursor behind it
+        self._seen: dict[str, tuple[Forms, Sight, bool]] = {}  # of records that it edits: whether it may hold them
 
     # --- cursors ---------------------------------------------------------------------------------------------
 
@@ -239,19 +241,30 @@ class Selected:
     def holds(self, record: str) -> bool:
         """Whether a record is there, and may be held."""
         where = self._sights.whereabouts(record, _NOW)
-        return where is not None and self.sight.holds(record, where.forms)
+        return where is not None and self._sees(record, where.forms)
 
     def hides(self, record: str) -> bool:
         """Whether a record is there, and may not be held."""
         where = self._sights.whereabouts(record, _NOW)
-        return where is not None and not self.sight.holds(record, where.forms)
+        return where is not None and not self._sees(record, where.forms)
 
     def takes(self, record: str) -> bool:
         """Whether what is pushed of a record is looked at: it may be held, or is not there and may be made."""
         where = self._sights.whereabouts(record, _NOW)
         if where is None:
             return ids.collection_of(record) in self.sight.creates
-        return self.sight.holds(record, where.forms)
+        return self._sees(record, where.forms)
+
+    def _sees(self, record: str, forms: Forms) -> bool:
+        """Whether a record may be held that shows this; who edits is asked again and again, and little changes."""
+        known = self._seen.get(record)
+        if known is not None and known[0] is forms and known[1] is self.sight:
+            return known[2]
+        if len(self._seen) >= _SEEN_MAX:
+            self._seen.clear()
+        found = self.sight.holds(record, forms)
+        self._seen[record] = forms, self.sight, found
+        return found
 
 
 def places_of(page: LivePage, after: int, sights: Sights) -> dict[str, Whereabouts | None]:

@@ -108,10 +108,12 @@ class SelectedServing(Serving):
 
     def pushed(self, number: int, entries: Sequence[PushEntry]) -> frozenset[str]:
         """A push came; returns the records of it that are not looked at, which are dropped."""
-        records = {record for record, _ in entries}
-        hidden = frozenset(record for record in records if not self._selected.takes(record))
-        self._drop(sorted(hidden))
-        self._pushed[number] = sorted(records - hidden)
+        records = sorted({record for record, _ in entries})
+        hidden = frozenset([record for record in records if not self._selected.takes(record)])
+        if hidden:
+            self._drop(sorted(hidden))
+            records = [record for record in records if record not in hidden]
+        self._pushed[number] = records
         return hidden
 
     def stored(self, number: int, seqs: Sequence[int]) -> None:

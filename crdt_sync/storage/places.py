@@ -36,7 +36,8 @@ class Row:
 
     def whereabouts(self, after: int) -> Whereabouts:
         """What the port tells of it."""
-        return Whereabouts(self.forms, tuple(forms for seq, forms in self.left if seq > after), self.since > after)
+        left = tuple([forms for seq, forms in self.left if seq > after]) if self.left else ()
+        return Whereabouts(self.forms, left, self.since > after)
 
 
 def known(forms: Forms) -> Known:

@@ -15,6 +15,7 @@ from crdt_bench.experiments import (
     catching_up,
     encryption,
     fan_out,
+    granted,
     grown_records,
     holding,
     identity,
@@ -247,6 +248,13 @@ def test_where_valgrind_counts_nothing_calls_are_told_and_why(
     assert len(measured(outcomes)) == len(instructions.PATHS)
     why = [outcome.reason for outcome in outcomes if isinstance(outcome, Skipped)]
     assert why == [f"the gate judges an update: no instructions were counted: valgrind ended with {said}"]
+
+
+def test_updates_under_a_policy_are_measured_beside_those_without() -> None:
+    found = measured(granted.run(granted.SMALL))
+    plain, ruled = (found[f"updates {side}"] for side in ("without a policy", "with a policy"))
+    over = found["updates with a policy, over those without"]
+    assert over.samples[0] == pytest.approx(ruled.samples[0] / plain.samples[0])
 
 
 def test_what_devices_cost_that_hold_some_records() -> None:

@@ -222,7 +222,7 @@ def _editing(stack: ExitStack, operations: int) -> Steps:
 
 PATHS = {
     "the gate judges an update": HotPath(_judging, 97),
-    "the gate judges an update by a policy": HotPath(_judging_by_policy, 211),
+    "the gate judges an update by a policy": HotPath(_judging_by_policy, 161),
     "a host takes a push, stores and acknowledges it": HotPath(_pushing, 416),
     "a device stores an edit": HotPath(_editing, 905),
 }

@@ -54,7 +54,7 @@ class GrantingHost(MinimalHost):
         done = super().integrate(item, stamp_max)
         document = self._integrator.document(item.record)
         schema = self._schemas.get(item.record.partition("/")[0])
-        return done._replace(shown=(None, values_shown(document, schema)))
+        return done._replace(shown=values_shown(document, schema))
 
     def _commit(self, effect: hub.Commit) -> None:
         try:

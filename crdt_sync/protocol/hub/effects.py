@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from crdt_sync.policy.values import Forms, Shown
+from crdt_sync.policy.values import Forms, Values
 from crdt_sync.principal import Principal
 from crdt_sync.protocol.effects import Closed
 from crdt_sync.verdicts import Verdict, VerdictCode
@@ -192,4 +192,4 @@ class Integrated(NamedTuple):
     state_vector: bytes
     snapshot: bytes | None
     lineage: int | None = None
-    shown: Shown | None = None
+    shown: Values | None = None

@@ -379,7 +379,7 @@ class Pipeline:
             return results
         found = [
             result
-            if result.shown is None or own.holds(item.record, forms_of(result.shown[1] or {}))
+            if result.shown is None or own.holds(item.record, forms_of(result.shown))
             else result._replace(verdicts=[_NOT_HERE if each.new else each for each in result.verdicts])
             for item, result in zip(batch.items, results, strict=True)
         ]
@@ -547,7 +547,6 @@ def _change(
         if principal.user:
             brought_by = _users(let_in, len(news))
             break
-    shown = None if result.shown is None else result.shown[1]
     return StoredUpdates(
         record,
         tuple(news),
@@ -557,7 +556,7 @@ def _change(
         result.lineage,
         tuple(dict.fromkeys(let_in)),
         brought_by,
-        None if shown is None else forms_of(shown),
+        None if result.shown is None else forms_of(result.shown),
         sessions,
     )
 

@@ -19,7 +19,7 @@ def fits(field: str, spec: FieldSpec, values: Sequence[object], keys: Sequence[s
         member_of(key) == canonical(value) for key, value in zip(keys, values, strict=True)
     ):
         return False
-    return all(_fits(field, spec, value) for value in values)
+    return all(fits_alone(field, spec, value) for value in values)
 
 
 def reachable(spec: FieldSpec, present: object, steps: int) -> Collection[object]:
@@ -34,7 +34,7 @@ def _counts(value: object) -> bool:
     return not isinstance(value, bool) and counted(value) is not None
 
 
-def _fits(field: str, spec: FieldSpec, value: object) -> bool:
+def fits_alone(field: str, spec: FieldSpec, value: object) -> bool:
     """Whether a carrier is what the field makes of the value that it carries."""
     if spec.required and not filled(value):
         return False

@@ -23,7 +23,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from crdt_sync.errors import UpdateRefused
-from crdt_sync.policy.values import Shown
+from crdt_sync.policy.values import Values
 from crdt_sync.records.document import Document
 from crdt_sync.records.gate.loaded import Loaded
 from crdt_sync.records.gate.permitted import Rules
@@ -38,8 +38,8 @@ class Integration(NamedTuple):
     `lineage` is that of the record, 0 for the first. `evicted` names records that left the cache, whose stored bytes
     must be given next time.
 
-    Where `Rules` were given, `shown` is what the filter fields showed before all of it and after, None where the record
-    was not there.
+    Where `Rules` were given, `shown` is what the filter fields show after all of it, None where the record is not
+    there.
     """
 
     verdicts: tuple[Verdict, ...]
@@ -49,7 +49,7 @@ class Integration(NamedTuple):
     evicted: tuple[str, ...]
     lineage: int = 0
     renewed: bool = False
-    shown: Shown | None = None
+    shown: Values | None = None
 
 
 class Integrator:
@@ -94,9 +94,8 @@ class Integrator:
         self._loaded.move_to_end(record)
         lineage = loaded.lineage
         try:
-            before = None if rules is None else loaded.shown(rules)
             verdicts, changed = _judged(loaded, updates, stamp_max, checked, quick, begin, rules, users)
-            shown = None if rules is None else (before, loaded.shown(rules))
+            shown = None if rules is None else loaded.shown(rules)
         except UpdateRefused as refusal:
             self.forget(record)
             raise _unreadable(record, refusal) from None

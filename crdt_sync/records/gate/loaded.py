@@ -37,11 +37,11 @@ from crdt_sync.records.lineages.dots import Dots, restates
 from crdt_sync.records.lineages.lineage import current, is_foreign, lineage_of
 from crdt_sync.records.lineages.provenance import Lineage
 from crdt_sync.records.lineages.renewal import carried
-from crdt_sync.records.roots import LINEAGE_ROOT, TEXT_PREFIX
+from crdt_sync.records.roots import LINEAGE_ROOT, TEXT_PREFIX, Layout
 from crdt_sync.records.updates import state_vector as vectors
 from crdt_sync.records.updates.delete_set import covered, merged
 from crdt_sync.records.updates.halves import mended
-from crdt_sync.records.updates.lists import Lists
+from crdt_sync.records.updates.lists import Lists, Operation
 from crdt_sync.records.updates.one_entry import scan_quickly
 from crdt_sync.records.updates.pairs import has_pairs
 from crdt_sync.records.updates.update import Item, Scan, scan
@@ -50,6 +50,9 @@ from crdt_sync.verdicts import POSTPONED, Verdict, VerdictCode, refused
 _NEW: Final = Verdict(VerdictCode.ACCEPTED, new=True)
 _KNOWN: Final = Verdict(VerdictCode.ACCEPTED)
 _ITEM_BYTES_MIN = 4  # of one item: what it is, one origin, and a deleted run
+_PLACES_MAX: Final = 256
+_PLACES_AT_ONCE: Final = 64
+_UNLISTED_MAX: Final = 256
 _SPREAD_MAX = 32  # times that an update may take more bytes once integrated: a deletion cuts an item in three
 
 
@@ -73,11 +76,13 @@ class Loaded:
         "_made_of",
         "_mended",
         "_pairs",
+        "_places",
         "_roots",
         "_shown",
         "_shown_by",
         "_size_max",
         "_texts",
+        "_unlisted",
         "_vector",
         "_walked_max",
         "document",
@@ -101,6 +106,8 @@ class Loaded:
         self._mended = whole is not good  # nobody has stored yet what was mended: the next update is news
         self._roots = -1  # an upper bound, counted when a first new root arrives
         self._lists: Lists | None = None  # made when a first update arrives that cannot be checked without
+        self._unlisted: list[Item] = []  # what is to be added to it before it is asked again
+        self._places: dict[Operation, str] = {}  # the roots of entries that may be overwritten next, as far as known
         self._forks: int | None = None  # of the update that is judged, once it is in the lists
         self._pairs = any(map(has_pairs, whole))  # whether there may be surrogate pairs
         self._texts: bool | None = None  # whether there is text, once it was asked for
@@ -172,34 +179,33 @@ class Loaded:
         if quick and 2 * len(fresh) * (self._items_max + len(fresh)) > QUICK_STEPS_MAX:
             return POSTPONED
         self._forks = None
-        if rules is not None:
-            self._listed()
         verdict = self._refusal(found, stamp_max) or self._misplaced(fresh, found) or self._dear(fresh, update)
         if verdict is not None:
             return verdict
         steps = self._steps(update, found)
         roots: Collection[str] = ()
         if rules is not None:
-            lists = self._listed()
-            shown, plain = self.shown(rules), overwritten(update, found, fresh, lists)
-            if shown is not None and plain and plainly_permitted(rules, user, plain[0], plain[1], shown):
-                roots = (plain[0],)
+            shown, plain = self.shown(rules), overwritten(update, found, fresh, self._places)
+            if shown is not None and plain is not None and plainly_permitted(rules, user, plain, shown):
+                roots = (plain.root,)
             else:
+                lists = self._listed_with(fresh)
                 touched = touches_of(update, found, fresh, lists, self.document.deletes() if found.deletes else {})
                 denied = self._forbidden(touched, rules, user, partial(self._with, steps))
                 if denied is not None:
-                    lists.take_back(fresh)
+                    self._unlist(fresh)
                     return denied
                 roots = tuple(touched)
         sure = steps[0] is update and _in_order(fresh, vector)
         verdict = self._apply(update, steps, sure) or self._outgrown(update, found.roots)
         if verdict is not None:
-            if self._lists is not None:
-                self._lists.take_back(fresh)
+            self._unlist(fresh)
             return verdict
         for writer, (_, end) in found.clients.items():
             if end > vector.get(writer, 0):
                 vector[writer] = end
+        if rules is not None:
+            self._note_places(fresh, roots)
         if found.roots and not self._texts:
             self._texts = any(root.startswith(TEXT_PREFIX) for root in found.roots)
         if rules is None or rules.shows(roots):
@@ -284,6 +290,8 @@ class Loaded:
             return verdict
         self._vector = vectors.decode(self.document.raw_state_vector())
         self._lists = self._texts = None
+        self._unlisted = []
+        self._places = {}
         self._keep(steps)
         return _NEW
 
@@ -351,7 +359,7 @@ class Loaded:
             self._texts = self.document.has_text()
         if not self._texts and not need_lists(fresh):
             if self._lists is not None:
-                self._forks = self._lists.add(fresh)
+                self._unlisted += fresh
             return None
         lists = self._listed()
         self._forks = lists.add(fresh)
@@ -368,7 +376,44 @@ class Loaded:
         """The lists of what is here already."""
         if self._lists is None:
             self._lists = Lists(scan(self.document.diff()).items)
+        elif self._unlisted:
+            self._lists.add(self._unlisted)
+            self._unlisted = []
         return self._lists
+
+    def _listed_with(self, fresh: list[Item]) -> Lists:
+        """The same with new items, which are in it where it was there, see `_misplaced`."""
+        is_there = self._lists is not None
+        lists = self._listed()
+        if not is_there:
+            lists.add(fresh)
+        return lists
+
+    def _note_places(self, fresh: Sequence[Item], roots: Collection[str]) -> None:
+        """New entries were let in, into these roots: whoever overwrites one next need not be asked where it stands."""
+        if len(fresh) == 1 and len(roots) == 1:
+            for root in roots:
+                self._place(fresh[0], root)
+        elif len(fresh) <= _PLACES_AT_ONCE:
+            lists = self._listed()
+            for item in fresh:
+                self._place(item, lists.name((item.writer, item.clock)).root)
+        if len(self._unlisted) > _UNLISTED_MAX:  # they take more than making the lists again
+            self._lists, self._unlisted = None, []
+
+    def _place(self, item: Item, root: str) -> None:
+        if item.length != 1 or not root.startswith(Layout.ENTRIES):
+            return
+        if len(self._places) >= _PLACES_MAX:
+            self._places.clear()
+        self._places[item.writer, item.clock] = root
+
+    def _unlist(self, fresh: list[Item]) -> None:
+        """New items are not let in after all."""
+        if self._unlisted:
+            del self._unlisted[len(self._unlisted) - len(fresh) :]
+        elif self._lists is not None:
+            self._lists.take_back(fresh)
 
     def _dear(self, fresh: list[Item], update: bytes) -> Verdict | None:
         """Refuse items that make the record take too long to integrate; the rest are in `_lists`, where that is there.
@@ -385,10 +430,7 @@ class Loaded:
         allowed = WALKED_STEPS_MAX + WALKED_STEPS_PER_KIB * (self._good_bytes + len(update)) // KIB
         if self._walked_max <= allowed:
             return None
-        was_there = self._lists is not None
-        lists = self._listed()
-        if not was_there:
-            lists.add(fresh)
+        lists = self._listed_with(fresh)
         walked = walked_steps(lists)
         self._walked_max, self._items_max = walked, len(lists)
         if walked <= allowed:
@@ -459,7 +501,7 @@ class Loaded:
             return refused(VerdictCode.MALFORMED, str(error)[:REASON_LENGTH_MAX])
         except (KeyboardInterrupt, SystemExit, MemoryError):
             self._rebuild()
-            self._lists = None
+            self._lists, self._unlisted = None, []
             raise
         except BaseException as error:  # pycrdt's PanicException is no Exception
             self._rebuild()

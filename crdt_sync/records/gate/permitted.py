@@ -36,8 +36,8 @@ from crdt_sync.records.comparing import filled, identity
 from crdt_sync.records.deletion import seen_by
 from crdt_sync.records.document import Document
 from crdt_sync.records.entries import Entry, is_entry, well_formed
-from crdt_sync.records.gate.fitting import fits, reachable
-from crdt_sync.records.gate.touches import Touch, Touches
+from crdt_sync.records.gate.fitting import fits, fits_alone, reachable
+from crdt_sync.records.gate.touches import Overwritten, Touch, Touches
 from crdt_sync.records.lineages.holding import known_to
 from crdt_sync.records.member_keys import is_imported
 from crdt_sync.records.memory.beginnings import said_of
@@ -62,6 +62,7 @@ _LAYOUTS = frozenset(Layout)
 _BOOK_FIELDS = frozenset({"source", "versions"})
 _EVERYTHING: tuple[Operation, ...] = ("edit", "resolve", "delete", "restore")
 _NAME_LENGTH_MAX = 48
+_ANY = 1 << 62
 _CASES_MAX = 4096  # of who writes which field where what is shown, remembered as allowed
 
 NOT_WRITABLE = "{user} may not write this field"
@@ -86,7 +87,8 @@ class Rules:
     in_force: InForce
     collection: str
     schema: Schema | None
-    _plain: dict[str, bool] = kept(default_factory=dict, init=False, repr=False, compare=False)
+    _plain: dict[str, int] = kept(default_factory=dict, init=False, repr=False, compare=False)
+    _shows: dict[str, bool] = kept(default_factory=dict, init=False, repr=False, compare=False)
     _allowed: set[tuple[object, ...]] = kept(default_factory=set, init=False, repr=False, compare=False)
 
     def values(self, document: Document) -> Values:
@@ -101,27 +103,34 @@ class Rules:
 
     def shows(self, touched: Iterable[str]) -> bool:
         """Whether what the filter fields show may have changed."""
-        fields = {} if self.schema is None else self.schema.fields
-        return any(
-            root == SOURCES_ROOT or ((spec := fields.get(root[2:])) is not None and spec.filter) for root in touched
-        )
+        for root in touched:
+            shows = self._shows.get(root)
+            if shows is None:
+                spec = None if self.schema is None else self.schema.fields.get(root[2:])
+                if len(self._shows) >= _CASES_MAX:
+                    self._shows.clear()
+                shows = self._shows[root] = root == SOURCES_ROOT or (spec is not None and spec.filter)
+            if shows:
+                return True
+        return False
 
 
-def plainly_permitted(rules: Rules, user: str, root: str, entry: Sequence[object], values: Values) -> bool:
+def plainly_permitted(rules: Rules, user: str, written: Overwritten, values: Values) -> bool:
     """Whether `permitted` would let in an entry of the user's own in the place of what is there, told in a moment.
 
-    False says nothing. Only of fields for which it makes no difference what is there.
+    False says nothing. Only of fields for which it makes no difference what is there, or no more than how much of it.
     """
+    root, entry, removed = written
     name = root[2:]
     schema = rules.schema
     if schema is None or not root.startswith(Layout.ENTRIES) or entry[2] != user or entry[1] == IMPORTED:
         return False
     if (spec := schema.fields.get(name)) is None:
         return False
-    plain = rules._plain.get(name)
-    if plain is None:
-        rules._plain[name] = plain = _is_plain(schema, name, spec)
-    if not plain or not fits(name, spec, entry[:1], ()):
+    most = rules._plain.get(name)
+    if most is None:
+        rules._plain[name] = most = _removed_max(schema, name, spec)
+    if removed > most or not fits_alone(name, spec, entry[0]):
         return False
     case = (user, name, *values.items())
     if case not in rules._allowed:
@@ -134,10 +143,13 @@ def plainly_permitted(rules: Rules, user: str, root: str, entry: Sequence[object
     return True
 
 
-def _is_plain(schema: Schema, name: str, spec: FieldSpec) -> bool:
-    """Whether neither moves, nor questions, nor emptying matter in a field."""
-    restricted = spec.required or spec.transitions or spec.rules.layout != Layout.ENTRIES
-    return not restricted and not is_asked(schema, name, ("one", "another")) and not ids.is_reserved(schema.collection)
+def _removed_max(schema: Schema, name: str, spec: FieldSpec) -> int:
+    """How much may be deleted in a field by who writes an entry, and it makes no difference what: neither moves, nor
+    emptying matter there; a decision supersedes at least two values. Less than nothing where it always matters.
+    """
+    if spec.required or spec.transitions or spec.rules.layout != Layout.ENTRIES or ids.is_reserved(schema.collection):
+        return -1
+    return 1 if is_asked(schema, name, ("one", "another")) else _ANY
 
 
 class _Denied(Exception):

@@ -7,18 +7,21 @@ of another lineage says all anew: what that does is told by the two documents, b
 
 import json
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final, NamedTuple
 
 from crdt_sync.records.entries import is_entry
 from crdt_sync.records.member_keys import is_imported, member_of, source_of
 from crdt_sync.records.roots import ARRAY_PREFIXES, DELETED_ROOT, LINEAGE_ROOT, Contents, Layout
 from crdt_sync.records.updates.delete_set import Ranges, merged, range_covered, without
-from crdt_sync.records.updates.lists import Lists
+from crdt_sync.records.updates.lists import Lists, Operation
 from crdt_sync.records.updates.one_entry import entry_of
 from crdt_sync.records.updates.update import Item, Scan
 from crdt_sync.records.updates.written import Written, written
 from crdt_sync.records.values import total
+
+_REMOVED_MAX: Final = 64  # operations that are looked up one by one
 
 
 @dataclass(slots=True)
@@ -40,21 +43,35 @@ Touches = Mapping[str, Touch]
 """By root."""
 
 
-def overwritten(update: bytes, found: Scan, fresh: Collection[Item], lists: Lists) -> tuple[str, list[object]] | None:
-    """The root and the entry of an update that writes one entry behind what it deletes in the same array: the most
-    frequent one, and the quickest to tell. None for any other.
+class Overwritten(NamedTuple):
+    """An entry that is written behind what is deleted in the same array, and how many operations that may be."""
+
+    root: str
+    entry: list[object]
+    removed: int
+
+
+def overwritten(
+    update: bytes, found: Scan, fresh: Sequence[Item], places: Mapping[Operation, str]
+) -> Overwritten | None:
+    """What an update does that writes one entry behind what it deletes in the same array: the most frequent one, and
+    the quickest to tell. None for any other. `places` has the root of each entry that may be the one before.
     """
-    if len(fresh) != 1 or len(found.deletes) > 1 or (entry := entry_of(update)) is None:
+    if len(fresh) != 1 or len(found.deletes) > 1 or (left := fresh[0].left) is None:
         return None
-    root = ""
-    for item in fresh:
-        root = lists.name((item.writer, item.clock)).root
+    root = places.get(left)
+    if root is None or (entry := entry_of(update)) is None:
+        return None
+    removed = 0
     for writer, ranges in found.deletes.items():
         for clock, length in ranges:
-            first, name, end = lists.placed((writer, clock))
-            if name.root != root or clock + length > end or any(first == (item.writer, item.clock) for item in fresh):
+            removed += length
+            if removed > _REMOVED_MAX:
                 return None
-    return root, entry
+            for each in range(clock, clock + length):
+                if places.get((writer, each)) != root:
+                    return None
+    return Overwritten(root, entry, removed)
 
 
 def touches_of(update: bytes, found: Scan, fresh: Collection[Item], lists: Lists, known: Ranges) -> dict[str, Touch]:

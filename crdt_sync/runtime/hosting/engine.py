@@ -694,7 +694,7 @@ class Engine:
 
 
 def _users(item: IntegrationItem, in_force: InForce | None) -> tuple[str, ...]:
-    return () if in_force is None else tuple(principal.user for principal in item.principals)
+    return () if in_force is None else tuple([principal.user for principal in item.principals])
 
 
 def _size(change: StoredUpdates) -> int:

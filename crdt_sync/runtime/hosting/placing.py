@@ -130,7 +130,7 @@ class Placing:
         results = await self._pool.integrate([Item(record, ()) for record in page], None, in_force)
         for record in page:
             self._pool.forget(record)  # another worker may be at it
-        return [None if result.shown is None else result.shown[1] for result in results]
+        return [result.shown for result in results]
 
     async def _commit(self, batch: Batch) -> None:
         await asyncio.wrap_future(self._writer.submit(batch))

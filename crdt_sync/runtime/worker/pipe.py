@@ -14,7 +14,7 @@ What it is asked is written by `marshal`, in a tenth of the time: both are one i
     answer   [number, results, evicted, [µs]]
              µs       = for each result the processor time that it took; only where the turn was over
              INTEGRATE        result = [verdicts, state_vector, snapshot | null, lineage | null], with rules
-                              [..., values before | null, values after | null], or null: not done,
+                              [..., values shown after | null], or null: not done,
                               because the record is not cached, the answer is full or the turn over, or 0: its stored
                               state cannot be read
                               verdict = 0 accepted and known, 1 accepted and new, 2 not reached in this turn, 3 left
@@ -30,6 +30,7 @@ an answer is bounded in size and depth, holds no tags, and every value is checke
 import marshal
 import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final, NamedTuple, cast
 
 import cbor2
@@ -37,11 +38,11 @@ import cbor2
 from crdt_sync import limits
 from crdt_sync.ids import is_collection
 from crdt_sync.policy.packed import Packed
-from crdt_sync.policy.values import Shown, Values
+from crdt_sync.policy.values import Values
 from crdt_sync.runtime.worker.values import ACCEPTED_KNOWN, ACCEPTED_NEW, OUT_OF_TURN, RecordDigest, Result, Turn
 from crdt_sync.verdicts import POSTPONED, Verdict, VerdictCode, refused
 
-VERSION: Final = 4
+VERSION: Final = 5
 INTEGRATE: Final = 0
 DIGEST: Final = 1
 CONTENT: Final = 2
@@ -66,6 +67,7 @@ REFUSALS: Final = {
     )
 }
 _DEPTH_MAX: Final = 5
+_is_field = lru_cache(1024)(is_collection)
 _SPENT_US_MAX: Final = 1 << 40  # twelve days
 
 
@@ -222,10 +224,10 @@ def _result(value: object, count: int, ruled: bool) -> Result | None:
         return None
     if type(value) is int and value == UNLOADABLE:
         return UNREADABLE
-    shown: Shown | None = None
+    shown: Values | None = None
     if ruled:
-        verdicts, state_vector, snapshot, lineage, before, after = _array(value, 6)
-        shown = _values(before), _values(after)
+        verdicts, state_vector, snapshot, lineage, told = _array(value, 5)
+        shown = _values(told)
     else:
         verdicts, state_vector, snapshot, lineage = _array(value, 4)
     if snapshot is not None and len(_typed(snapshot, bytes)) > limits.RECORD_BYTES_MAX:
@@ -247,9 +249,9 @@ def _values(told: object) -> Values | None:
     if len(values) > limits.FIELDS_MAX:
         raise PipeCorrupt("values of more fields than there are")
     for field, value in values.items():
-        if not is_collection(_typed(field, str)) or not isinstance(value, str | int | float | None):
+        if not _is_field(_typed(field, str)) or not (value is None or isinstance(value, (str, int, float))):
             raise PipeCorrupt("no value of a field")
-        if isinstance(value, str) and len(value) > limits.FILTER_VALUE_LENGTH_MAX + 1:
+        if type(value) is str and len(value) > limits.FILTER_VALUE_LENGTH_MAX + 1:
             raise PipeCorrupt("a value that is too long")
     return values
 

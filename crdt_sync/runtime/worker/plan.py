@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from typing import Final, Self
 
 from crdt_sync import limits
-from crdt_sync.policy.values import Shown
+from crdt_sync.policy.values import Values
 from crdt_sync.runtime.worker.budget import Budget
 from crdt_sync.runtime.worker.pipe import UNREADABLE
 from crdt_sync.runtime.worker.progress import LOADING, Mark
@@ -86,7 +86,7 @@ class Work:
     state_vector: bytes = b""
     snapshot: bytes | None = None
     lineage: int | None = None
-    shown: Shown | None = None
+    shown: Values | None = None
     alone: bool = False
     suspect: int | None = None  # position of the update that the worker died of last
     deaths: int = 0  # deaths that condemn no update
@@ -243,7 +243,7 @@ class Plan:
             work.state_vector = result.state_vector
             work.snapshot = result.snapshot
             if result.shown is not None:
-                work.shown = (result.shown if work.shown is None else work.shown)[0], result.shown[1]
+                work.shown = result.shown
             work.lineage = result.lineage if result.lineage is not None else work.lineage
             work.done = not work.remaining
         for work, us in zip(request.works, spent_us or (), strict=False):

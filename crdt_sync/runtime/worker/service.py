@@ -5,7 +5,7 @@ import io
 import os
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -124,8 +124,10 @@ class Service:
                 self._drop((record,))
                 yield pipe.UNLOADABLE
                 continue
-            _, state_vector, snapshot, *told = result
-            answered += len(state_vector) + (len(snapshot) if snapshot is not None else 0) + _size(told)
+            _, state_vector, snapshot, _, *shown = result
+            answered += len(state_vector) + (len(snapshot) if snapshot is not None else 0)
+            for values in shown:
+                answered += _size(values)
             yield result
 
     def _turn_is_over(self, at: int | None = None) -> bool:
@@ -177,14 +179,10 @@ class Service:
             )
         self._sizes.move_to_end(record)
         self._make_room(record)
-        if self._ruled and done.changed:
-            self._define(record)
-        result = verdicts, done.state_vector, done.snapshot, done.lineage if done.renewed else None
-        return result if done.shown is None else (*result, *done.shown)
-
-    def _define(self, record: str) -> None:
-        if ids.defined_by(record) is not None:
+        if self._ruled and done.changed and ids.defined_by(record) is not None:
             self._ruling.defined(record, self._integrator.document(record).diff())
+        result = verdicts, done.state_vector, done.snapshot, done.lineage if done.renewed else None
+        return (*result, done.shown) if self._ruled else result
 
     def _digest(self, number: int, kind: int, items: Sequence[Any]) -> list[object]:
         results: list[object] = []
@@ -272,9 +270,9 @@ def _write(sink: io.FileIO, frame: bytes) -> None:
         rest = rest[sink.write(rest) :]
 
 
-def _size(told: Sequence[object]) -> int:
+def _size(values: Mapping[str, object] | None) -> int:
     """About how many bytes values take."""
-    return sum(len(str(value)) for values in told if isinstance(values, dict) for value in values.values())
+    return sum([len(value) for value in (values or {}).values() if isinstance(value, str)])
 
 
 def _encoded(verdict: Verdict) -> object:

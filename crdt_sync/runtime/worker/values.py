@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from crdt_sync.policy.values import Shown
+from crdt_sync.policy.values import Values
 from crdt_sync.verdicts import Verdict, VerdictCode
 
 
@@ -76,14 +76,14 @@ class Result(NamedTuple):
     `state_vector` is the record's after the item, or empty when the record was not examined (then no verdict is
     `accepted`). `snapshot` is its whole state where one was wanted and the answer had room for it, or where `lineage`
     is not None: the record is in that lineage now, and its snapshot is to be stored in the place of all else. `shown`
-    is what the filter fields showed before and after, where a policy is in force and the record was examined.
+    is what the filter fields show after it, where a policy is in force and the record is there.
     """
 
     verdicts: tuple[Verdict, ...]
     state_vector: bytes
     snapshot: bytes | None = None
     lineage: int | None = None
-    shown: Shown | None = None
+    shown: Values | None = None
 
 
 def clocks_differ(results: Iterable[Result]) -> bool:

@@ -11,8 +11,10 @@ from crdt_sync.storage.lmdb.codec import DOCS, FEED, INDEX, LOG, META, VIEWS, He
 from crdt_sync.storage.lmdb.identity import STATE_KEY, know_lineages
 from crdt_sync.storage.lmdb.reads import read_state
 from crdt_sync.storage.lmdb.recent import Touched
+from crdt_sync.storage.lmdb.recent_rows import RecentRows
 from crdt_sync.storage.lmdb.shown import Placing
 from crdt_sync.storage.lmdb.tables import Table, Tables, Transaction
+from crdt_sync.storage.places import Row
 from crdt_sync.storage.values import Batch, Change, Committed, OutboxEntry, Root, lineage_after
 
 _SEQ = attrgetter("seq")
@@ -38,7 +40,7 @@ class _Row:
 class Commit:
     """Applies batches inside one write transaction; `finish` returns the state that becomes true with it."""
 
-    def __init__(self, transaction: Transaction, tables: Tables, state: State, packs: bool) -> None:
+    def __init__(self, transaction: Transaction, tables: Tables, state: State, packs: bool, rows: RecentRows) -> None:
         self._transaction = transaction
         self._tables = tables
         self._state = state
@@ -47,7 +49,7 @@ class Commit:
         self._link = state.link
         self._root_before = state.root
         self._compacted = state.compacted
-        self._placing = Placing(transaction, tables, state.seq) if tables.placed is not None else None
+        self._placing = Placing(transaction, tables, state.seq, rows) if tables.placed is not None else None
         self._log: list[tuple[bytes, bytes]] = []
         self._audit: list[bytes] = []
         self._touched: dict[str, _Row] = {}
@@ -115,6 +117,10 @@ class Commit:
             for item in self._touched.values()
         ]
         return sorted(found, key=_SEQ)
+
+    def rows(self) -> dict[bytes, Row]:
+        """What the records of this commit show after it, where that is kept."""
+        return {} if self._placing is None else self._placing.rows
 
     # --- records ---
 
@@ -314,21 +320,24 @@ class Commit:
 
 
 class Done(NamedTuple):
-    """What a commit gave to each batch, and the records that it touched, sorted by seq."""
+    """What a commit gave to each batch, the records that it touched, sorted by seq, and what they show."""
 
     committed: list[Committed]
     touched: list[Touched]
+    rows: dict[bytes, Row]
 
 
-def run(transaction: Transaction, tables: Tables, batches: Sequence[Batch], *, packs: bool) -> tuple[Done, State]:
+def run(
+    transaction: Transaction, tables: Tables, batches: Sequence[Batch], *, packs: bool, rows: RecentRows
+) -> tuple[Done, State]:
     """Apply all batches and write them; the state returned is true once the transaction is committed.
 
-    `packs`: see `Identity`.
+    `packs`: see `Identity`. `rows` are those of what records show that are in memory.
     """
-    commit = Commit(transaction, tables, read_state(transaction, tables), packs)
+    commit = Commit(transaction, tables, read_state(transaction, tables), packs, rows)
     committed = [commit.apply(batch) for batch in batches]
     state = commit.finish()
-    return Done(committed, commit.touched()), state
+    return Done(committed, commit.touched(), commit.rows()), state
 
 
 def keep_index(transaction: Transaction, tables: Tables, pages: Sequence[bytes]) -> tuple[None, State]:

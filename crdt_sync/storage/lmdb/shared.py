@@ -7,7 +7,7 @@ map at any time, which a reader takes over when it meets it.
 import contextlib
 import os
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,13 +20,14 @@ from crdt_sync.ids import Space
 from crdt_sync.storage import lives
 from crdt_sync.storage.encryption import key_box
 from crdt_sync.storage.encryption.unlocking import found_key
-from crdt_sync.storage.lmdb import directory, identity, reads
+from crdt_sync.storage.lmdb import directory, identity, reads, shown
 from crdt_sync.storage.lmdb.codec import State
 from crdt_sync.storage.lmdb.environment import ASIDE_NAME, AUDIT_NAME, Environment, Unlock, Work
 from crdt_sync.storage.lmdb.failures import translate
 from crdt_sync.storage.lmdb.lock import StoreLock
 from crdt_sync.storage.lmdb.store import LmdbStore, wall_clock
 from crdt_sync.storage.lmdb.tables import PLACE_NAMES, TABLE_NAMES, PlaceTables, Tables
+from crdt_sync.storage.places import Row
 from crdt_sync.storage.values import ChangedDigests
 
 T = TypeVar("T")
@@ -215,3 +216,11 @@ class SharedStore(LmdbStore):
         if self._environment.owned:
             return super().changed_digests(after, limit, also)
         return self._environment.read(lambda txn, tables: reads.changed_digests(txn, tables, after, limit, also))
+
+    def _recent_row(self, record: str) -> Row | None:
+        return super()._recent_row(record) if self._environment.owned else None
+
+    def _rows_of(self, keys: Sequence[bytes]) -> Mapping[bytes, Row]:
+        if self._environment.owned:
+            return super()._rows_of(keys)
+        return self._environment.read(lambda txn, tables: shown.rows(txn, tables, keys))

@@ -16,11 +16,12 @@ import cbor2
 
 from crdt_sync import ids
 from crdt_sync.errors import StoreCorrupt
-from crdt_sync.policy.values import Forms, Whereabouts
+from crdt_sync.policy.values import Forms
 from crdt_sync.storage import places
 from crdt_sync.storage.lmdb import reads
 from crdt_sync.storage.lmdb.codec import STORE, Seal
 from crdt_sync.storage.lmdb.encrypted import encrypted
+from crdt_sync.storage.lmdb.recent_rows import RecentRows
 from crdt_sync.storage.lmdb.tables import PlaceTables, Tables, Transaction
 from crdt_sync.storage.places import Row
 from crdt_sync.storage.values import Change, Placement
@@ -78,10 +79,12 @@ def row(transaction: Transaction, placed: PlaceTables, key: bytes) -> Row | None
     return Row(forms, since, tuple((seq, found) for seq, found in left))
 
 
-def whereabouts(transaction: Transaction, tables: Tables, record: str, after: int) -> Whereabouts | None:
-    """See `Places.shown`."""
-    found = None if tables.placed is None else row(transaction, tables.placed, reads.record_key(record))
-    return None if found is None else found.whereabouts(after)
+def rows(transaction: Transaction, tables: Tables, keys: Iterable[bytes]) -> dict[bytes, Row]:
+    """The rows of records, of those that have one. Raises `StoreCorrupt`."""
+    if tables.placed is None:
+        return {}
+    placed = tables.placed
+    return {key: found for key in keys if (found := row(transaction, placed, key)) is not None}
 
 
 def placed(transaction: Transaction, tables: Tables, place: tuple[str, str, str], after: str, limit: int) -> list[str]:
@@ -114,17 +117,23 @@ def _place(collection: str, field: str, form: str) -> bytes:
 
 
 class Placing:
-    """What one commit changes of it; a store that keeps no places makes none."""
+    """What one commit changes of it; a store that keeps no places makes none. `recent` are the rows in memory."""
 
-    def __init__(self, transaction: Transaction, tables: Tables, seq: int) -> None:
+    def __init__(self, transaction: Transaction, tables: Tables, seq: int, recent: RecentRows) -> None:
         self._transaction = transaction
         self._tables = tables
         self._kept = _read(transaction, tables)
         self._as_it_was = None if self._kept is None else self._kept.value()
         self._rows: dict[bytes, Row | None] = {}
         self._before: dict[bytes, Row | None] = {}
+        self._recent = recent
         if self._kept is not None and self._kept.seq != seq:
             self._kept.placement = Placement(b"", "")  # a release that keeps no places has written since
+
+    @property
+    def rows(self) -> dict[bytes, Row]:
+        """What the records show that were looked at, once the commit is over."""
+        return {key: row for key, row in self._rows.items() if row is not None}
 
     @property
     def keeps(self) -> bool:
@@ -138,6 +147,7 @@ class Placing:
         if placement.through == "" or kept is None:
             self._rows.clear()
             self._before.clear()
+            self._recent.forget()
             for table in (placed.shown, placed.places):
                 self._transaction.drop(table, delete=False)
             kept = self._kept = _Kept(placement, seq + 1, seq)
@@ -178,10 +188,11 @@ class Placing:
         kept, placed = self._kept, self._tables.placed
         if kept is None or placed is None:
             return
-        for key, row in sorted(self._rows.items()):
+        changed = [(key, row) for key, row in sorted(self._rows.items()) if row != self._before[key]]
+        if changed:
+            self._recent.forget(key for key, _ in changed)
+        for key, row in changed:
             before = self._before[key]
-            if row == before:
-                continue
             if row is None:
                 self._transaction.delete(key, db=placed.shown)
             else:
@@ -206,7 +217,8 @@ class Placing:
         if key not in self._before:
             placed = self._tables.placed
             assert placed is not None
-            self._before[key] = self._rows[key] = row(self._transaction, placed, key)
+            found = self._recent.row(key) or row(self._transaction, placed, key)
+            self._before[key] = self._rows[key] = found
         return self._rows[key]
 
 

@@ -3,7 +3,7 @@
 import contextlib
 import random
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -38,7 +38,9 @@ from crdt_sync.storage.lmdb.commit import Done
 from crdt_sync.storage.lmdb.environment import Environment
 from crdt_sync.storage.lmdb.lock import StoreLock
 from crdt_sync.storage.lmdb.recent import RecentDigests
+from crdt_sync.storage.lmdb.recent_rows import RecentRows
 from crdt_sync.storage.lmdb.tables import Tables, Transaction
+from crdt_sync.storage.places import Row
 from crdt_sync.storage.values import (
     Batch,
     ChangedDigests,
@@ -84,6 +86,7 @@ class LmdbStore:
         self._rng = rng
         self._readers_checked = now()
         self._recent = RecentDigests(self._state)
+        self._rows = RecentRows()
 
     @classmethod
     def open(
@@ -249,13 +252,30 @@ class LmdbStore:
 
     def whereabouts(self, record: str, after: int) -> Whereabouts | None:
         """What a record shows."""
-        return self._environment.read(lambda txn, tables: shown.whereabouts(txn, tables, record, after))
+        row = self._recent_row(record)
+        if row is None:
+            key = reads.record_key(record)
+            row = self._rows_of((key,)).get(key)
+        return None if row is None else row.whereabouts(after)
 
     def whereabouts_of(self, records: Sequence[str], after: int) -> list[Whereabouts | None]:
         """What records show."""
-        return self._environment.read(
-            lambda txn, tables: [shown.whereabouts(txn, tables, record, after) for record in records]
-        )
+        keys = [reads.record_key(record) for record in records]
+        rows = self._rows_of(keys)
+        return [None if (row := rows.get(key)) is None else row.whereabouts(after) for key in keys]
+
+    def _recent_row(self, record: str) -> Row | None:
+        """The row of a record, if it is known without the disk; nothing is once the store is closed."""
+        return self._rows.row(record.encode("ascii", "replace"))
+
+    def _rows_of(self, keys: Sequence[bytes]) -> Mapping[bytes, Row]:
+        """The rows of records, all of one moment."""
+        moment, known = self._rows.moment, self._rows.known(keys)
+        if known is not None:
+            return known
+        rows = self._environment.read(lambda txn, tables: shown.rows(txn, tables, keys))
+        self._rows.keep(rows, moment)
+        return rows
 
     def placed(self, collection: str, field: str, shows: str, after: str, limit: int) -> list[str]:
         """A page of the records at a place."""
@@ -355,7 +375,12 @@ class LmdbStore:
                 if batch.audit:
                     self._environment.make_audit()
                 drops = drops or bool(batch.drop)
-            done = self._write(lambda txn, tables: self._commit(txn, tables, batches))
+            try:
+                done = self._write(lambda txn, tables: self._commit(txn, tables, batches))
+            finally:
+                self._rows.end()
+            if done.rows:
+                self._rows.keep(done.rows, self._rows.moment)
             self._lives_written = True
             if drops:
                 self._recent.restart(self._state)
@@ -461,6 +486,7 @@ class LmdbStore:
     def close(self) -> None:
         """Close the environment and release the lock."""
         self._environment.close()
+        self._rows.close()
         if self._lock is not None:
             self._lock.release()
 
@@ -479,7 +505,7 @@ class LmdbStore:
     def _commit(self, transaction: Transaction, tables: Tables, batches: Sequence[Batch]) -> tuple[Done, State]:
         if not self._lives_written:
             identity.write_lives(transaction, tables, self._lives)
-        return commit.run(transaction, tables, batches, packs=self._identity.packs)
+        return commit.run(transaction, tables, batches, packs=self._identity.packs, rows=self._rows)
 
     def _copy_before_upgrade(self, batches: Sequence[Batch]) -> None:
         if any(change.lineage for batch in batches for change in batch.changes) and self._state.seq:
@@ -492,7 +518,11 @@ class LmdbStore:
     def _remake(self, work: "Callable[[Transaction, Tables], tuple[T, State]]") -> T:
         """Run a write that changes what is stored otherwise than by updates."""
         with self._environment.writing:
-            result = self._write(work)
+            self._rows.forget()
+            try:
+                result = self._write(work)
+            finally:
+                self._rows.end()
             self._recent.restart(self._state)
             self._environment.forget_orders()
             return result
