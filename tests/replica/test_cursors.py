@@ -2,9 +2,9 @@
 
 import pytest
 
-from crdt_sync.protocol.acceptor import Acceptor
 from crdt_sync.protocol.effects import Acknowledge, Integrate, Welcomed
 from crdt_sync.protocol.messages import Resume, UpdatesEntry, Verdict, VerdictCode
+from crdt_sync.protocol.serving import Serving
 from crdt_sync.records import Document, Editor, bundled_schema, values_of
 from crdt_sync.records.lineages.renewal import renewed
 from crdt_sync.replica import Replica
@@ -308,7 +308,7 @@ def believe_cursors_alone(monkeypatch):
         reach = self._source.reach(resume.epoch)
         return reach is not None and resume.cursor <= reach
 
-    monkeypatch.setattr(Acceptor, "_honours", honours)
+    monkeypatch.setattr(Serving, "honours", honours)
 
 
 @pytest.mark.parametrize("bug", [False, True])
