@@ -261,6 +261,7 @@ INTEGRATION_BYTES_MAX = 4 * MIB
 CANARY_US_MAX = 5_000_000  # that the worker and the disk have, each, for what a question about their health sends
 COMMITS_IN_FLIGHT_MAX = 64  # integrated batches that wait for the disk: more than ever share one commit
 COMMITTING_UPDATES_MAX = 1024  # of them together: 20 ms in one commit, for which others wait
+COMMITTING_MUCH_MAX = 128  # of those, of pushes of many: who comes now waits for the commits under way
 INTEGRATION_US = 400_000  # processor time for a request: others wait while a loop that never ends uses it up
 INTEGRATION_US_PER_KIB = 5_000  # and for each KiB of records and updates: the dearest honest text takes 1,000
 INTEGRATION_AGAIN_FACTOR = 4  # times as much when it is tried again, alone: nothing is refused for a slow machine

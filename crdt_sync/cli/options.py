@@ -54,14 +54,19 @@ def _given_token(token: str | None, token_file: Path | None) -> str | None:
 
 
 def read_token(file: Path) -> str:
-    """The token in a file that was named. Raises `UsageError` where it cannot be read."""
+    """The token in a file that was named. Raises `UsageError` where it cannot be read, or is none."""
     try:
-        return file.expanduser().read_text("utf-8").strip()
+        token = file.expanduser().read_text("utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text"
         raise UsageError(
             f"the token in {file} cannot be read: {reason}", "Check the path and its permissions."
         ) from None
+    if not (token.isascii() and token.isprintable()):
+        raise UsageError(
+            f"what {file} holds is no token: one is a line of printable ASCII", "Leave the one line of the token in it."
+        )
+    return token
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import gc
 import os
 import resource
 import signal
+import sys
 import time
 from collections.abc import Callable
 
@@ -22,6 +23,7 @@ from crdt_relay.settings import Settings
 from crdt_sync.errors import CrdtSyncError
 from crdt_sync.runtime.heap import Heap
 
+SWITCH_S = 0.0005  # that a thread waits for the interpreter while another computes
 COLLECTOR_THRESHOLDS = (50_000, 20, 50)  # allocations, young and middle collections between two of the next kind
 _GIVE_BACK_EVERY_S = 1.0
 _GIVE_BACK_SHARE = 0.01  # of the time, at most
@@ -39,6 +41,9 @@ def run(settings: Settings, ready: Callable[[Relay], None], again: Callable[[], 
     """
     configure_logging(settings.log_format, settings.log_level)
     _raise_descriptor_limit()
+    # The thread that commits asks for the interpreter a dozen times for one edit, and the loop of a relay that is
+    # flooded never sleeps: with Python's 5 ms each time, an edit waited for 50 ms.
+    sys.setswitchinterval(SWITCH_S)
     heap = Heap()
     heap.be_one()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -71,6 +71,9 @@ def test_a_door_is_opened_with_the_token_of_now_and_never_with_none(store, tmp_p
     assert (stored(), given(), read()) == (SECOND, THIRD, THIRD)
     file.write_text(FIRST)
     assert read() == FIRST
+    for none in (f"{FIRST}\n{SECOND}\n", "Schlüssel", ""):  # nobody could prove that it knows such a one
+        file.write_text(none)
+        assert read() == FIRST
     file.unlink()
     (store / partners.TOKEN_FILE).write_text("")
     assert (stored(), given(), read()) == (SECOND, THIRD, FIRST)

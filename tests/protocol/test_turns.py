@@ -135,6 +135,27 @@ def test_commits_under_way_are_bounded_in_updates(monkeypatch: pytest.MonkeyPatc
     assert bench.integrations
 
 
+def test_of_large_pushes_little_is_on_its_way_to_the_disk_and_small_ones_go_past_what_waits_for_it() -> None:
+    bench = Busy()
+    honest = bench.join()
+    bench.flood(4)
+
+    def integrate() -> None:
+        while bench.integrations:
+            bench.integrated(*(NEW for _ in bench.integrations[0].items))
+
+    integrate()
+    under_way = sum(len(commit.changes) for commit in bench.commits)
+    assert under_way == limits.COMMITTING_MUCH_MAX + piece_updates(), "and what is being integrated then"
+    bench.push(honest, 1, A)
+    assert [item.record for item in bench.integrations[0].items] == [A]
+    integrate()
+    bench.committed()
+    assert not bench.integrations, "as much as may be is under way still"
+    bench.committed()
+    assert bench.integrations
+
+
 def test_of_those_that_push_little_a_batch_has_many() -> None:
     bench = Busy()
     bench.flood(3)

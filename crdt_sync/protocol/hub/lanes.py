@@ -14,7 +14,8 @@ Rules:
    `TAKEN_UPDATE_BYTES` at least.
 5. A batch is short, as who comes now waits for what is under way. A piece of a large push fills it, and waits for the
    next one where something else is in it; pushes of a few updates join in greater number. Here updates are counted,
-   whatever they weigh; but nothing joins once the batch weighs `INTEGRATION_BYTES_MAX` by the first rule.
+   whatever they weigh; but nothing joins once the batch weighs `INTEGRATION_BYTES_MAX` by the first rule. While enough
+   of large pushes is on its way to the disk, a batch has small ones alone.
 6. In the quick lane, small pushes of a session that wait one behind the other go together, as a piece of a large push
    does, up to the weight, by the first rule, of `_TOGETHER` small updates: one acknowledgement answers them, which is
    most of what they cost. They count for the turns that follow, and who comes anew is ahead of them all the same.
@@ -36,7 +37,7 @@ from crdt_sync.protocol.messages import PushEntry, Verdict, VerdictCode
 from crdt_sync.protocol.quotas import Charge
 
 _CREDIT = 64 * limits.TAKEN_UPDATE_BYTES  # weight: a device that was away has some dozens of edits
-_LITTLE = 16  # updates of a push that joins more than a piece of a large one: half of such a piece
+_LITTLE = 16  # updates of a push that is not large: half of a piece of a large one
 _TOGETHER = 8  # updates of small pushes: a quarter of a piece of a large one
 
 
@@ -81,6 +82,7 @@ class Batch:
     parts: tuple[tuple[Part, ...], ...]  # per item, per update
     stored: tuple[tuple[Part, ...], ...] = ()  # per change, per update
     riders: list[tuple[Part, Verdict]] = field(default_factory=list)  # answers that speak of what is not on disk yet
+    much: bool = False  # some of it is of large pushes
     storing: int = field(init=False)  # how many updates it stores
 
     def __post_init__(self) -> None:
@@ -206,8 +208,10 @@ class Lane:
         """Whether so much waits that it is worth a batch beside the one under way."""
         return 2 * self.waiting >= piece_updates()
 
-    def next_batch(self, busy: set[str]) -> list[tuple[Sender, Waiting]]:
-        """Take what the next batch is of. What has a record that is `busy` in the other lane waits."""
+    def next_batch(self, busy: set[str], *, little: bool = False) -> list[tuple[Sender, Waiting]]:
+        """Take what the next batch is of: `little`, of small pushes alone. What has a record that is `busy` in the
+        other lane waits.
+        """
         pieces: list[tuple[Sender, Waiting]] = []
         held_up: list[tuple[int, int, Turns[Sender]]] = []
         most = batch_updates()
@@ -224,7 +228,10 @@ class Lane:
             sender, piece = found
             done = turns.begun + piece.weight
             count = len(piece.entries)
-            if updates and updates + count > (most if count <= _LITTLE else piece_updates()):
+            if little and is_much(piece):
+                held_up.append(entry)
+                continue
+            if updates and updates + count > (piece_updates() if is_much(piece) else most):
                 held_up.append(entry)
                 break
             together = 0
@@ -284,6 +291,11 @@ def batch_updates() -> int:
 def piece_updates() -> int:
     """How many updates of one push a batch has at most."""
     return max(1, limits.INTEGRATION_UPDATES_MAX // 16)
+
+
+def is_much(piece: Waiting) -> bool:
+    """Whether it is of a large push; the last piece of one may pass for a small push."""
+    return len(piece.entries) > _LITTLE
 
 
 def weight_of(entries: Iterable[PushEntry]) -> int:

@@ -20,6 +20,7 @@
    What waits in the slow lane takes no room from the others. It has room of its own, beyond which that is to be sent
    again which others sent, and nothing more is taken of who goes by that lane.
 9. While the disk is slow, commits under way are bounded, and pushes gather in their sessions, which are bounded too.
+   Of large pushes less is under way: a commit of many takes long, and who comes now waits for those before it.
 10. What is taken and not answered is bounded in updates, too, as many small ones take long. Who has nothing under way
    is heard all the same.
 """
@@ -45,7 +46,18 @@ from crdt_sync.protocol.hub.effects import (
     Refused,
     StoredUpdates,
 )
-from crdt_sync.protocol.hub.lanes import Batch, Entries, Lane, Part, Push, Sender, Waiting, new_part, weight_of
+from crdt_sync.protocol.hub.lanes import (
+    Batch,
+    Entries,
+    Lane,
+    Part,
+    Push,
+    Sender,
+    Waiting,
+    is_much,
+    new_part,
+    weight_of,
+)
 from crdt_sync.protocol.messages import PushEntry, Verdict, VerdictCode
 from crdt_sync.protocol.quotas import Quotas
 from crdt_sync.protocol.sight import Sight
@@ -217,8 +229,12 @@ class Pipeline:
             return
         if sum(batch.storing for batch in self._committing.values()) >= limits.COMMITTING_UPDATES_MAX:
             return
+        of_large = sum(batch.storing for batch in self._committing.values() if batch.much)
+        little = of_large >= limits.COMMITTING_MUCH_MAX
+        much = False
         grouped: dict[str, tuple[list[bytes], list[Part], list[str], list[Principal]]] = {}
-        for sender, push in lane.next_batch(other.busy if other.integrating else set()):
+        for sender, push in lane.next_batch(other.busy if other.integrating else set(), little=little):
+            much = much or is_much(push)
             session, name, principal, number = sender.session, sender.name, sender.principal, push.number
             for position, (record, update) in push.entries:
                 if (group := grouped.get(record)) is None:
@@ -245,7 +261,7 @@ class Pipeline:
         )
         self._number += 1
         asked = tuple([tuple(parts) for _, parts, _, _ in grouped.values()])
-        lane.integrating.append(Batch(self._number, items, asked))
+        lane.integrating.append(Batch(self._number, items, asked, much=much))
         stamp_max = self._wall_clock() + limits.STAMP_AHEAD_US_MAX
         self._effects.append(Integrate(self._number, items, stamp_max, lane.slow))
 
@@ -369,7 +385,7 @@ class Pipeline:
 
     def _commit(self, batch: Batch, changes: Sequence[StoredUpdates], stored: Sequence[tuple[Part, ...]]) -> None:
         self._number += 1  # in the order of the commits, which is not that of the batches
-        self._committing[self._number] = Batch(self._number, batch.items, batch.parts, tuple(stored))
+        self._committing[self._number] = Batch(self._number, batch.items, batch.parts, tuple(stored), much=batch.much)
         self._effects.append(Commit(self._number, tuple(changes)))
 
     def _held_here(self, batch: Batch, results: Sequence[Integrated]) -> Sequence[Integrated]:

@@ -2,9 +2,10 @@
 
 Rules:
 
-1. While little is asked for, a step runs at once. Once the steps of one pass of the loop have taken `_PASS_S`, the
-   others wait, and whoever has used least since the waiting began is next; who did not wait before is `_CREDIT_S` ahead
-   of those who did. A device that sends a frame a second is served before those that flood, however many they are.
+1. While little is asked for, a step runs at once. Once the steps of one pass of the loop have taken `_AT_ONCE_S`, the
+   others wait, which are served for `_PASS_S` in each pass. Whoever has used least since the waiting began is next; who
+   did not wait before is `_CREDIT_S` ahead of those who did. A device that sends a frame a second is served before
+   those that flood, however many they are.
 2. Between two passes the loop looks at its sockets and timers.
 3. Each step runs once, those of one flow in the order in which they were asked for.
 4. Whoever has not been let in yet is of one flow with all other strangers of its address. Of those who were, all
@@ -25,7 +26,8 @@ from crdt_sync.runtime.hosting.flow import Flow
 Clock = Callable[[], float]
 """Seconds that pass while a step runs, from any beginning."""
 
-_PASS_S = 0.002  # a device that waits its turn waits for one pass at most, beside the longest step
+_AT_ONCE_S = 0.002
+_PASS_S = 0.0005  # a push is on the loop some ten times before it is answered, behind a pass each time
 _CREDIT_S = 0.005  # so that it need not wait for all who have used as little
 _STEP_S_MIN = 20e-6  # what a step counts at least: waking and reading for it
 
@@ -66,7 +68,7 @@ class FairQueue:
 
     def ran(self, step: Callable[[], None], counted_s: float = _STEP_S_MIN) -> bool:
         """Run `step` now if nobody needs to wait; else False. It counts as `counted_s` at least."""
-        if self._waiting or self._spent_s >= _PASS_S:
+        if self._waiting or self._spent_s >= _AT_ONCE_S:
             return False
         if not self._passing:
             self._passing = True

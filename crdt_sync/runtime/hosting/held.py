@@ -2,7 +2,8 @@
 
 Rules:
 
-1. Who has nothing under way comes before who has, and otherwise who came first.
+1. Who has nothing under way comes before who has, and of those a short frame before a large one, for which there may be
+   no room yet. Otherwise who came first.
 2. A few are read on at a time: what each then takes decides whether there is room for the next.
 3. Who is held back by what it asked for itself takes nobody's turn: it queues once that was answered.
 4. Who waits for room in the slow lane takes no turn of others either: those have a queue of their own, until they go
@@ -12,6 +13,8 @@ Rules:
 import asyncio
 from itertools import islice
 from typing import NamedTuple, Protocol
+
+from crdt_sync.limits import TAKEN_FRAME_BYTES
 
 _AT_ONCE = 4
 
@@ -43,7 +46,8 @@ class HeldSessions:
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
         self._held: dict[int, _Held] = {}
-        self._first: dict[int, None] = {}  # in the order of their turns
+        self._short: dict[int, None] = {}  # in the order of their turns
+        self._first: dict[int, None] = {}
         self._then: dict[int, None] = {}
         self._slow: dict[int, None] = {}
         self._looked_at: dict[int, None] = {}  # those, in the order in which that was
@@ -61,6 +65,7 @@ class HeldSessions:
     def answered(self, session: int) -> None:
         """Something that was under way for it is done."""
         if session in self._held:
+            self._short.pop(session, None)
             self._first.pop(session, None)
             if not self._rules.has_pushed(session):
                 self._then.pop(session, None)
@@ -78,7 +83,7 @@ class HeldSessions:
         if self._slow:
             self._look_at_slow()
         rules, left = self._rules, _AT_ONCE
-        for queue in (self._first, self._then, self._slow):
+        for queue in (self._short, self._first, self._then, self._slow):
             while queue and left:
                 session = next(iter(queue))
                 if rules.may_read(session, self._held[session].size):
@@ -107,11 +112,13 @@ class HeldSessions:
         if self._rules.held_by_itself(session):
             return
         if not self._rules.has_pushed(session):
-            self._first[session] = None
+            short = self._held[session].size <= TAKEN_FRAME_BYTES
+            (self._short if short else self._first)[session] = None
         elif session not in self._then:
             self._then[session] = None
 
     def _free(self, session: int) -> None:
+        self._short.pop(session, None)
         self._first.pop(session, None)
         self._then.pop(session, None)
         self._slow.pop(session, None)

@@ -85,8 +85,8 @@ def test_between_two_passes_the_loop_goes_round():
             seen = len(work.done)
             await asyncio.sleep(0)
             rounds += 1
-            assert len(work.done) - seen <= 3  # 2 ms
-        assert rounds >= 20
+            assert len(work.done) - seen <= 1  # which takes longer than a pass
+        assert rounds >= 90
 
     asyncio.run(ask())
 
@@ -120,7 +120,7 @@ def test_steps_that_take_no_time_end_a_pass_too():
             work.queue.take(flow, work.step("nothing", 0.0))
         while len(work.done) == 1:
             await asyncio.sleep(0)
-        assert len(work.done) - 1 <= 101  # 2 ms, of 20 µs each
+        assert len(work.done) - 1 <= 26  # half a millisecond, of 20 µs each
 
     asyncio.run(ask())
 

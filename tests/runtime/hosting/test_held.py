@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
 
+from crdt_sync.limits import TAKEN_FRAME_BYTES
 from crdt_sync.runtime.hosting.held import HeldSessions
 
-SHORT = 10
+SHORT = TAKEN_FRAME_BYTES
 
 
 class Host:
@@ -101,6 +102,16 @@ def test_a_short_frame_waits_for_common_room_alone_and_not_behind_a_large_one_of
         host.hold(2, size=SHORT)
         assert await host.release(0) == []
         assert await host.release(1) == [2]
+
+    on_a_loop(scenario)
+
+
+def test_a_short_frame_for_which_there_is_room_does_not_wait_behind_a_large_one_for_which_there_is_none() -> None:
+    async def scenario(host: Host) -> None:
+        host.hold(1, size=2 * SHORT)
+        host.hold(2, 3, size=SHORT)
+        assert await host.release(1) == [2, 3]
+        assert await host.release(2) == [1]
 
     on_a_loop(scenario)
 
