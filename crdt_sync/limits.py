@@ -292,7 +292,7 @@ TOKEN_GUESS_US = 3_000_000  # after which one of them is free again
 ADMISSION_ENTRIES_MAX = 4096  # of each table of who was let in, sent away, or wrong: 200 bytes each
 BEHIND_COUNTED_MAX = 4096  # changes that a welcome counts: 1 ms; beyond them it tells a bound
 BEHIND_SIZED_MAX = 64  # records of them whose bytes it adds up: 0.5 ms; the others count as the average of these
-BEHIND_BYTES_MAX = 4 * MIB  # and no more of them than that: 4 ms
+BEHIND_BYTES_MAX = MIB // 4  # and no more of them than that, but for a record that is larger itself
 FOLLOW_ENTRIES_MAX = 2048  # a follower further behind than this catches up by feed instead
 
 # --- channels over HTTP --------------------------------------------------------------------------------------

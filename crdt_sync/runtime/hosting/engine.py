@@ -79,7 +79,7 @@ from crdt_sync.storage.values import Batch, Committed
 
 _PRESENCE_EVERY_S = 0.1
 _PRESENCE_REST_US = 1000  # after a round of it, for each who was told: ten times what it took
-_PRESENCE_AT_ONCE = 8  # a millisecond
+_PRESENCE_AT_ONCE = 4  # half a millisecond
 _STALLED_US = 1_000_000  # that a timer comes late: the loop stood still, or the machine slept
 _ASKED_MAX = 8  # receipts and the like under way for one session
 _NAMED_MAX = 8  # senders in one line of the log

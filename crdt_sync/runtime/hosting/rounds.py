@@ -11,7 +11,7 @@ _REST_US = 25  # after each frame to a follower, twice what it took: pushes go o
 _MUCH = 16  # updates of one round: whoever makes so many makes more
 _LONGER = 4  # times as long a rest then, from the end of the round on, for larger frames and fewer
 _LONGER_US_MAX = 20_000  # up to there: nobody sees that
-_AT_ONCE = 64  # followers of one turn: a millisecond or two, most of it for the system to send
+_AT_ONCE = 32  # followers of one turn: half a millisecond or more, most of it for the system to send
 
 
 class Rounds:

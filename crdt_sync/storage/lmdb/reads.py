@@ -148,7 +148,11 @@ def _bytes_behind(transaction: Transaction, tables: Tables, record: str, after: 
     row = head(transaction, tables, record)
     if row is None:
         raise codec.corrupt("heads", record_key(record), record, "is missing")
-    size = len(_snapshot(transaction, tables, record, row)) if row.snapshot_seq > after else 0
+    if row.snapshot_seq > after:
+        return len(_snapshot(transaction, tables, record, row)) + row.tail_bytes
+    if after == 0 or row.tail == 1:  # the newest of it lies behind `after`, or it would not be asked for
+        return row.tail_bytes
+    size = 0
     seq = row.seq
     for _ in range(row.tail):
         if seq <= after:
