@@ -77,7 +77,7 @@ def relay(data: str, port: int = 0, one_life: bool = False, moment: str = "", nu
     WorkerProcess.start = start_one  # type: ignore[method-assign]
 
     def ready(started: Relay) -> None:
-        say(pid=os.getpid(), url=started.url)
+        say(pid=os.getpid(), url=started.url, switch_s=sys.getswitchinterval())
 
     running.run(Settings(data=Path(data), port=port, metrics=False, log_level="error"), ready)
 
