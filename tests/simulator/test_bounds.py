@@ -9,7 +9,7 @@ from crdt_bench.simulator.failure import Failure
 from crdt_bench.simulator.scenario import draw
 from crdt_bench.simulator.world import simulate
 from crdt_sync import limits
-from crdt_sync.protocol.acceptor import Acceptor
+from crdt_sync.protocol.serving import Serving
 
 SMALL = {"UNCONFIRMED_BYTES_MAX": 2_000, "FRAME_BYTES_TARGET": 400}
 SCENARIO = replace(draw(40, steps=60), records=30, latency_max=100_000, faults={"late_device": 0.1}, scales=SMALL)
@@ -18,7 +18,7 @@ SCENARIO = replace(draw(40, steps=60), records=30, latency_max=100_000, faults={
 @pytest.mark.parametrize("planted", [False, True])
 def test_a_device_is_not_sent_more_than_it_can_store(planted: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if planted:
-        monkeypatch.setattr(Acceptor, "_may_send", lambda self: True)
+        monkeypatch.setattr(Serving, "_may_send", lambda self: True)
     failure = simulate(SCENARIO).failure
     assert (failure.rule if failure else None) == ("memory" if planted else None)
 
