@@ -14,7 +14,7 @@
     ├── StoreError                    the data directory (exit code 3)
     │   ├── StoreMissing  StoreExists  StoreInUse  StoreFormat  StoreForbidden
     │   ├── StoreCorrupt (RecordUnreadable)  EditsLost  StoreFull  StoreFailed  StoreClosed  LogCompacted
-    │   ├── KeyUnusable  StoreLocked  StoreKeyWrong
+    │   ├── KeyUnusable  StoreLocked  StoreKeyWrong  DeviceLocked  DeviceWiped
     │   └── OwnerGone (OwnerSilent)  NotServed
     ├── RemoteError                   the partner or the way to it (exit code 4)
     │   ├── Unreachable  ConnectionLost  Timeout
@@ -425,6 +425,18 @@ class StoreKeyWrong(StoreError):
     """The passphrase or key is not that of the encrypted store; nothing was changed."""
 
     code = "store_key_wrong"
+
+
+class DeviceLocked(StoreError):
+    """The device was without contact for longer than its space allows; its store opens once its relay lets it in."""
+
+    code = "device_locked"
+
+
+class DeviceWiped(StoreError):
+    """The device was without contact for so long that it has destroyed what it held, as its space asks."""
+
+    code = "device_wiped"
 
 
 class StoreCorrupt(StoreError):

@@ -66,6 +66,7 @@ ATTRIBUTE_VALUES_MAX = 1000  # values of one attribute: each shop of a chain; ea
 WHERE_LENGTH_MAX = 2000  # characters of one condition on records
 CONDITIONS_MAX = 64  # comparisons in it
 GRANT_NAMES_MAX = FIELDS_MAX  # fields and sections that one grant names
+SILENT_DAYS_MAX = 3650  # for which a device may be without contact: ten years; 0 says that it may be for ever
 SIGHTS_MAX = 8  # grants under which one device may have come to hold records since its cursor: beyond, all is compared
 SIGHTS_KEPT_MAX = 20_000  # that are remembered: two of each user; a device whose one is forgotten is compared with
 UNSENT_RECORDS_MAX = 1000  # whose edits are kept aside on a device that may not hold them any more

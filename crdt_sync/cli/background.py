@@ -50,6 +50,10 @@ def up(call: Invocation, listening: bool, announce: bool, foreground: bool, unit
     flags = [flag for flag, given in (("--listen", listening), ("--announce", announce)) if given]
     if announce and not listening:
         raise UsageError("--announce tells others where to call, but nobody listens", "Add --listen.")
+    if not (unit or write_unit):
+        from crdt_sync.cli.syncing import meet_again  # noqa: PLC0415 - `down` needs none of it
+
+        meet_again(call.store)
     call.must_exist()
     if unit or write_unit:
         _unit(call, flags, write=write_unit)

@@ -11,7 +11,7 @@ from crdt_sync.cli.output import Output
 from crdt_sync.errors import StoreCorrupt, StoreMissing
 from crdt_sync.ids import is_reserved
 from crdt_sync.replica import Event, Replica
-from crdt_sync.replica.opening import MEMBER_FILE
+from crdt_sync.replica.opening import MEMBER_FILE, obey
 from crdt_sync.storage.lmdb.directory import prepare
 
 STORE_VARIABLE = "CRDT_SYNC_STORE"
@@ -51,6 +51,7 @@ class Invocation:
 
     def open(self) -> Replica:
         """The replica, to be used in a `with`; waits a little where another command has it. Raises `StoreError`."""
+        self._hear_before_the_end()
         try:
             replica = Replica.open(self.store, share=False)
         except StoreMissing as error:
@@ -69,6 +70,15 @@ class Invocation:
             prepare(self.store, create=False)
         except StoreMissing as error:
             raise StoreMissing(error.message, _MAKE_ONE) from error
+        self._hear_before_the_end()
+        obey(self.store)
+
+    def _hear_before_the_end(self) -> None:
+        """A device that is to destroy what it holds asks its relay first: its clock may be wrong."""
+        if (self.store / MEMBER_FILE).exists():
+            from crdt_sync.cli.silence import regain  # noqa: PLC0415 - most devices are in no such space
+
+            regain(self.store, over_only=True)
 
     def open_to_repair(self) -> Replica:
         """`open`, also where settings of the replica are damaged; to be followed by `Replica.repair`."""

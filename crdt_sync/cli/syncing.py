@@ -13,7 +13,7 @@ from crdt_sync.cli import damaged, devices, last_failure, missing, partners
 from crdt_sync.cli.devices import Device
 from crdt_sync.cli.invocation import Invocation
 from crdt_sync.cli.last_failure import Failure
-from crdt_sync.cli.options import Way, relay_option, way_options
+from crdt_sync.cli.options import AS_KEPT, Way, relay_option, way_options
 from crdt_sync.cli.output import Output
 from crdt_sync.cli.progress import spinner
 from crdt_sync.cli.renewed_token import Renewal
@@ -51,6 +51,8 @@ def sync(
 ) -> None:
     """Exchange everything with the relay, or directly with other devices: once, or for as long as you like."""
     confirm_wiped(call.store)
+    if not peers and not nearby:
+        meet_again(call.store, url, way)
     with call.open() as replica:
         if peers or nearby:
             found = _devices(call, replica, peers, way.token, nearby)
@@ -83,6 +85,14 @@ def confirm_wiped(store: Path) -> None:
 
         relay = Address(member.facts.address, member=member)
         raise asyncio.run(wiped(store, relay, OUTSIDE.open_channel))
+
+
+def meet_again(store: Path, url: str | None = None, way: Way = AS_KEPT) -> None:
+    """Where this device was without contact for too long: have its relay let it in. Raises as `silence.regain`."""
+    if (store / MEMBER_FILE).exists():
+        from crdt_sync.cli.silence import regain  # noqa: PLC0415 - most devices are in no space with identities
+
+        regain(store, url, way)
 
 
 def _devices(call: Invocation, replica: Replica, given: Sequence[str], token: str | None, nearby: bool) -> list[Device]:

@@ -2,5 +2,6 @@
 
 facts    what is kept of it
 member   the device, as it proves itself and takes what it is told
+contact  when it was let in last, and for how long it may be without that
 folder   where it is kept: beside the store
 """

@@ -8,7 +8,7 @@ from crdt_sync.ids import SPACE_BYTES
 from crdt_sync.limits import STATEMENTS_SAID_MAX
 from crdt_sync.strict_cbor import dumps, loads
 
-_FORMAT = 1
+_FORMAT = 2  # 1 did not keep the user
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +17,8 @@ class Facts:
 
     `pinned`: the relay's certificate is not one that an authority vouches for, but is proved by the space's key alone.
     `token` is empty until the device was let in. `confirmed` is when the space's key said last that there is nothing
-    newer than `statements`, in microseconds since 1970. `wiping`: the device was told to destroy what it holds.
+    newer than `statements`, in microseconds since 1970. `wiping`: the device was told to destroy what it holds. `user`
+    is whom the last token named, which stays known when the key that signed it holds no more.
     """
 
     space: bytes
@@ -28,6 +29,7 @@ class Facts:
     statements: tuple[bytes, ...] = ()
     confirmed: int = 0
     wiping: bool = False
+    user: str = ""
 
     def packed(self) -> bytes:
         """As it is kept."""
@@ -42,6 +44,7 @@ class Facts:
                 self.statements,
                 self.confirmed,
                 self.wiping,
+                self.user,
             )
         )
 
@@ -54,7 +57,7 @@ def read_facts(raw: bytes) -> Facts:
         kept = None
     match kept:
         case (
-            1,
+            1 | 2,
             bytes(space),
             bytes(anchor),
             str(address),
@@ -63,9 +66,11 @@ def read_facts(raw: bytes) -> Facts:
             tuple(statements),
             int(confirmed),
             bool(wiping),
+            *rest,
         ) if len(space) == SPACE_BYTES and len(anchor) == KEY_BYTES:
             said = tuple(each for each in statements if isinstance(each, bytes))
-            return Facts(space, anchor, address, pinned, token, said, confirmed, wiping)
+            user = rest[0] if len(rest) == 1 and isinstance(rest[0], str) else ""
+            return Facts(space, anchor, address, pinned, token, said, confirmed, wiping, user)
     raise KeyUnusable(
         "what this device keeps of its membership cannot be read",
         "Restore the file from a backup, or ask who runs the space for a new invite, and join again.",

@@ -1,4 +1,4 @@
-"""Where a device keeps its membership: two files beside its store, for its owner alone.
+"""Where a device keeps its membership: three files beside its store, for its owner alone.
 
 They are no part of the store, so that a device that has destroyed its store can still say who it is, and that it has.
 """
@@ -12,6 +12,7 @@ from crdt_sync.files import destroy, replaced
 from crdt_sync.identity.invites import Link
 from crdt_sync.identity.keys import KeyPair
 from crdt_sync.key_files import make_key, read_key
+from crdt_sync.membership.contact import CONTACT_FILE, ContactFile
 from crdt_sync.membership.facts import Facts, read_facts
 from crdt_sync.membership.member import Membership
 
@@ -37,7 +38,7 @@ def load(folder: Path) -> Membership | None:
         raise KeyUnusable(f"{path} cannot be read: {error.strerror}", "Check who may read it.") from error
     facts = read_facts(raw)
     try:
-        return Membership(facts, read_key(folder / KEY_FILE), _keeper(folder))
+        return Membership(facts, read_key(folder / KEY_FILE), _keeper(folder), contact=ContactFile(folder))
     except IdentityRefused as error:
         raise KeyUnusable(f"{path}: {error.message}", "Restore it from a backup, or join again.") from error
 
@@ -59,7 +60,7 @@ def joining(folder: Path, link: Link) -> Membership:
         facts = Facts(link.space, link.key.raw, link.address, pinned=bool(link.certificate))
     else:
         facts = known.facts
-    return Membership(facts, pair, _keeper(folder), secret=link.secret)
+    return Membership(facts, pair, _keeper(folder), secret=link.secret, contact=ContactFile(folder))
 
 
 def own_key(folder: Path) -> KeyPair:
@@ -70,7 +71,7 @@ def own_key(folder: Path) -> KeyPair:
 
 def forget(folder: Path) -> None:
     """Destroy what is left of a membership: the device has confirmed that it destroyed all else. Raises `OSError`."""
-    for name in (KEY_FILE, MEMBER_FILE):
+    for name in (KEY_FILE, MEMBER_FILE, CONTACT_FILE):
         with suppress(FileNotFoundError):
             destroy(folder / name)
 

@@ -5,6 +5,7 @@ Rules:
 1. What is taken is kept before anybody hears of it. What is kept never goes back.
 2. A token is taken from whoever speaks for the space, if it is one of this space's, for this device's key.
 3. Who was told to destroy what it holds keeps that order, and its key, until it has confirmed.
+4. Whose device it is says its last token, also when that opens nothing any more: edits are signed by no other name.
 
 Threads may call; who listens is called in the thread that brought the news.
 """
@@ -22,6 +23,7 @@ from crdt_sync.identity.known import Known
 from crdt_sync.identity.refusals import Reason, refused
 from crdt_sync.identity.statements import Statements
 from crdt_sync.identity.tokens import Tokens
+from crdt_sync.membership.contact import ContactFile, Standing
 from crdt_sync.membership.facts import Facts
 from crdt_sync.policy.in_force import Heard, InForce
 
@@ -29,9 +31,18 @@ _RENEWABLE = frozenset({Reason.TOKEN_EXPIRED, Reason.TOKEN_UNKNOWN_KEY, Reason.T
 
 
 class Membership:
-    """See the module. `keep` makes facts durable, and raises `StoreError`. `secret` is of an invite that is opened."""
+    """See the module. `keep` makes facts durable, and raises `StoreError`. `secret` is of an invite that is opened.
+    `contact` keeps when the relay let the device in.
+    """
 
-    def __init__(self, facts: Facts, pair: KeyPair, keep: Callable[[Facts], None], secret: bytes = b"") -> None:
+    def __init__(
+        self,
+        facts: Facts,
+        pair: KeyPair,
+        keep: Callable[[Facts], None],
+        secret: bytes = b"",
+        contact: ContactFile | None = None,
+    ) -> None:
         """Raises `IdentityRefused` where what was kept does not hold."""
         self.facts = facts
         self.pair = pair
@@ -40,11 +51,14 @@ class Membership:
         self.statements.confirm(facts.confirmed)
         self.tokens = Tokens(self.statements)
         self._keep = keep
+        self._contact = contact
         self._lock = threading.RLock()
         self._listeners: list[Callable[[], None]] = []
         self._policy = Heard()
         self._renews = False
         self.now: Callable[[], int] = lambda: time.time_ns() // 1000  # the clock that tokens of others are checked by
+        if not facts.user and (claims := self.claims()) is not None:
+            self.facts = replace(facts, user=claims.user)
 
     @property
     def space(self) -> bytes:
@@ -67,10 +81,19 @@ class Membership:
             return self.tokens.read(self.facts.token) if self.facts.token else None
         return None
 
+    @property
+    def user(self) -> str:
+        """Whose device this is; empty before it was let in."""
+        return self.facts.user
+
     def renews(self, now: int) -> bool:
         """Whether a new token is asked for instead of showing the one that is here."""
         claims = self.claims()
         return self._renews or claims is None or now >= claims.expires
+
+    def renew(self) -> None:
+        """Ask for a new token the next time, though the one that is here may hold."""
+        self._renews = True
 
     def token_refused(self, reason: str) -> bool:
         """Somebody who speaks for the space refused the token; returns whether asking for a new one may help."""
@@ -84,10 +107,9 @@ class Membership:
 
     def check_out(self) -> None:
         """Raises `IdentityRefused` where this device or its user is out, as far as is known here."""
-        claims = self.claims()
         self.statements.revocations.check_device(self.device)
-        if claims is not None:
-            self.check_user(claims.user)
+        if self.user:
+            self.check_user(self.user)
 
     def check_user(self, user: str) -> None:
         """Raises `IdentityRefused` where a user is out, as far as is known here."""
@@ -112,6 +134,7 @@ class Membership:
                 wiping = self.facts.wiping or (revoked is not None and revoked.wipe)
                 self._store(replace(self._said(), wiping=wiping))
         if news:
+            self._heed_policy()
             self._tell()
         if hostile is not None:
             raise hostile
@@ -128,9 +151,28 @@ class Membership:
             claims = self.tokens.read(token)
             if claims.key != self.pair.public:
                 raise refused(Reason.TOKEN_MALFORMED, "the token is that of another device")
-            self._store(replace(self._said(), token=token))
+            self._store(replace(self._said(), token=token, user=claims.user))
             self._renews, self.secret = False, b""
             return claims
+
+    # --- contact ---------------------------------------------------------------------------------------------
+
+    def let_in(self, now: int) -> None:
+        """The relay has let this device in, at that time by the device's own clock. Raises `StoreError`."""
+        if self._contact is not None:
+            self._heed_policy()
+            self._contact.made(now)
+
+    def standing(self, now: int) -> Standing:
+        """What this device may do with its store, after so long without contact. Raises `StoreError`."""
+        return Standing.OPEN if self._contact is None else self._contact.look(now)
+
+    def _heed_policy(self) -> None:
+        policy = self.in_force()
+        if self._contact is not None and policy is not None and not policy.is_unread:
+            self._contact.allow(*policy.policy.silence_of(self.user))
+
+    # --- who hears of it -------------------------------------------------------------------------------------
 
     def listen(self, listener: Callable[[], None]) -> Callable[[], None]:
         """`listener` is called after each news, until the call that is returned."""

@@ -8,6 +8,7 @@ from crdt_sync.policy.cells import cells_of
 from crdt_sync.policy.holdings import Holdings
 from crdt_sync.policy.model import Alternative, Policy
 from crdt_sync.policy.rights import BoundGrant, Rights, Wanted, rights_of
+from crdt_sync.policy.silence import Silence
 from crdt_sync.policy.values import told
 
 
@@ -45,12 +46,15 @@ class Difference:
     disabled: Changed
     moved: tuple[tuple[str, str, str], ...]
     """Users with the role before and after."""
+    silence: tuple[tuple[tuple[str, ...], Silence, Silence], ...]
+    """Users whose devices may be without contact for longer or shorter, with what held before and holds after."""
     effects: tuple[tuple[tuple[str, ...], tuple[Effect, ...]], ...]
 
     @property
     def empty(self) -> bool:
         """Whether nothing changes."""
-        return not (self.moved or self.effects or any(map(any, (self.roles, self.users, self.disabled))))
+        names = (self.roles, self.users, self.disabled)
+        return not (self.moved or self.silence or self.effects or any(map(any, names)))
 
 
 class Counts(NamedTuple):
@@ -76,8 +80,18 @@ def difference(old: Policy, new: Policy) -> Difference:
         users=_changed(old.users, new.users),
         disabled=_changed(_disabled(old), _disabled(new)),
         moved=tuple(each for each in roles if each[1] != each[2]),
+        silence=_silence(old, new, both),
         effects=tuple((tuple(users), found) for found, users in effects.items()),
     )
+
+
+def _silence(old: Policy, new: Policy, users: Iterable[str]) -> tuple[tuple[tuple[str, ...], Silence, Silence], ...]:
+    found: dict[tuple[Silence, Silence], list[str]] = {}
+    for user in users:
+        before, after = old.silence_of(user), new.silence_of(user)
+        if before != after:
+            found.setdefault((before, after), []).append(user)
+    return tuple((tuple(users), *both) for both, users in found.items())
 
 
 def counts(old: Policy, new: Policy, holdings: Iterable[Holdings]) -> dict[str, Counts]:

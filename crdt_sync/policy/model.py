@@ -16,6 +16,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple, get_args
 
+from crdt_sync.policy.silence import UNLIMITED, Silence
+
 Operation = Literal[
     "create", "edit", "delete", "restore", "resolve", "import", "export", "bundle", "merge", "erase", "history"
 ]
@@ -63,11 +65,12 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """A role, whose grants stand in the order of the text."""
+    """A role, whose grants stand in the order of the text. `silence` is of its users' devices, None as of all."""
 
     name: str
     line: int
     grants: tuple[Grant, ...] = ()
+    silence: Silence | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +86,17 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The whole of it. Make one with `parse_policy`."""
+    """The whole of it. Make one with `parse_policy`. `silence` is of all devices of which no role says otherwise."""
 
     roles: Mapping[str, Role]
     users: Mapping[str, User]
+    silence: Silence = UNLIMITED
+
+    def silence_of(self, user: str) -> Silence:
+        """For how long devices of a user may be without contact; what holds for all, where it names no such user."""
+        known = self.users.get(user)
+        role = self.roles.get(known.role) if known is not None else None
+        return self.silence if role is None or role.silence is None else role.silence
 
 
 def covers(names: frozenset[str], name: str, section: str | None) -> bool:

@@ -3,29 +3,38 @@
 from typing import Any
 
 from crdt_sync.policy.model import Condition, Grant, Policy, Role, User
+from crdt_sync.policy.silence import Silence
 
-Packed = tuple[Any, Any]
+Packed = tuple[Any, Any, Any]
 """Tuples, mappings, sets, texts and numbers, and nothing else."""
 
 
 def packed(policy: Policy) -> Packed:
     """What `unpacked` makes the same policy of."""
     roles = {
-        name: (role.line, tuple(_packed_grant(grant) for grant in role.grants)) for name, role in policy.roles.items()
+        name: (
+            role.line,
+            tuple(_packed_grant(grant) for grant in role.grants),
+            tuple(role.silence) if role.silence is not None else None,
+        )
+        for name, role in policy.roles.items()
     }
     users = {name: (user.line, user.role, dict(user.attributes), user.disabled) for name, user in policy.users.items()}
-    return roles, users
+    return roles, users, tuple(policy.silence)
 
 
 def unpacked(given: Packed) -> Policy:
     """The policy again."""
-    roles, users = given
+    roles, users, silence = given
     return Policy(
         {
-            name: Role(name, line, tuple(_unpacked_grant(name, each) for each in grants))
-            for name, (line, grants) in roles.items()
+            name: Role(
+                name, line, tuple(_unpacked_grant(name, each) for each in grants), Silence(*own) if own else None
+            )
+            for name, (line, grants, own) in roles.items()
         },
         {name: User(name, *settings) for name, settings in users.items()},
+        Silence(*silence),
     )
 
 

@@ -14,10 +14,11 @@ from crdt_sync.policy.problems import Problem, Problems, refuse
 from crdt_sync.policy.reading_grants import read_role
 from crdt_sync.policy.reading_users import read_user
 from crdt_sync.policy.settings import check_settings, named, table
+from crdt_sync.policy.silence import UNLIMITED, read_silence
 
 T = TypeVar("T")
 
-_SETTINGS = ("role", "user")
+_SETTINGS = ("role", "user", "devices")
 
 
 def parse_policy(text: str, source: str) -> Policy:
@@ -25,7 +26,8 @@ def parse_policy(text: str, source: str) -> Policy:
     data = _toml(text, source)
     problems = Problems(Places(text))
     check_settings(problems, (), data, _SETTINGS, "a policy")
-    roles = _tables(problems, "role", data, ROLES_MAX, lambda name, given: read_role(problems, name, given))
+    silence = read_silence(problems, ("devices",), data.get("devices", {}), UNLIMITED)
+    roles = _tables(problems, "role", data, ROLES_MAX, lambda name, given: read_role(problems, name, given, silence))
     if not roles and not problems.found:
         problems.add((), "it has no role", "Begin with [[role.NAME.grant]].")
     users = _tables(problems, "user", data, POLICY_USERS_MAX, lambda name, given: read_user(problems, name, given))
@@ -34,7 +36,7 @@ def parse_policy(text: str, source: str) -> Policy:
             hint = suggestion(user.role, roles, "roles")
             problems.add(("user", user.id, "role"), f"user {user.id!r}: there is no role {user.role!r}", hint)
     refuse(problems.found, source)
-    return Policy(roles, users)
+    return Policy(roles, users, silence)
 
 
 _UNQUOTED = re.compile(QUOTED, re.DOTALL)

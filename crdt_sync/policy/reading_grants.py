@@ -10,16 +10,18 @@ from crdt_sync.policy.masks import MASKS
 from crdt_sync.policy.model import ALL, EVERYWHERE, OPERATIONS, Grant, Operation, Role, Where
 from crdt_sync.policy.problems import Problems
 from crdt_sync.policy.settings import Path, check_settings, table, text, texts
+from crdt_sync.policy.silence import Silence, read_silence
 from crdt_sync.policy.where import WrongWhere, parse_where
 
 _SETTINGS = ("collection", "where", "read", "write", "mask", "operations")
 _BY_NAME: Mapping[str, Operation] = {each: each for each in OPERATIONS}
 
 
-def read_role(problems: Problems, name: str, given: Mapping[str, Any]) -> Role:
-    """A role; what is wrong with it goes to `problems`."""
+def read_role(problems: Problems, name: str, given: Mapping[str, Any], otherwise: Silence) -> Role:
+    """A role; what is wrong with it goes to `problems`. `otherwise` is what holds for devices of all roles."""
     path: Path = ("role", name)
-    check_settings(problems, path, given, ("grant",), f"role {name!r}")
+    check_settings(problems, path, given, ("grant", "devices"), f"role {name!r}")
+    own = read_silence(problems, (*path, "devices"), given["devices"], otherwise) if "devices" in given else None
     grants = given.get("grant", [])
     if not isinstance(grants, list) or not all(isinstance(each, dict) for each in grants):
         problems.add(
@@ -30,7 +32,7 @@ def read_role(problems: Problems, name: str, given: Mapping[str, Any]) -> Role:
         problems.add(path, f"role {name!r} has {len(grants)} grants, and may have {ROLE_GRANTS_MAX}", "Join some.")
         grants = []
     read = (_grant(problems, name, (*path, "grant", number), each) for number, each in enumerate(grants))
-    return Role(name, problems.line(*path), tuple(grant for grant in read if grant is not None))
+    return Role(name, problems.line(*path), tuple(grant for grant in read if grant is not None), own)
 
 
 def _grant(problems: Problems, role: str, path: Path, given: Mapping[str, Any]) -> Grant | None:

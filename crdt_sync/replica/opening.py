@@ -65,7 +65,20 @@ def new_store(path: Path | str, name: str) -> Store:
 
 def open_alone(path: Path | str) -> Store:
     """The store in `path`, for this program alone. Raises what `Replica.open` raises, and `StoreInUse`."""
+    obey(expanded(path))
     return _STORES.open(expanded(path))
+
+
+def obey(path: Path) -> None:
+    """Look at how long the device whose closed store is in `path` was without contact to its space.
+
+    Where the space's policy asks for it, raises `DeviceLocked`, and the key that was unlocked is forgotten; or destroys
+    the store and raises `DeviceWiped`.
+    """
+    if (path / MEMBER_FILE).exists():
+        from crdt_sync.replica.silence import obeyed  # noqa: PLC0415 - most devices are in no such space
+
+        obeyed(path, wall_clock())
 
 
 def open_to_repair(path: Path | str) -> tuple[Store, tuple[str, ...]]:
@@ -85,6 +98,7 @@ def open_store(path: Path | str) -> "tuple[Store, Owner | None]":
     It waits a little for another process that has the store, and serves nobody, to begin to serve, or to end.
     """
     where = expanded(path)
+    obey(where)
     found = _beside_owner(where) if local.is_named(where) else None  # locking, which is imported late, is tried after
     if found is not None:
         return found

@@ -11,6 +11,7 @@ Every method may be called from any thread. An edit is on disk when its block en
 does not need, status, repair and what partners send, is imported where it is asked for.
 """
 
+import asyncio
 import random
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -101,6 +102,19 @@ class Replica:
         if (folder / opening.MEMBER_FILE).exists():
             self._be_member(True)
 
+    async def obey_silence(self) -> None:
+        """Look at how long this device was without contact to its space. Where the space's policy asks for it, raises
+        `DeviceLocked`, after which nobody is to use this replica, or closes and destroys the store, and raises
+        `DeviceWiped`.
+        """
+        if self._is_member and self.folder is not None:
+            from crdt_sync.replica import silence  # noqa: PLC0415 - most devices are in no such space
+
+            now = self.wall_clock()
+            if silence.is_over(self.folder, now):
+                await asyncio.to_thread(self.close)
+            silence.obeyed(self.folder, now)
+
     def sign_unsent(self) -> int:
         """Sign by the user's name what was edited here under the device's, and nobody else has, once the device has
         joined a space with identities. Returns in how many records that was anything.
@@ -113,8 +127,7 @@ class Replica:
 
     def _user(self) -> str:
         member = self.membership
-        claims = None if member is None else member.claims()
-        return "" if claims is None else claims.user
+        return "" if member is None else member.user
 
     @property
     def store(self) -> Store:

@@ -84,7 +84,8 @@ async def keep_syncing_forever(
 
     `converse` makes each conversation, and `outside` is what it finds of the world.
     `on_error` hears why a session ended and the seconds until the next attempt. Raises the `RemoteError` of a
-    refusal that trying again cannot change (wrong token, no common version, a foreign relay), and `StoreError`.
+    refusal that trying again cannot change (wrong token, no common version, a foreign relay), and `StoreError`:
+    `DeviceLocked`, or `DeviceWiped`, where it was without contact to its space for longer than that allows.
     """
     backoff = Backoff(outside.rng)
 
@@ -99,6 +100,7 @@ async def keep_syncing_forever(
         try:
             await conversation.run(_for_ever)
         except (RemoteError, WorkerUnavailable) as error:
+            await replica.obey_silence()
             retry_after = conversation.retry_after_us
             if not error.retryable and retry_after is None:
                 raise

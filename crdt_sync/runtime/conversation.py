@@ -165,7 +165,7 @@ class Conversation:
             from crdt_sync.runtime.member_talk import MemberTalk, opened_by  # noqa: PLC0415 - few are in such a space
 
             opened = await opened_by(self._open_channel, self._address)
-            self._people = MemberTalk(member, opened.known, direct=self._address.direct)
+            self._people = MemberTalk(member, opened.known, self._replica.wall_clock, direct=self._address.direct)
         try:
             self._partner = Partner(
                 self._replica, self._address.url, opened.replica, adopt=self._address.adopt or self._address.direct
@@ -428,6 +428,9 @@ class Conversation:
             self._dialer.arriving(channel.arriving_bytes)
             self._dialer.timer(self._now())
             self._pump()
+            if self._people is not None:
+                with suppress(StoreError):  # it is tried again
+                    self._people.lasts()
         # The session is over. A partner that reads our bye closes the link; one that fell silent never does.
         await asyncio.sleep(_BYE_S)
 
@@ -506,6 +509,7 @@ class Conversation:
                     self._welcoming = asyncio.create_task(self._welcomed(effect))
                 case CaughtUp():
                     self.progress.caught_up = True
+                    self._note_contact()
                 case PresenceSeen(entries):
                     if self._presence is not None:
                         self._presence.others = entries
@@ -531,6 +535,12 @@ class Conversation:
         self._state_changed.set()
         if self._on_progress is not None:
             self._on_progress(self.progress)
+
+    def _note_contact(self) -> None:
+        """The relay has given all that this device may hold."""
+        if self._people is not None:
+            with suppress(StoreError):  # whoever needs the disk next raises it
+                self._people.served()
 
     def _hear(self, effect: SaidCame | TokenCame) -> None:
         """Take what is said of the space, which is a small file to write; what nobody of it says ends the session."""

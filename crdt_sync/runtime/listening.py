@@ -161,7 +161,7 @@ def _introduce(replica: Replica, token: Callable[[], str], binding: bytes, engin
         return _Doorkeeper(replica, token, binding).introduce
     from crdt_sync.runtime.member_door import MemberDoor  # noqa: PLC0415 - few devices are in such a space
 
-    return MemberDoor(member, replica.id, binding, engine).introduce
+    return MemberDoor(member, replica.id, binding, engine, replica.wall_clock).introduce
 
 
 class _Doorkeeper:

@@ -4,7 +4,7 @@ What either knows of who is out counts, the newest of it as soon as it is passed
 """
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from crdt_sync.errors import IdentityRefused
@@ -13,6 +13,7 @@ from crdt_sync.identity.handshake import Handshake
 from crdt_sync.identity.known import KNOWS_HEADER, STATEMENT_HEADER, Known, read_known, statement_text
 from crdt_sync.identity.statements import Statements
 from crdt_sync.limits import STATEMENTS_LEADING_MAX
+from crdt_sync.membership.contact import Standing
 from crdt_sync.membership.member import Membership
 from crdt_sync.protocol import proof
 from crdt_sync.protocol.acceptor import Refusal
@@ -25,10 +26,13 @@ _AGAIN_US = 60_000_000  # by then either may have met the relay
 
 
 class MemberDoor:
-    """See the module. `binding` is the SHA-256 of this device's certificate, or nothing without TLS."""
+    """See the module. `binding` is the SHA-256 of this device's certificate, empty without TLS; `wall` its clock."""
 
-    def __init__(self, member: Membership, replica: bytes, binding: bytes, engine: Engine) -> None:
+    def __init__(
+        self, member: Membership, replica: bytes, binding: bytes, engine: Engine, wall: Callable[[], int]
+    ) -> None:
         self._member = member
+        self._wall = wall
         self._replica = replica
         self._binding = binding
         engine.people.identities = self
@@ -56,13 +60,15 @@ class MemberDoor:
         if nonce is None or known is None:
             return Guest(stranger)
         handshake = Handshake(self._member.space, nonce, secrets.token_bytes(proof.NONCE_BYTES), self._binding)
-        return _Member(self._member, self._replica, handshake, known)
+        return _Member(self._member, self._replica, handshake, known, self._wall)
 
 
 class _Member(Guest):
     """Another device that calls this one."""
 
-    def __init__(self, member: Membership, replica: bytes, handshake: Handshake, known: Known) -> None:
+    def __init__(
+        self, member: Membership, replica: bytes, handshake: Handshake, known: Known, wall: Callable[[], int]
+    ) -> None:
         leading = member.statements.leading(known.versions.keys, known.kid, STATEMENTS_LEADING_MAX)
         headers = [
             (proof.NONCE_HEADER, handshake.acceptor_nonce.hex()),
@@ -73,6 +79,7 @@ class _Member(Guest):
         ]
         super().__init__(self._admitted, headers, known.versions)
         self._member = member
+        self._wall = wall
         self._handshake = handshake
         self._claims: Claims | None = None
 
@@ -108,6 +115,8 @@ class _Member(Guest):
             self._member.check_out()
         except IdentityRefused:
             return Refusal("unavailable", "the device that was called is out itself", _AGAIN_US)
+        if self._member.standing(self._wall()) is not Standing.OPEN:
+            return Refusal("unavailable", "the device that was called is locked: it met no relay for long", _AGAIN_US)
         return None
 
     def _refusal(self, error: IdentityRefused) -> Refusal:

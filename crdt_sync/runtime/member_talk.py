@@ -1,5 +1,6 @@
 """What is said of the space in one session that a device of it has opened."""
 
+from collections.abc import Callable
 from contextlib import suppress
 
 from crdt_sync import limits
@@ -12,6 +13,8 @@ from crdt_sync.runtime.address import Address
 from crdt_sync.runtime.greeting import LedOn
 from crdt_sync.runtime.transports.channel import Open, Opened
 
+_NOTED_US = 3600 * 1_000_000  # how often a session that lasts is noted as contact: days are counted
+
 
 async def opened_by(open_channel: Open, address: Address) -> Opened:
     """A channel of `address.member`, opened as often as it takes to hear of all keys of the space. Raises as `Open`."""
@@ -22,10 +25,14 @@ async def opened_by(open_channel: Open, address: Address) -> Opened:
 
 
 class MemberTalk:
-    """See the module. `known` is how far the partner knows what the space said, `direct` whether it is a device."""
+    """See the module. `known` is how far the partner knows what the space said, `direct` whether it is a device. `wall`
+    is this device's own clock.
+    """
 
-    def __init__(self, member: Membership, known: Known | None, *, direct: bool) -> None:
+    def __init__(self, member: Membership, known: Known | None, wall: Callable[[], int], *, direct: bool) -> None:
         self._member = member
+        self._wall = wall
+        self._contact: int | None = None  # when it was noted last that the relay has let us in
         self._known = known.versions if known is not None else Versions()
         self._direct = direct
         self.let_in = not member.secret
@@ -52,6 +59,18 @@ class MemberTalk:
         """Take the token that the relay issued. Raises `IdentityRefused` where it is none of ours, `StoreError`."""
         self._member.take_token(token)
         self.let_in = True
+        self.served()
+
+    def served(self) -> None:
+        """The partner gives what only those get who were let in. Raises `StoreError`."""
+        if not self._direct:
+            self._contact = self._wall()
+            self._member.let_in(self._contact)
+
+    def lasts(self) -> None:
+        """The session goes on. Raises `StoreError`."""
+        if self._contact is not None and not 0 <= self._wall() - self._contact < _NOTED_US:
+            self.served()
 
     def _know(self, versions: Versions) -> None:
         self._known = Versions(*map(max, zip(self._known, versions, strict=True)))

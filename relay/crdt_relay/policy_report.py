@@ -16,6 +16,7 @@ def summary(policy: Policy) -> Mapping[str, Any]:
             role.name: {
                 "users": sorted(user.id for user in policy.users.values() if user.role == role.name),
                 "grants": [_grant(grant) for grant in role.grants],
+                "devices": (policy.silence if role.silence is None else role.silence)._asdict(),
             }
             for role in policy.roles.values()
         },
@@ -30,6 +31,9 @@ def summary_text(policy: Policy) -> str:
     for role in policy.roles.values():
         users = [user.id for user in policy.users.values() if user.role == role.name and not user.disabled]
         lines.append(f"{role.name} ({_people(users) or 'nobody'})")
+        silence = policy.silence if role.silence is None else role.silence
+        if any(silence):
+            lines.append(f"  devices {silence.told} without contact")
         lines += [f"  {line}" for grant in role.grants for line in _grant_lines(grant)]
     disabled = [user.id for user in policy.users.values() if user.disabled]
     if disabled:
@@ -43,6 +47,9 @@ def changes(found: Difference) -> Mapping[str, Any]:
         "equal": found.empty,
         **{name: getattr(found, name)._asdict() for name in ("roles", "users", "disabled")},
         "moved": [{"user": user, "from": before, "to": after} for user, before, after in found.moved],
+        "devices": [
+            {"users": users, "from": before._asdict(), "to": after._asdict()} for users, before, after in found.silence
+        ],
         "effects": [
             {"users": users, "changes": [_plain(effect) for effect in effects]} for users, effects in found.effects
         ],
@@ -55,6 +62,7 @@ def changes_text(found: Difference) -> str:
     lines += [f"{user} is disabled" for user in found.disabled.gained]
     lines += [f"{user} is enabled again" for user in found.disabled.lost]
     lines += [f"{user}: role {before or 'none'} becomes {after or 'none'}" for user, before, after in found.moved]
+    lines += [f"devices of {_people(users)}: {after.told} without contact" for users, _, after in found.silence]
     for users, effects in found.effects:
         lines.append(f"{_people(users)}:")
         lines += [f"  {effect.collection}: {line}" for effect in effects for line in _effect_lines(effect)]

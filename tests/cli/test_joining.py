@@ -3,7 +3,9 @@
 import asyncio
 import stat
 import threading
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -47,6 +49,8 @@ class Space:
         return told.partition("crdt-sync join '")[2].partition("'")[0]
 
     def stop(self) -> None:
+        if not self._thread.is_alive():
+            return
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join()
 
@@ -151,3 +155,115 @@ def test_a_lost_device_is_wiped_and_says_so(run, space, tmp_path):
     assert "wiped 20" in space.operator("device", "show", "anna-phone")
     assert {path.name for path in store.iterdir()} <= {"lock", "sync-failed.json"}
     assert run("list", "--store", store).code == 3
+
+
+class Clock:
+    """The wall clock of devices, as it is and days later."""
+
+    def __init__(self, monkeypatch) -> None:
+        self._days = 0
+        real = time.time_ns
+        monkeypatch.setattr(time, "time_ns", lambda: real() + self._days * 24 * 3600 * 10**9)
+
+    def later(self, days: int) -> None:
+        self._days += days
+
+
+@pytest.fixture
+def clock(monkeypatch) -> Clock:
+    return Clock(monkeypatch)
+
+
+SILENCE = "[devices]\nlock_after_days = 14\nwipe_after_days = 60\n"
+
+
+def limited(run, space, tmp_path) -> Path:
+    """Anna's device, in a space whose devices lock and wipe themselves; one edit was not sent."""
+    store = tmp_path / "anna"
+    (tmp_path / "strict.toml").write_text(SILENCE + POLICY, encoding="utf-8")
+    assert "lock after 14 days" in space.operator("policy", "apply", str(tmp_path / "strict.toml"))
+    run("init", "anna-phone", "--store", store)
+    assert run("join", space.link(), "--store", store).code == 0
+    assert run("set", "customers", "name=Müller GmbH", "--store", store).code == 0
+    assert run("sync", "--store", store).code == 0
+    assert run("set", "customers", "name=Weiß OHG", "--store", store).code == 0
+    return store
+
+
+def test_a_device_without_contact_locks_itself_and_its_relay_unlocks_it(run, space, tmp_path, clock):
+    store = limited(run, space, tmp_path)
+    clock.later(13)
+    assert run("list", "--store", store).code == 0
+    clock.later(1)
+    for words in (["list"], ["set", "customers", "name=x"], ["export", tmp_path / "x.csv"], ["store", "encrypt"]):
+        told = run(*words, "--store", store)
+        assert told.code == 3, words
+        assert "(device_locked)" in told.err
+        assert "no contact with its space for 14 days" in told.err
+        assert "sync': the relay unlocks it" in " ".join(told.err.split())
+    clock.later(-14)
+    assert "(device_locked)" in run("list", "--store", store).err
+    clock.later(14)
+    assert "1 sent" in run("sync", "--store", store).out
+    listed = run("list", "--store", store).out
+    assert "Müller GmbH" in listed
+    assert "Weiß OHG" in listed
+
+
+def test_a_locked_device_that_cannot_reach_its_relay_stays_locked(run, space, tmp_path, clock):
+    store = limited(run, space, tmp_path)
+    clock.later(20)
+    space.stop()
+    for command in ("sync", "up"):
+        told = run(command, "--store", store)
+        assert told.code == 3
+        assert "(device_locked)" in told.err
+        assert "cannot reach" in told.err
+    assert (store / "data.mdb").exists()
+
+
+def test_a_locked_device_that_is_out_is_told_so(run, space, tmp_path, clock):
+    store = limited(run, space, tmp_path)
+    clock.later(20)
+    space.operator("device", "revoke", "anna-phone")
+    told = run("sync", "--store", store)
+    assert told.code == 4
+    assert "was revoked" in told.err
+    assert "(device_locked)" in run("list", "--store", store).err
+
+
+def test_a_device_that_was_away_for_too_long_destroys_what_it_holds(run, space, tmp_path, clock):
+    store = limited(run, space, tmp_path)
+    clock.later(60)
+    space.stop()
+    told = run("list", "--store", store)
+    assert told.code == 3
+    assert "(device_wiped)" in told.err
+    assert "join with it" in told.err
+    assert not store.exists() or not list(store.iterdir())
+    assert "(store_missing)" in run("list", "--store", store).err
+
+
+def test_a_device_that_reaches_its_relay_in_time_destroys_nothing(run, space, tmp_path, clock):
+    store = limited(run, space, tmp_path)
+    clock.later(400)
+    assert run("list", "--store", store).code == 0
+    assert "1 sent" in run("sync", "--store", store).out
+
+
+def test_an_encrypted_store_that_locks_itself_forgets_its_key(run, space, tmp_path, clock, monkeypatch):
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "memory"))
+    (tmp_path / "memory").mkdir(mode=0o700)
+    store = limited(run, space, tmp_path)
+    monkeypatch.setenv("CRDT_SYNC_NEW_PASSPHRASE", "correct horse")
+    assert run("store", "encrypt", "--store", store).code == 0
+    monkeypatch.setenv("CRDT_SYNC_PASSPHRASE", "correct horse")
+    assert run("store", "unlock", "--store", store).code == 0
+    monkeypatch.delenv("CRDT_SYNC_PASSPHRASE")
+    assert run("list", "--store", store).code == 0
+    clock.later(14)
+    assert "(device_locked)" in run("list", "--store", store).err
+    assert "(store_locked)" in run("sync", "--store", store).err
+    assert "(store_locked)" in run("list", "--store", store).err
+    monkeypatch.setenv("CRDT_SYNC_PASSPHRASE", "correct horse")
+    assert "Weiß OHG" in run("list", "--store", store).out

@@ -15,6 +15,7 @@ from crdt_sync.membership import folder, member
 from crdt_sync.membership.facts import Facts, read_facts
 from crdt_sync.membership.member import Membership
 from crdt_sync.storage.wiping import wipe
+from crdt_sync.strict_cbor import dumps, loads
 from tests.identity.cast import (
     DAY_US,
     FOREIGN_KEY,
@@ -280,3 +281,17 @@ def test_a_user_check_that_forgets_the_policy_is_noticed(monkeypatch) -> None:
     monkeypatch.setattr(member, "check_user", lambda statements, _, user: statements.revocations.check_user(user))
     with pytest.raises(AssertionError):
         test_who_is_out_is_so_by_revocations_or_by_the_policy(PolicyText(POLICY), "carl", "user_disabled")
+
+
+def test_whose_device_it_is_stays_known_when_the_key_of_its_token_holds_no_more(kept) -> None:
+    kept.member.hear([said(keys(SPACE_KEY, NEXT_KEY), version=2), said(keys(NEXT_KEY), NEXT_KEY, 3)])
+    assert kept.member.claims() is None
+    assert kept.member.user == kept.last.user == "anna"
+    assert kept.member.renews(NOW)
+
+
+def test_what_a_release_kept_that_knew_no_user_is_read() -> None:
+    facts = Facts(SPACE, SPACE_KEY.public.raw, "ws://relay", token=token(), statements=(BEGUN,))
+    former = dumps((1, *loads(facts.packed(), items_max=32, depth_max=2)[1:-1]))  # type: ignore[index]
+    assert read_facts(former) == facts
+    assert Membership(read_facts(former), PHONE, lambda _: None).user == "anna"

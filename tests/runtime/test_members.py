@@ -16,6 +16,7 @@ from crdt_sync.identity.revocations import Revocations, Revoked
 from crdt_sync.identity.space_keys import SpaceKeys
 from crdt_sync.identity.statement import Body, Statement
 from crdt_sync.identity.tokens import claims_for, issue
+from crdt_sync.membership.contact import ContactFile
 from crdt_sync.membership.facts import Facts
 from crdt_sync.membership.member import Membership
 from crdt_sync.runtime import certificate, sync_once
@@ -212,5 +213,18 @@ def test_a_device_that_heard_that_it_is_out_itself_lets_nobody_in(tmp_path) -> N
             with pytest.raises(RemoteError) as error:
                 await sync_once(caller, address)
             assert "is out itself" in error.value.message
+
+    asyncio.run(story())
+
+
+def test_a_device_that_is_locked_gives_nothing_to_another(tmp_path) -> None:
+    async def story() -> None:
+        async with two(tmp_path, member(11, "anna"), member(12, "ben")) as (listener, caller, address):
+            contact = ContactFile(tmp_path / "anna")
+            contact.allow(14, 60)
+            contact.made(listener.wall_clock() - 15 * DAY_US)
+            listener.membership._contact = contact
+            with pytest.raises(RemoteError, match="is locked"):
+                await sync_once(caller, address)
 
     asyncio.run(story())
