@@ -183,6 +183,7 @@ LIVES_MAX = 256  # a restart each day for most of a year; whoever was away longe
 
 # --- audit log -----------------------------------------------------------------------------------------------
 AUDIT_ENTRY_BYTES_MAX = 64 * KIB  # one entry: 512 fields with names of 100 characters fit
+AUDIT_AUTHORS_MAX = 32  # whose entries one update brings, that have a line each: it is a whole record of many people
 AUDIT_ABOUT_LENGTH_MAX = 1000  # characters of what an entry says beside: a checkpoint takes 450
 AUDIT_WAIT_S = 1.0  # that lines which tell of no change wait for a commit to go with
 AUDIT_WAITING_MAX = 10_000  # such lines, while the disk takes nothing: beyond it they are counted

@@ -21,12 +21,24 @@ class VerdictCode(StrEnum):
     RETRY = "retry"  # not examined or not stored now (full disk, failure); the same push may succeed later
 
 
+class Touched(NamedTuple):
+    """Which fields an update touches, sorted, and who else than its session's user signed entries in it, sorted.
+
+    `_deleted` stands for deletes and restores, and other names with an underscore for what is remembered of imports
+    and beginnings. Users whom the policy does not name are left out, and so is what cannot be the name of a field.
+    """
+
+    fields: tuple[str, ...] = ()
+    authors: tuple[str, ...] = ()
+
+
 class Verdict(NamedTuple):
     """What became of one update.
 
     `seq` is where it was stored (0: it brought nothing new, was refused, or is not stored yet); `state_vector` is what
     a sender is to diff against after a `GAP`; `reason` is text for people, and only a refusal has one. `new` is false
-    where nothing changed, so that nothing need be stored; it does not travel.
+    where nothing changed, so that nothing need be stored. `touched` is told where a policy is in force and the update
+    was read so far. Neither of the two travels.
     """
 
     code: VerdictCode
@@ -34,6 +46,7 @@ class Verdict(NamedTuple):
     state_vector: bytes = b""
     reason: str = ""
     new: bool = False
+    touched: Touched | None = None
 
     @property
     def told(self) -> str:
@@ -41,9 +54,9 @@ class Verdict(NamedTuple):
         return f"{self.code}: {self.reason}"
 
 
-def refused(code: VerdictCode, reason: str = "") -> Verdict:
+def refused(code: VerdictCode, reason: str = "", touched: Touched | None = None) -> Verdict:
     """A refusal."""
-    return Verdict(code, reason=reason)
+    return Verdict(code, reason=reason, touched=touched)
 
 
 POSTPONED: Final = Verdict(VerdictCode.RETRY, reason="it takes longer than others can wait: it comes after them")

@@ -27,6 +27,7 @@ class Act(StrEnum):
     EXPORT = "export"  # or a bundle
     ADMINISTRATION = "administration"  # a command of the operator; `about` says which
     CUT = "cut"  # entries were dropped for their age or number; `about` is the checkpoint of the last of them
+    WIPE = "wipe"  # a device confirmed that it destroyed what it held
 
 
 _ACTS: Final = {act: number for number, act in enumerate(Act)}
@@ -102,9 +103,9 @@ def encode(entry: Entry) -> bytes:
     return at.to_bytes(TIME_BYTES, "big") + dumps(items)
 
 
-def whose(user: str, device: bytes, address: str) -> bytes:
-    """How an entry begins that is of this user, device and address, and was brought by nobody else; see `accepted`."""
-    return b"".join(map(dumps, (user, device, address, "")))
+def whose(user: str, device: bytes, address: str, brought_by: str = "") -> bytes:
+    """How an entry begins that is of this user, device and address, and was brought by that user; see `accepted`."""
+    return b"".join(map(dumps, (user, device, address, brought_by)))
 
 
 def accepted(at: int, whose: bytes, record: str, fields: tuple[str, ...], policy: int, times: int) -> bytes:

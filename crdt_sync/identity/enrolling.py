@@ -52,11 +52,14 @@ class Invites(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """Who is to get a token: the user, the device's key, and whether the device had joined before."""
+    """Who is to get a token: the user, the device's key, whether the device had joined before, and by which invite it
+    joined now, as it is known by.
+    """
 
     user: str
     key: PublicKey
     again: bool
+    invite: bytes = b""
 
 
 def join(shown: Enrolment, invites: Invites, revocations: Revocations, now: int) -> Joined:
@@ -78,7 +81,7 @@ def join(shown: Enrolment, invites: Invites, revocations: Revocations, now: int)
         raise refused(Reason.INVITE_UNKNOWN, "this invite was withdrawn just now")
     if used.device != device:
         raise refused(Reason.INVITE_USED, "another device opened this invite before")
-    return Joined(invite.user, shown.key, again=invite.device is not None)
+    return Joined(invite.user, shown.key, invite.device is not None, invite.lookup)
 
 
 def renew(key: PublicKey, invites: Invites, revocations: Revocations) -> Joined:

@@ -302,7 +302,7 @@ class Ack:
         check_integer("ack.head", self.head)
         check_length("ack.verdicts", self.verdicts, PUSH_RECORDS_MAX, at_least=1)
         for verdict in self.verdicts:
-            code, seq, state_vector, reason, new = verdict
+            code, seq, state_vector, reason, new, _ = verdict
             if type(seq) is not int or not 0 <= seq <= INTEGER_EXACT_MAX:
                 check_integer("ack.verdicts.seq", seq)  # says what is wrong
             if new is not False:

@@ -12,6 +12,7 @@ from typing import Any
 from crdt_relay import policy_report
 from crdt_relay.authority import Authority
 from crdt_relay.registry import StoreRegistry
+from crdt_sync.audit_log.entry import Entry
 from crdt_sync.errors import IdentityRefused, KeyUnusable, UsageError
 from crdt_sync.files import sync_folder
 from crdt_sync.identity.enrolling import Invite
@@ -35,7 +36,9 @@ _NO_SPACE = "crdt-relay policy apply FILE"
 
 
 class Administration:
-    """See the module. `changed` is called with the authority when the space said something, or began to."""
+    """See the module. `changed` is called when the space said something, or began to, and `tell` with what devices do
+    that the audit log has a line of.
+    """
 
     def __init__(
         self,
@@ -49,6 +52,7 @@ class Administration:
         self._key = key
         self._wall_clock = wall_clock
         self.changed = changed
+        self.tell: Callable[[Entry], None] = lambda _: None
         self.registry = StoreRegistry(store, wall_clock)
         self.authority: Authority | None = None
         if self.registry.said() is not None:
@@ -109,7 +113,7 @@ class Administration:
             space = self._store.space.id
             self._store.join(space)
             self.authority = Authority.begin(self.registry, space, pair, self._wall_clock)
-            self.authority.changed = self._said
+            self._heed(self.authority)
             self.changed()  # from here on nobody comes in who does not prove who it is
         return self.authority
 
@@ -246,10 +250,16 @@ class Administration:
                 raise
             self.authority = Authority(self.registry, space, read_key(left), self._wall_clock)
             _take_place(left, self._key)  # a rotation that was cut short
-        self.authority.changed = self._said
+        self._heed(self.authority)
+
+    def _heed(self, authority: Authority) -> None:
+        authority.changed, authority.tell = self._said, self._tell
 
     def _said(self) -> None:
         self.changed()
+
+    def _tell(self, entry: Entry) -> None:
+        self.tell(entry)
 
     def _needed(self) -> Authority:
         if self.authority is None:

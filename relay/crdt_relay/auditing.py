@@ -7,7 +7,7 @@ import getpass
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,16 @@ from crdt_sync.storage.values import Batch
 
 NEWEST = 1 << 62
 _DAY_US = 86_400_000_000
+_COMMANDS = {
+    "apply": "policy apply",
+    "invite": "invite",
+    "withdraw": "invite withdraw",
+    "revoke": "device revoke",
+    "user": "user",
+    "rotate": "key rotate",
+    "retire": "key retire",
+}
+_NAMED = ("source", "user", "device", "wipe", "disabled", "invite", "days", "to", "key")  # of a request
 
 
 @contextmanager
@@ -55,10 +65,23 @@ def now_us() -> int:
     return time.time_ns() // 1000
 
 
-def note(store: Store, command: str, **about: object) -> None:
-    """Write what an operator is about to do to a stopped relay's store, if it has an audit log. Raises `StoreError`."""
-    if store.audit_head()[0]:
+def note(store: Store, command: str, *, begins: bool = False, **about: object) -> None:
+    """Write what an operator is about to do to a stopped relay's store, if it has an audit log, or with `begins`.
+
+    Raises `StoreError`.
+    """
+    if begins or store.audit_head()[0]:
         store.commit([Batch(audit=(encode(administered(now_us(), operator(), command, **about)),))])
+
+
+def act_of(request: Mapping[str, Any]) -> tuple[str, dict[str, object]] | None:
+    """The command of an operator that a request about a space's people carries out, and what it names; None for one
+    that changes nothing. The text of a policy is left out.
+    """
+    command = _COMMANDS.get(str(request.get("act")))
+    if command is None:
+        return None
+    return command, {name: request[name] for name in _NAMED if request.get(name) not in (None, "")}
 
 
 def search(data: Path, asked: Asked, limit: int, before: int = NEWEST) -> dict[str, Any]:

@@ -10,6 +10,7 @@ Rules:
 import secrets
 from collections.abc import Callable, Sequence
 
+from crdt_sync.audit_log.entry import Entry
 from crdt_sync.errors import KeyUnusable
 from crdt_sync.identity import rotation
 from crdt_sync.identity.claims import ID_BYTES
@@ -26,7 +27,7 @@ from crdt_sync.policy.in_force import Heard, InForce
 
 class Authority:
     """See the module. `pair` is the space's newest key, `wall_clock` gives microseconds since 1970; `changed` is called
-    when the space has said something new, or devices have brought it.
+    when the space has said something new, or devices have brought it, and `tell` with what the audit log is to tell.
     """
 
     def __init__(self, registry: Registry, space: bytes, pair: KeyPair, wall_clock: Callable[[], int]) -> None:
@@ -38,6 +39,7 @@ class Authority:
         self.pair = pair
         self.wall_clock = wall_clock
         self.changed: Callable[[], None] = lambda: None
+        self.tell: Callable[[Entry], None] = lambda _: None
         self.seen: dict[bytes, int] = {}  # when devices were last here, since the relay was started
         self.statements = Statements(space, PublicKey(said.anchor), said.statements)
         if self.statements.keys.newest != pair.public:

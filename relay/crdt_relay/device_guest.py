@@ -6,6 +6,7 @@ from dataclasses import replace
 import structlog
 
 from crdt_relay.authority import Authority
+from crdt_sync.audit_log.entry import Act, Entry
 from crdt_sync.errors import IdentityRefused, StoreError
 from crdt_sync.identity import enrolling
 from crdt_sync.identity.claims import Claims
@@ -110,6 +111,9 @@ class DeviceGuest(Guest):
                 device = authority.registry.device(shown.key.device)
                 if device is not None and name and not device.name:
                     authority.registry.note(replace(device, name=name))
+                if not joined.again:
+                    about = f"by the invite {joined.invite.hex()[:12]}"
+                    authority.tell(Entry(now, Act.ENROLMENT, joined.user, shown.key.device, about=about))
                 _log.info("device_joined", device=shown.key.device.hex(), user=joined.user, again=joined.again)
                 self._needs_token = True
                 return joined.user, joined.key
@@ -129,6 +133,7 @@ class DeviceGuest(Guest):
         if revoked is not None and revoked.wipe:
             if device is not None and device.wiped is None:
                 registry.note(replace(device, wiped=now))
+                self._authority.tell(Entry(now, Act.WIPE, device.user, device.id))
                 _log.info("device_wiped", device=device.id.hex(), user=device.user)
             raise refused(Reason.DEVICE_REVOKED, "it is noted that this device destroyed what it held")
         revocations.check_device(key.device)

@@ -81,7 +81,8 @@ def repair(data: Path, named: Sequence[str] = ()) -> dict[str, Any]:
     Raises `UnknownRecord` for one that is not held, `StoreInUse` while the relay runs, `StoreError`.
     """
     with _opened_to_repair(data) as (store, identity):
-        note(store, "repair", **({"set_aside": ",".join(named)} if named else {}))
+        about: dict[str, Any] = {"set_aside": ",".join(named)} if named else {}
+        note(store, "repair", **about)
         for record in named:
             if not _is_held(store, record):
                 raise UnknownRecord(record)

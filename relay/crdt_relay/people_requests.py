@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from crdt_relay.administration import Administration
+from crdt_relay.auditing import act_of, note, operator
 from crdt_relay.control import NotRunning, ask
 from crdt_relay.settings import Settings, load
 from crdt_sync.errors import InvalidSettings, UsageError
@@ -25,12 +26,16 @@ def done(settings: Settings, act: str, *, makes: bool = False, **arguments: obje
     Raises `UsageError`, `StoreError`, `ControlFailed`.
     """
     try:
-        return ask(settings.data, "people", act=act, **arguments)
+        return ask(settings.data, "people", act=act, by=operator(), **arguments)
     except NotRunning:
         create = makes and not LmdbStore.exists(settings.data)
         with LmdbStore.open(settings.data, create=create) as store:
             administration = Administration(store, settings.space_key, lambda: time.time_ns() // 1000)
-            return administration.do({"act": act, **arguments})
+            request = {"act": act, **arguments}
+            told = act_of(request)
+            if told is not None:
+                note(store, told[0], begins=settings.audit is not False, **told[1])
+            return administration.do(request)
 
 
 def place(settings: Settings, given: str | None, *, pin: bool) -> tuple[str, bytes]:

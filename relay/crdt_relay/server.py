@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from crdt_relay.administration import Administration
-from crdt_relay.auditing import bound, note
+from crdt_relay.auditing import act_of, bound, note
 from crdt_relay.authority import Authority
 from crdt_relay.control import ControlServer
 from crdt_relay.device_guest import introduced
@@ -112,12 +112,14 @@ class Relay:
                 keep_spare=keep_spare,
                 logs_pushes=True,
                 in_force=door.in_force,
-                audited=audited,
             )
             started.push_async_callback(engine.stop, 0, 0.0)
+            if audited:
+                engine.audit()
             _allow(engine, settings)
             door.identify(engine, people)
             people.changed = lambda: door.identify(engine, people)
+            people.tell = engine.tell
             await engine.start()
             await _note(engine, "start", version=installed(), tokens=len(settings.tokens))
             observed = await _observe(settings, engine, metrics)
@@ -253,6 +255,10 @@ class Relay:
 
     async def _people(self, request: Mapping[str, Any]) -> dict[str, Any]:
         assert self.people is not None
+        if (told := act_of(request)) is not None:
+            if self.settings.audit is None:
+                self.engine.audit()
+            await _note(self.engine, told[0], by=str(request.get("by", "")), **told[1])
         done = self.people.do(request)
         if request.get("act") not in _ONLY_LOOK:
             _log.info("people", act=request.get("act"), **{name: request[name] for name in _ABOUT if name in request})
@@ -279,9 +285,11 @@ class Relay:
         def commit(batch: Batch) -> None:
             writer.submit(batch).result()
 
-        while self.engine.recorder is not None:
+        while True:
             days, size = self._bounds
-            if days is not None or size is not None:
+            if self.engine.recorder is None:
+                pass
+            elif days is not None or size is not None:
                 try:
                     done = await asyncio.to_thread(bound, self.store, commit, days, size, self._key(), _wall_clock())
                 except StoreError as error:

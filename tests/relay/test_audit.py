@@ -3,24 +3,27 @@
 import asyncio
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import lmdb
 import pytest
 
-from crdt_relay import auditing, maintenance
-from crdt_relay.auditing import bound
+from crdt_relay import auditing, maintenance, people_requests
+from crdt_relay.auditing import bound, operator
+from crdt_relay.people_requests import settings_of
+from crdt_sync import apply_bundle, create_bundle
 from crdt_sync.audit_log.asking import Asked
 from crdt_sync.audit_log.entry import Act, Entry, encode
 from crdt_sync.audit_log.verifying import Verification
+from crdt_sync.errors import IdentityRefused
 from crdt_sync.identity.keys import KeyPair
 from crdt_sync.key_files import make_key
 from crdt_sync.protocol.messages import Bye, VerdictCode
 from crdt_sync.storage.lmdb import LmdbStore
 from crdt_sync.storage.values import Batch
-from tests.relay.people import with_people
+from tests.relay.people import POLICY, device, invited, join, sync, with_people
 
 from .devices import Device, eventually, running, update
 from .test_cli import Run, run, served, store
@@ -115,7 +118,7 @@ def test_nothing_is_written_unless_it_is_asked_for(run: Run, tmp_path: Path) -> 
 def test_it_is_kept_where_there_are_users_unless_it_is_turned_off(tmp_path: Path) -> None:
     async def story() -> None:
         async with with_people(tmp_path) as relay:
-            assert relay.engine.recorder is None  # it had no users when it was started
+            assert relay.engine.recorder is None  # nobody asked it to: this test applies behind its back
         async with running(tmp_path) as relay:
             assert relay.engine.recorder is not None
         async with running(tmp_path, audit=False) as relay:
@@ -318,3 +321,89 @@ def test_a_running_relay_keeps_its_log_within_bounds(long: Path) -> None:
             assert [entry["act"] for entry in told(relay.store)] == ["administration", "cut"]
 
     asyncio.run(scenario())
+
+
+def test_who_wrote_it_who_brought_it_and_which_fields_are_told(run: Run, tmp_path: Path) -> None:
+    """Anna's edit reaches the relay on Ben's phone, with one of his own."""
+
+    async def story() -> None:
+        async with with_people(tmp_path / "data", audit=True) as relay:
+            with device(tmp_path / "anna", "anna-phone") as anna, device(tmp_path / "ben", "ben-phone") as ben:
+                await join(anna, invited(relay, "anna"))
+                await join(ben, invited(relay, "ben"))
+                await sync(anna, relay.url)
+                await sync(ben, relay.url)
+                with anna.edit("customers") as customer:
+                    customer["name"] = "Ann"
+                create_bundle(anna, tmp_path / "a.bundle")
+                apply_bundle(ben, tmp_path / "a.bundle")
+                with ben.edit(customer.record) as again:
+                    again["phone"] = "1"
+                await sync(ben, relay.url)
+
+    asyncio.run(story())
+    changes = told(tmp_path / "data", act=Act.CHANGE, record="customers/")
+    assert [(each["user"], each["brought_by"], each["fields"], each["policy"]) for each in changes] == [
+        ("anna", "ben", ["name", "phone"], 1),
+    ]
+    devices = {each["user"]: each["device"] for each in told(tmp_path / "data", act=Act.LOGIN)}
+    assert changes[0]["device"] == devices["ben"]
+    asked = ("audit", "--data", tmp_path / "data", "--who", "ben", "--field")
+    assert "anna, brought by ben" in run(*asked, "phone")[1]
+    assert "Nothing that was asked for" in run(*asked, "iban")[2]
+
+
+def test_enrolments_wipes_and_what_operators_decide_are_told(tmp_path: Path) -> None:
+    """All in a relay that had no users when it was started."""
+
+    async def story() -> None:
+        async with running(tmp_path / "data") as relay:
+            assert relay._control is not None
+            settings = settings_of(None, tmp_path / "data")
+
+            async def done(act: str, **arguments: object) -> Mapping[str, Any]:
+                return await asyncio.to_thread(people_requests.done, settings, act, **arguments)
+
+            await done("apply", text=POLICY, source="policy.toml")
+            invite = await done("invite", user="anna", address=relay.url, certificate="")
+            with device(tmp_path / "anna", "anna-phone") as anna:
+                await join(anna, str(invite["link"]))
+                await done("revoke", device="anna-phone", wipe=True)
+                with pytest.raises(IdentityRefused):
+                    await sync(anna, relay.url)
+            await eventually("the line of the wipe", lambda: told(relay.store, act=Act.WIPE))
+
+    asyncio.run(story())
+    entries = told(tmp_path / "data")
+    by = operator()
+    assert [(each["act"], each["user"]) for each in entries] == [
+        ("administration", by),
+        ("administration", by),
+        ("enrolment", "anna"),
+        ("login", "anna"),
+        ("administration", by),
+        ("failed login", ""),
+        ("wipe", "anna"),
+        ("failed login", ""),
+    ]
+    said = [each["about"] for each in entries]
+    assert said[0] == "policy apply source=policy.toml"
+    assert said[1] == "invite user=anna"
+    assert said[2].startswith("by the invite ")
+    assert said[4] == "device revoke device=anna-phone wipe=True"
+    assert "#" not in "".join(said), "no link"
+
+
+def test_what_operators_decide_is_told_where_no_relay_runs(tmp_path: Path) -> None:
+    settings = settings_of(None, tmp_path)
+    people_requests.done(settings, "apply", makes=True, text=POLICY, source="policy.toml")
+    people_requests.done(settings, "devices")
+    people_requests.done(settings, "user", user="anna", disabled=True)
+    said = [each["about"] for each in told(tmp_path)]
+    assert said == ["policy apply source=policy.toml", "user user=anna disabled=True"]
+
+
+def test_nothing_that_operators_decide_is_told_where_it_is_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CRDT_RELAY_AUDIT", "false")
+    people_requests.done(settings_of(None, tmp_path), "apply", makes=True, text=POLICY, source="policy.toml")
+    assert told(tmp_path) == []

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from crdt_sync.policy.values import Forms, Values
 from crdt_sync.principal import Principal
 from crdt_sync.protocol.effects import Closed
-from crdt_sync.verdicts import Verdict, VerdictCode
+from crdt_sync.verdicts import Touched, Verdict, VerdictCode
 
 # --- effects -------------------------------------------------------------------------------------------------
 
@@ -68,7 +68,7 @@ class StoredUpdates(NamedTuple):
     brought_by: tuple[str, ...] = ()  # per update, the user whose session pushed it; nothing where users have no names
     forms: Forms | None = None  # what the filter fields show then, where that was asked for
     sessions: tuple[int, ...] = ()  # of each update that was accepted, in which it came
-    fields: tuple[str, ...] = ()  # that these touch, where that is known
+    touched: tuple[Touched | None, ...] = ()  # of each of these, where that was told of any
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,12 +136,12 @@ class Stored:
 
 
 class Refused(NamedTuple):
-    """An update of that record was refused for good, for a host that records it. `fields`: as in `StoredUpdates`."""
+    """An update of that record was refused for good, for a host that records it."""
 
     session: int
     record: str
     code: VerdictCode
-    fields: tuple[str, ...] = ()
+    touched: Touched | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,8 +63,7 @@ class Hub:
     says whether a record's tail has grown so long that the next integration should bring a snapshot.
     `acknowledged_after` hears, each time that a session's pushes are answered, how long the oldest has waited.
     `ping_us` is that of each session. With `sights` sessions may hold some records and not others;
-    `own` tells which may be held here, None: all. With `tells_refused` there is an effect for each update that is
-    refused for good.
+    `own` tells which may be held here, None: all.
     """
 
     def __init__(
@@ -79,7 +78,6 @@ class Hub:
         quotas: Quotas | None = None,
         sights: Sights | None = None,
         own: Callable[[], Sight | None] = lambda: None,
-        tells_refused: bool = False,
     ) -> None:
         self._source = source
         self._live = LivePages(source)
@@ -99,14 +97,16 @@ class Hub:
         self._effects: list[HubEffect] = []
         self._closing: tuple[str, str, int] | None = None
         self._presence = OpenRecords()
-        self._pipeline = Pipeline(
-            self, self._effects, wall_clock, snapshot_due, acknowledged_after, quotas, own, tells_refused
-        )
+        self._pipeline = Pipeline(self, self._effects, wall_clock, snapshot_due, acknowledged_after, quotas, own)
 
     # --- sessions --------------------------------------------------------------------------------------------
 
     def __len__(self) -> int:
         return len(self._sessions)
+
+    def tell_refused(self) -> None:
+        """From now on there is an effect for each update that is refused for good."""
+        self._pipeline.tells_refused = True
 
     def drain(self) -> list[HubEffect]:
         """The effects since the last call, in order."""

@@ -61,9 +61,9 @@ from crdt_sync.protocol.hub.lanes import (
 from crdt_sync.protocol.messages import PushEntry, Verdict, VerdictCode
 from crdt_sync.protocol.quotas import Quotas
 from crdt_sync.protocol.sight import Sight
-from crdt_sync.verdicts import POSTPONED, refused
+from crdt_sync.verdicts import POSTPONED, Touched, refused
 
-_new_verdict: Callable[[tuple[VerdictCode, int, bytes, str, bool]], Verdict] = partial(tuple.__new__, Verdict)
+_new_verdict: Callable[[tuple[VerdictCode, int, bytes, str, bool, None]], Verdict] = partial(tuple.__new__, Verdict)
 _INTEGRATIONS_MAX = 2  # one that the worker is at, and one that waits for it
 _NOBODY = bytes(16)  # the origin of what no session sent
 _HIDDEN = refused(VerdictCode.FORBIDDEN, "this record may not be held by this device, nor made by it")
@@ -105,11 +105,10 @@ class Pipeline:
         acknowledged_after: Callable[[int], object],
         quotas: Quotas | None = None,
         own: Callable[[], Sight | None] = lambda: None,
-        tells_refused: bool = False,
     ) -> None:
         self._own = own
         self._quotas = quotas
-        self._tells_refused = tells_refused
+        self.tells_refused = False
         self._sessions = sessions
         self._effects = effects
         self._wall_clock = wall_clock
@@ -297,7 +296,7 @@ class Pipeline:
         accepted = VerdictCode.ACCEPTED
         for parts, numbers in zip(batch.stored, seqs, strict=True):
             for part, seq in zip(parts, numbers, strict=False):  # nobody sent a renewal
-                self._decide(part, _new_verdict((accepted, seq, b"", "", False)), seq or None)
+                self._decide(part, _new_verdict((accepted, seq, b"", "", False, None)), seq or None)
                 touched[part.session] = None
         for part, verdict in batch.riders:
             self._decide(part, verdict, None)
@@ -338,6 +337,7 @@ class Pipeline:
             kept: list[Part] = []
             news: list[bytes] = []
             let_in: list[Principal] = []  # per update
+            touched_by: list[Touched | None] = []  # likewise
             put_off: set[int] = set()  # sessions
             asked = zip(parts, item.updates, item.principals, result.verdicts, strict=True)
             for part, update, principal, judged in asked:
@@ -345,6 +345,7 @@ class Pipeline:
                     kept.append(part)
                     news.append(update)
                     let_in += (principal,)
+                    touched_by.append(judged.touched)
                     continue
                 if judged is POSTPONED or (
                     judged.code is VerdictCode.GAP
@@ -359,7 +360,7 @@ class Pipeline:
                     riders.append((part, verdict))
                     continue
                 self._decide(part, verdict, None)
-                self._tell_refused(part.session, item.record, verdict)
+                self._tell_refused(part.session, item.record, judged)
                 touched[part.session] = None
                 if verdict.code is VerdictCode.POISON:
                     self._strike(part.session, now)
@@ -375,7 +376,7 @@ class Pipeline:
                 origins = [self._origin(part.session) for part in kept]
                 stored.append(tuple(kept))
             sessions = tuple([part.session for part in kept])
-            changes.append(_change(item.record, news, origins, result, let_in, sessions))
+            changes.append(_change(item.record, news, origins, result, let_in, sessions, touched_by))
         if changes:
             self._commit(batch, changes, stored)
         self._ride(riders, touched)
@@ -494,8 +495,8 @@ class Pipeline:
         return tuple(allowed)
 
     def _tell_refused(self, session: int, record: str, verdict: Verdict) -> None:
-        if self._tells_refused and verdict.code is not VerdictCode.RETRY:
-            self._effects.append(Refused(session, record, verdict.code))
+        if self.tells_refused and verdict.code is not VerdictCode.RETRY:
+            self._effects.append(Refused(session, record, verdict.code, verdict.touched))
 
     def _charge(self, session: int, position: int, entry: PushEntry) -> Verdict | None:
         """Count an update of the push that came last; the refusal where it is more than a quota allows."""
@@ -557,6 +558,7 @@ def _change(
     result: Integrated,
     let_in: Sequence[Principal],
     sessions: tuple[int, ...],
+    touched: Sequence[Touched | None],
 ) -> StoredUpdates:
     brought_by: tuple[str, ...] = ()
     for principal in let_in:
@@ -574,6 +576,7 @@ def _change(
         brought_by,
         None if result.shown is None else forms_of(result.shown),
         sessions,
+        tuple(touched) if any(touched) else (),
     )
 
 

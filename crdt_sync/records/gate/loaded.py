@@ -5,11 +5,12 @@ The rules are those of `integrate`.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Final, NamedTuple
 
 from crdt_sync.errors import UpdateRefused
 from crdt_sync.limits import (
+    FIELDS_MAX,
     GROWTH_OPERATIONS_MAX,
     KIB,
     QUICK_JOIN_BYTES_MAX,
@@ -28,7 +29,7 @@ from crdt_sync.records import yrs
 from crdt_sync.records.document import Document
 from crdt_sync.records.gate.contradictions import contradiction, displaced
 from crdt_sync.records.gate.permitted import Rules, permitted, plainly_permitted, renewable
-from crdt_sync.records.gate.touches import Touches, overwritten, touches_between, touches_of
+from crdt_sync.records.gate.touches import Touches, overwritten, told_of, touches_between, touches_of
 from crdt_sync.records.gate.unseen import Unseen, unseen
 from crdt_sync.records.gate.walks import steps_added, walked_steps
 from crdt_sync.records.gate.well_placed import cuts_pair, misnamed, misplaced, need_lists, tangled
@@ -45,7 +46,7 @@ from crdt_sync.records.updates.lists import Lists, Operation
 from crdt_sync.records.updates.one_entry import scan_quickly
 from crdt_sync.records.updates.pairs import has_pairs
 from crdt_sync.records.updates.update import Item, Scan, scan
-from crdt_sync.verdicts import POSTPONED, Verdict, VerdictCode, refused
+from crdt_sync.verdicts import POSTPONED, Touched, Verdict, VerdictCode, refused
 
 _NEW: Final = Verdict(VerdictCode.ACCEPTED, new=True)
 _KNOWN: Final = Verdict(VerdictCode.ACCEPTED)
@@ -184,18 +185,19 @@ class Loaded:
             return verdict
         steps = self._steps(update, found)
         roots: Collection[str] = ()
+        told: Touched | None = None
         if rules is not None:
             shown, plain = self.shown(rules), overwritten(update, found, fresh, self._places)
             if shown is not None and plain is not None and plainly_permitted(rules, user, plain, shown):
-                roots = (plain.root,)
+                roots, told = (plain.root,), _plainly(plain.root[2:])
             else:
-                lists = self._listed_with(fresh)
-                touched = touches_of(update, found, fresh, lists, self.document.deletes() if found.deletes else {})
+                deletes = self.document.deletes() if found.deletes else {}
+                roots = touched = touches_of(update, found, fresh, self._listed_with(fresh), deletes)
+                told = told_of(touched, user, rules.in_force.policy.users)
                 denied = self._forbidden(touched, rules, user, partial(self._with, steps))
                 if denied is not None:
                     self._unlist(fresh)
-                    return denied
-                roots = tuple(touched)
+                    return denied._replace(touched=told)
         sure = steps[0] is update and _in_order(fresh, vector)
         verdict = self._apply(update, steps, sure) or self._outgrown(update, found.roots)
         if verdict is not None:
@@ -211,7 +213,7 @@ class Loaded:
         if rules is None or rules.shows(roots):
             self._shown = None
         self._keep(steps)
-        return _NEW
+        return _NEW if told is None else Verdict(VerdictCode.ACCEPTED, new=True, touched=told)
 
     def _forbidden(
         self,
@@ -265,13 +267,15 @@ class Loaded:
             return self._known(whole)
         if len(whole) > RECORD_BYTES_MAX:
             return _too_large(len(whole))
+        told: Touched | None = None
         if rules is not None:
             touched = touches_between(self.document.contents(), together.contents())
+            told = told_of(touched, user, rules.in_force.policy.users)
             denied = self._forbidden(touched, rules, user, lambda: together, anew)
             if denied is not None:
-                return denied
+                return denied._replace(touched=told)
         self._hold((whole,))
-        return _NEW
+        return Verdict(VerdictCode.ACCEPTED, new=True, touched=told)
 
     def _anew(self, came: Document, together: Dots) -> _Anew:
         """What nobody would see of what a document of another lineage does; `together` is what is known with it."""
@@ -545,6 +549,12 @@ class Loaded:
         self.document = Document.load_whole(self._good)
         self._good_bytes = sum(map(len, self._good))
         self._size_max = _SPREAD_MAX * self._good_bytes
+
+
+@lru_cache(FIELDS_MAX)
+def _plainly(field: str) -> Touched:
+    """What is told of an update of one's own in one field."""
+    return Touched((field,))
 
 
 def _neighbours_known(found: Scan, vector: Mapping[int, int]) -> bool:

@@ -7,19 +7,32 @@ of another lineage says all anew: what that does is told by the two documents, b
 
 import json
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+from crdt_sync.ids import is_collection
+from crdt_sync.limits import AUDIT_AUTHORS_MAX, FIELDS_MAX
 from crdt_sync.records.entries import is_entry
 from crdt_sync.records.member_keys import is_imported, member_of, source_of
-from crdt_sync.records.roots import ARRAY_PREFIXES, DELETED_ROOT, LINEAGE_ROOT, Contents, Layout
+from crdt_sync.records.roots import (
+    ARRAY_PREFIXES,
+    DELETED_ROOT,
+    LINEAGE_ROOT,
+    MEMORY_ROOTS,
+    TEXT_PREFIX,
+    Contents,
+    Layout,
+)
 from crdt_sync.records.updates.delete_set import Ranges, merged, range_covered, without
 from crdt_sync.records.updates.lists import Lists, Operation
 from crdt_sync.records.updates.one_entry import entry_of
 from crdt_sync.records.updates.update import Item, Scan
 from crdt_sync.records.updates.written import Written, written
 from crdt_sync.records.values import total
+from crdt_sync.verdicts import Touched
+
+_NO_FIELDS = MEMORY_ROOTS | {DELETED_ROOT}
 
 _REMOVED_MAX: Final = 64  # operations that are looked up one by one
 
@@ -116,6 +129,22 @@ def touches_between(before: Contents, after: Contents) -> dict[str, Touch]:
         if touch.items or touch.removed:
             touched[root] = touch
     return touched
+
+
+def told_of(touched: Touches, user: str, users: Container[str]) -> Touched:
+    """Fields and authors of an update that `user` sent; `users` are those whom the policy names."""
+    fields = {field for root in touched if is_collection(field := _field(root)) or root in _NO_FIELDS}
+    authors: set[str] = set()
+    for root, touch in touched.items():
+        if root[:2] in ARRAY_PREFIXES and root not in MEMORY_ROOTS:
+            authors.update(entry[2] for entry in touch.values if is_entry(entry) and entry[2] in users)
+    authors.discard(user)
+    return Touched(tuple(sorted(fields)[:FIELDS_MAX]), tuple(sorted(authors)[:AUDIT_AUTHORS_MAX]))
+
+
+def _field(root: str) -> str:
+    """The field that a root belongs to, what is no field by its own name."""
+    return root.rpartition(".")[2] if root.startswith(f"{TEXT_PREFIX}_") else root[2:]
 
 
 def _roots(lists: Lists, writer: int, clock: int, length: int, new: Collection[tuple[int, int]]) -> Mapping[str, int]:

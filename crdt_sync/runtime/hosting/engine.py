@@ -20,6 +20,7 @@ from typing import Protocol
 import structlog
 
 from crdt_sync import limits
+from crdt_sync.audit_log.entry import Entry
 from crdt_sync.errors import CrdtSyncError, StoreCorrupt, StoreError, StoreFailed, StoreFull
 from crdt_sync.policy.in_force import InForce
 from crdt_sync.protocol.acceptor import Authorise
@@ -112,8 +113,7 @@ class Engine:
     each update is judged by, for the user of the session that pushed it, and by which sessions hold some records and
     not others; None: whoever is let in may hold and write everything. Call `policy_changed` when it is another.
     `schemas` are those of a host that reads records itself; else the worker goes by those that the store holds. `own`
-    tells which records may be held here at all: a device takes no others. With `audited` the audit log tells what
-    sessions do, under the version of the policy that is in force.
+    tells which records may be held here at all: a device takes no others.
     """
 
     def __init__(
@@ -136,7 +136,6 @@ class Engine:
         in_force: Callable[[], InForce | None] = lambda: None,
         schemas: OwnSchemas | None = None,
         own: Callable[[], Sight | None] = lambda: None,
-        audited: bool = False,
     ) -> None:
         self.store = store
         self.logs_pushes = logs_pushes
@@ -190,14 +189,13 @@ class Engine:
             self.quotas,
             self.sights,
             own,
-            audited,
         )
         self.people = People(self.hub, self._now)
         self._looking: asyncio.TimerHandle | None = None
         self.health = Health(store, self.pool, wall_clock)
         self._wall_clock = wall_clock
         self.loop = asyncio.get_running_loop()
-        self.recorder = Recorder(self.loop, self.writer, wall_clock, self._policy_version) if audited else None
+        self.recorder: Recorder | None = None
         self.queue = FairQueue(self.loop, outside.clock)
         self._gone = Flow()  # of what still comes of sessions that are over
         self.admission = Admission(self._now)
@@ -392,6 +390,17 @@ class Engine:
     def has_pushed(self, session: int) -> bool:
         """See `held.Rules`."""
         return self.hub.has_pushed(session)
+
+    def audit(self) -> None:
+        """Have the audit log tell what sessions do from now on, each act with the policy in force by then."""
+        if self.recorder is None:
+            self.recorder = Recorder(self.loop, self.writer, self._wall_clock, self._policy_version)
+            self.hub.tell_refused()
+
+    def tell(self, entry: Entry) -> None:
+        """Have the audit log tell this as well, where there is one."""
+        if self.recorder is not None:
+            self.recorder.note(entry)
 
     def people_changed(self) -> None:
         """What the space said is more than before, or it has identities now: see `People.changed`."""

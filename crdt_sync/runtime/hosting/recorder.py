@@ -8,12 +8,13 @@ Rules:
 3. What is alike is counted by the minute: of failed logins of one address and code, and of the logins of one device,
    the first has a line and the others a number; of refused changes of one device the first hundred have a line. So no
    flood fills the disk; changes that are stored are bounded by quotas.
+5. A change is told of its user. One that brings what others signed is told of each of them, as brought by that user.
 4. While the disk takes nothing, lines wait, up to a bound; beyond it they are counted.
 """
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import NamedTuple
 
@@ -23,7 +24,7 @@ from crdt_sync.protocol.hub import Refused, StoredUpdates
 from crdt_sync.runtime.network import network_of
 from crdt_sync.storage.values import Batch, Committed
 from crdt_sync.storage.writer import Writer
-from crdt_sync.verdicts import VerdictCode
+from crdt_sync.verdicts import Touched, VerdictCode
 
 _ELSEWHERE = "(others)"  # the address of those for whom there was no room to be counted each
 
@@ -38,6 +39,7 @@ class Who(NamedTuple):
 
 _NOBODY = Who("", b"", "")
 _NOBODYS = whose(*_NOBODY)
+_UNTOLD = Touched()
 _Alike = tuple[Act, str, bytes, str, VerdictCode | None, str]
 
 
@@ -86,7 +88,9 @@ class Recorder:
         """An update was refused."""
         who = self._who.get(refused.session, _NOBODY)
         named_max = limits.AUDIT_REFUSED_NAMED_MAX
-        self._count(Act.CHANGE, who, named_max, refused.record, refused.fields, refused.code)
+        fields, authors = refused.touched or _UNTOLD
+        for author in authors or ("",):
+            self._count(Act.CHANGE, who, named_max, refused.record, fields, refused.code, author=author)
 
     def note(self, entry: Entry) -> None:
         """Write this soon."""
@@ -109,9 +113,12 @@ class Recorder:
             self._riding[number], self._waiting = self._waiting, []
             told.extend(self._riding[number])
         for change in changes:
-            for session, times in _by_session(change.sessions):
+            for session, author, fields, times in _lines(change):
                 begins = self._begins.get(session, _NOBODYS)
-                told.append(accepted(now, begins, change.record, change.fields, policy, times))
+                if author:
+                    who = self._who.get(session, _NOBODY)
+                    begins = whose(author, who.device, who.address, who.user)
+                told.append(accepted(now, begins, change.record, fields, policy, times))
         return tuple(told)
 
     def committed(self, number: int, *, failed: bool) -> None:
@@ -176,6 +183,7 @@ class Recorder:
         fields: tuple[str, ...] = (),
         verdict: VerdictCode | None = None,
         about: str = "",
+        author: str = "",
     ) -> None:
         self._close_minute()
         alike = (act, *who, verdict, about)
@@ -187,7 +195,12 @@ class Recorder:
             self._unwritten[alike] += 1
             self._arm(limits.AUDIT_MINUTE_US / 1e6)
             return
-        entry = Entry(self._wall_clock(), act, *who, "", record, fields, self._policy(), verdict, about=about)
+        brought_by = who.user if author else ""
+        user, device, address = who._replace(user=author or who.user)
+        policy = self._policy()
+        entry = Entry(
+            self._wall_clock(), act, user, device, address, brought_by, record, fields, policy, verdict, about=about
+        )
         self._wait(encode(entry))
 
     def _close_minute(self) -> None:
@@ -211,5 +224,16 @@ def _who(named: Mapping[str, str]) -> Who:
     return Who(named["user"], bytes.fromhex(named["replica"]), named["address"])
 
 
-def _by_session(sessions: tuple[int, ...]) -> Sequence[tuple[int, int]]:
-    return [(sessions[0], 1)] if len(sessions) == 1 else list(Counter(sessions).items())
+def _lines(change: StoredUpdates) -> Iterable[tuple[int, str, tuple[str, ...], int]]:
+    """Session, author where that is not its user, fields, and how many updates: what is told of a change."""
+    touched: Sequence[Touched | None] = change.touched or (None,) * len(change.sessions)
+    if len(change.sessions) == 1:
+        fields, authors = touched[0] or _UNTOLD
+        return [(change.sessions[0], author, fields, 1) for author in authors or ("",)]
+    found: dict[tuple[int, str], tuple[set[str], int]] = {}
+    for session, told in zip(change.sessions, touched, strict=True):
+        fields, authors = told or _UNTOLD
+        for author in authors or ("",):
+            known, times = found.get((session, author), (set(), 0))
+            found[session, author] = (known.union(fields), times + 1)
+    return [(*by, tuple(sorted(known)[: limits.FIELDS_MAX]), times) for by, (known, times) in found.items()]

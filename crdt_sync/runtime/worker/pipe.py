@@ -18,7 +18,9 @@ What it is asked is written by `marshal`, in a tenth of the time: both are one i
                               because the record is not cached, the answer is full or the turn over, or 0: its stored
                               state cannot be read
                               verdict = 0 accepted and known, 1 accepted and new, 2 not reached in this turn, 3 left
-                              out as it takes longer, or [code, reason]; nothing is done for the record after 2 or 3
+                              out as it takes longer, or [code, reason]; nothing is done for the record after 2 or 3.
+                              With rules also [code, reason, fields, authors], see `Touched`, or one field, of what
+                              is accepted and new and touches that alone
              DIGEST, CONTENT  result = [state_vector, digest]
              TRIM             result = the update without what the state vector covers, or null: it is none
              FIELDS           result = a name for the filter fields of that collection, see `records.filtered`
@@ -40,9 +42,9 @@ from crdt_sync.ids import is_collection
 from crdt_sync.policy.packed import Packed
 from crdt_sync.policy.values import Values
 from crdt_sync.runtime.worker.values import ACCEPTED_KNOWN, ACCEPTED_NEW, OUT_OF_TURN, RecordDigest, Result, Turn
-from crdt_sync.verdicts import POSTPONED, Verdict, VerdictCode, refused
+from crdt_sync.verdicts import POSTPONED, Touched, Verdict, VerdictCode, refused
 
-VERSION: Final = 5
+VERSION: Final = 6
 INTEGRATE: Final = 0
 DIGEST: Final = 1
 CONTENT: Final = 2
@@ -66,7 +68,7 @@ REFUSALS: Final = {
         VerdictCode.FORBIDDEN,
     )
 }
-_DEPTH_MAX: Final = 5
+_DEPTH_MAX: Final = 6
 _is_field = lru_cache(1024)(is_collection)
 _SPENT_US_MAX: Final = 1 << 40  # twelve days
 
@@ -233,9 +235,9 @@ def _result(value: object, count: int, ruled: bool) -> Result | None:
     if snapshot is not None and len(_typed(snapshot, bytes)) > limits.RECORD_BYTES_MAX:
         raise PipeCorrupt("a snapshot that is too large")
     if count == 1:
-        judged: tuple[Verdict, ...] = (_verdict(_array(verdicts, 1)[0]),)
+        judged: tuple[Verdict, ...] = (_verdict(_array(verdicts, 1)[0], ruled),)
     else:
-        judged = tuple(map(_verdict, _array(verdicts, count)))
+        judged = tuple([_verdict(each, ruled) for each in _array(verdicts, count)])
     if lineage is not None and (_typed(lineage, int) < 0 or snapshot is None):
         raise PipeCorrupt("a lineage without its record")
     return Result(judged, _state_vector(state_vector), snapshot, lineage, shown)
@@ -260,7 +262,7 @@ def _stopped(result: Result | None) -> bool:
     return result is not None and any(verdict is OUT_OF_TURN or verdict is POSTPONED for verdict in result.verdicts)
 
 
-def _verdict(value: object) -> Verdict:
+def _verdict(value: object, ruled: bool) -> Verdict:
     if type(value) is int:
         if value == 1:
             return ACCEPTED_NEW
@@ -271,10 +273,39 @@ def _verdict(value: object) -> Verdict:
         if value == LEFT_OUT:
             return POSTPONED
         raise PipeCorrupt("an unknown verdict")
-    code, reason = _array(value, 2)
+    if not ruled:
+        code, reason = _array(value, 2)
+        return _refused(code, reason, None)
+    if type(value) is str:
+        return Verdict(VerdictCode.ACCEPTED, new=True, touched=_touched([value], []))
+    if type(value) is list and len(value) == 2:
+        code, reason = value
+        return _refused(code, reason, None)
+    code, reason, fields, authors = _array(value, 4)
+    touched = _touched(fields, authors)
+    if code == VerdictCode.ACCEPTED:
+        return Verdict(VerdictCode.ACCEPTED, new=True, touched=touched)
+    return _refused(code, reason, touched)
+
+
+def _refused(code: object, reason: object, touched: Touched | None) -> Verdict:
     if _typed(code, str) not in REFUSALS:
         raise PipeCorrupt("an unknown refusal")
-    return refused(REFUSALS[code], _typed(reason, str)[: limits.REASON_LENGTH_MAX])
+    return refused(REFUSALS[_typed(code, str)], _typed(reason, str)[: limits.REASON_LENGTH_MAX], touched)
+
+
+def _touched(fields: object, authors: object) -> Touched:
+    return Touched(
+        _names(fields, limits.FIELDS_MAX, limits.ACTOR_LENGTH_MAX),
+        _names(authors, limits.AUDIT_AUTHORS_MAX, limits.ACTOR_LENGTH_MAX),
+    )
+
+
+def _names(names: object, count_max: int, length_max: int) -> tuple[str, ...]:
+    told: list[Any] = _typed(names, list)
+    if len(told) > count_max or any(type(name) is not str or not 0 < len(name) <= length_max for name in told):
+        raise PipeCorrupt("no names")
+    return tuple(told)
 
 
 def _state_vector(value: object) -> bytes:

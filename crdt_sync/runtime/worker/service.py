@@ -278,6 +278,11 @@ def _size(values: Mapping[str, object] | None) -> int:
 def _encoded(verdict: Verdict) -> object:
     if verdict is POSTPONED:
         return pipe.LEFT_OUT
+    touched = verdict.touched
     if verdict.code is VerdictCode.ACCEPTED:
-        return 1 if verdict.new else 0
-    return (verdict.code.value, verdict.reason[: limits.REASON_LENGTH_MAX])
+        if touched is None:
+            return 1 if verdict.new else 0
+        if len(touched.fields) == 1 and not touched.authors:
+            return touched.fields[0]
+    told = (verdict.code.value, verdict.reason[: limits.REASON_LENGTH_MAX])
+    return told if touched is None else (*told, *touched)

@@ -386,6 +386,46 @@ def test_a_name_that_is_forged_gains_nothing(place):
     assert place.edit("chen", lambda editor: editor.delete(), actor="anna") == "'anna' may not delete here"
 
 
+def touched(place, user, change, actor=None):
+    """The fields that an edit touches and whose it is, as the verdict tells."""
+    (verdict,) = place.push(user, place.person(actor or user).edit(change)).verdicts
+    return verdict.code.value, verdict.touched.fields, verdict.touched.authors
+
+
+def test_a_verdict_tells_which_fields_an_update_touches_and_whose_entries_it_brings(place):
+    assert touched(place, "anna", lambda editor: editor.update({"name": "B"})) == ("accepted", ("name",), ())
+    brought = touched(place, "ben", lambda editor: editor.update({"name": "C"}), "anna")
+    assert brought == ("accepted", ("name",), ("anna",))
+
+    def much(editor):
+        editor.update({"stage": "customer", "notes": "call", "visits": 2, "tags": ["vip"]})
+        editor.append("calls", "rang")
+
+    assert touched(place, "chen", much) == ("accepted", ("calls", "notes", "stage", "tags", "visits"), ())
+    assert touched(place, "chen", lambda editor: editor.delete()) == ("accepted", ("_deleted",), ())
+
+
+def test_a_refusal_tells_it_too_and_names_nobody_whom_the_policy_does_not(place):
+    change = {"name": "B", "iban": "DE2"}
+    assert touched(place, "anna", lambda editor: editor.update(change)) == ("forbidden", ("iban", "name"), ())
+    assert touched(place, "anna", lambda editor: editor.update(change), "bea")[2] == ("bea",)
+    assert touched(place, "anna", lambda editor: editor.update(change), "eve")[2] == ()
+
+
+def test_what_a_renewed_record_brings_is_told(place):
+    person = place.person("anna")
+    person.edit(lambda editor: editor.update({"name": "B"}))
+    whole = renewed(person.document).diff()
+    (verdict,) = place.push("ben", whole).verdicts
+    assert (verdict.touched.fields, verdict.touched.authors) == (("name",), ("anna",))
+
+
+def test_names_that_no_field_has_are_told_to_nobody(place):
+    parts = [raw.array("c.Not a field", [["x", 5, "anna"]]), raw.array("c.name", [["x", 5, "anna"]])]
+    (verdict,) = place.push("anna", raw.update(parts, writer=900)).verdicts
+    assert (verdict.code.value, verdict.touched.fields) == ("forbidden", ("name",))
+
+
 def test_a_clock_is_not_poisoned_under_another_name(place):
     far = place.office.person(next(place.writers), (place.document.diff(),), "bea", time=1_900_000_000_000_000)
     assert place.told("anna", far.edit(lambda editor: editor.update({"phone": "9"}))) != ""

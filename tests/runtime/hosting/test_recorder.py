@@ -17,7 +17,7 @@ from crdt_sync.runtime.hosting.recorder import Recorder
 from crdt_sync.storage.memory import MemoryStore
 from crdt_sync.storage.values import Batch, Committed
 from crdt_sync.storage.writer import WriterMetrics
-from crdt_sync.verdicts import VerdictCode
+from crdt_sync.verdicts import Touched, VerdictCode
 
 MINUTE = limits.AUDIT_MINUTE_US
 DEVICE = "0102030405060708090a0b0c0d0e0f10"
@@ -67,8 +67,14 @@ def run(scenario: Callable[[Rig], Coroutine[Any, Any, None]]) -> None:
     asyncio.run(all_of_it())
 
 
-def change(*sessions: int, record: str = "customers/a") -> StoredUpdates:
-    return StoredUpdates(record, (b"u",) * len(sessions), (b"o" * 16,), b"", None, sessions=sessions, fields=("name",))
+NAME = Touched(("name",))
+
+
+def change(*sessions: int, record: str = "customers/a", touched: Touched = NAME) -> StoredUpdates:
+    count = len(sessions)
+    return StoredUpdates(
+        record, (b"u",) * count, (b"o" * 16,), b"", None, sessions=sessions, touched=(touched,) * count
+    )
 
 
 def test_a_change_is_told_with_its_commit_by_whose_session_it_was() -> None:
@@ -83,6 +89,43 @@ def test_a_change_is_told_with_its_commit_by_whose_session_it_was() -> None:
         ben = anna._replace(user="ben", address="192.0.2.8", record="customers/b", times=2)
         assert told[2:] == [anna, ben, anna._replace(record="customers/b")]
         assert rig.recorder.flush() is None, "nothing waits any more"
+
+    run(scenario)
+
+
+def test_a_change_that_brings_what_others_signed_is_told_of_each_of_them_as_brought() -> None:
+    async def scenario(rig: Rig) -> None:
+        rig.come()
+        rig.recorder.of(1, [], 4)
+        brought = change(1, touched=Touched(("name", "phone"), ("ben", "chen")))
+        mixed = replace_touched(change(1, 1), Touched(("name",)), Touched(("iban",), ("ben",)))
+        told = [decode(line) for line in rig.recorder.of(2, [brought, mixed], 5)]
+        assert [(entry.user, entry.brought_by, entry.fields, entry.times) for entry in told] == [
+            ("ben", "anna", ("name", "phone"), 1),
+            ("chen", "anna", ("name", "phone"), 1),
+            ("anna", "", ("name",), 1),
+            ("ben", "anna", ("iban",), 1),
+        ]
+        assert {(entry.device.hex(), entry.address) for entry in told} == {(DEVICE, "192.0.2.7")}
+
+    run(scenario)
+
+
+def replace_touched(change: StoredUpdates, *touched: Touched) -> StoredUpdates:
+    return change._replace(touched=touched)
+
+
+def test_a_refused_change_under_other_names_is_counted_by_who_sent_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "AUDIT_REFUSED_NAMED_MAX", 2)
+
+    async def scenario(rig: Rig) -> None:
+        rig.come()
+        for author in ("ben", "chen", "dora"):
+            forged = Touched(("iban",), (author,))
+            rig.recorder.refused(Refused(1, "customers/a", VerdictCode.FORBIDDEN, forged))
+        rig.recorder.close()
+        told = [(entry.user, entry.brought_by, entry.fields, entry.times) for entry in rig.disk.told[1:]]
+        assert told == [("ben", "anna", ("iban",), 1), ("chen", "anna", ("iban",), 1), ("anna", "", (), 1)]
 
     run(scenario)
 
@@ -201,7 +244,7 @@ def test_refused_changes_are_named_up_to_a_number_and_counted_beyond(monkeypatch
     async def scenario(rig: Rig) -> None:
         rig.come()
         for number in range(5):
-            rig.recorder.refused(Refused(1, f"customers/{number}", VerdictCode.FORBIDDEN, ("iban",)))
+            rig.recorder.refused(Refused(1, f"customers/{number}", VerdictCode.FORBIDDEN, Touched(("iban",))))
         rig.recorder.refused(Refused(1, "customers/x", VerdictCode.QUOTA))
         rig.recorder.close()
         told = [(entry.record, entry.fields, entry.verdict, entry.times) for entry in rig.disk.told[1:]]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from crdt_sync import limits
 from crdt_sync.runtime.worker import pipe
 from crdt_sync.runtime.worker.values import ACCEPTED_KNOWN, ACCEPTED_NEW, Result
-from crdt_sync.verdicts import VerdictCode, refused
+from crdt_sync.verdicts import Touched, VerdictCode, refused
 
 VECTOR = b"\x01\x01\x05"
 
@@ -41,6 +41,37 @@ def test_results_are_decoded_with_their_verdicts() -> None:
     gap = refused(VerdictCode.GAP, "operations 3 to 5 are missing")
     assert results == [Result((ACCEPTED_NEW, ACCEPTED_KNOWN, gap), VECTOR, b"snapshot", 5), None, pipe.UNREADABLE]
     assert evicted == ["customers/old"]
+
+
+def test_what_updates_touch_is_decoded_with_their_verdicts() -> None:
+    told = ["phone", ["accepted", "", ["a", "b"], ["ben"]], ["forbidden", "why", ["iban"], []], ["gap", "x"], 0]
+    ((result,), _, _) = pipe.decode_results(body([1, [[told, VECTOR, None, None, None]], []]), 1, [5], ruled=True)
+    assert result is not None
+    assert [verdict.touched for verdict in result.verdicts] == [
+        Touched(("phone",)),
+        Touched(("a", "b"), ("ben",)),
+        Touched(("iban",)),
+        None,
+        None,
+    ]
+    assert [verdict.new for verdict in result.verdicts] == [True, True, False, False, False]
+
+
+@pytest.mark.parametrize(
+    "verdict",
+    [
+        "",
+        "x" * 65,
+        ["accepted", "", ["x"] * (limits.FIELDS_MAX + 1), []],
+        ["accepted", "", [], ["x"] * (limits.AUDIT_AUTHORS_MAX + 1)],
+        ["accepted", "", [5], []],
+        ["accepted", "", "name", []],
+        ["retry", "", ["name"], []],
+    ],
+)
+def test_what_no_update_can_touch_is_no_answer(verdict: object) -> None:
+    with pytest.raises(pipe.PipeCorrupt):
+        pipe.decode_results(body([1, [[[verdict], VECTOR, None, None, None]], []]), 1, [1], ruled=True)
 
 
 def test_a_reason_is_cut_to_what_the_wire_allows() -> None:
