@@ -361,7 +361,7 @@ def test_enrolments_wipes_and_what_operators_decide_are_told(tmp_path: Path) -> 
             assert relay._control is not None
             settings = settings_of(None, tmp_path / "data")
 
-            async def done(act: str, **arguments: object) -> Mapping[str, Any]:
+            async def done(act: str, **arguments: Any) -> Mapping[str, Any]:
                 return await asyncio.to_thread(people_requests.done, settings, act, **arguments)
 
             await done("apply", text=POLICY, source="policy.toml")
