@@ -98,7 +98,9 @@ async def _engine(data: Path, policy: str | None, audited: bool) -> None:
     guest = Guest(lambda hello: Principal(hello.replica, user="bench"))
     make_filtered(data, "region", "stage")
     with LmdbStore.open(data) as store:
-        running = Engine(store, guest.authorise, _wall_clock, in_force=lambda: in_force, audited=audited)
+        running = Engine(store, guest.authorise, _wall_clock, in_force=lambda: in_force)
+        if audited:
+            running.audit()
         await running.start()
         port = await Port.open(
             running, "127.0.0.1", 0, certificate=None, browsers=False, sessions_max=200, introduce=lambda _told: guest
