@@ -39,6 +39,8 @@ def test_a_siege_that_nobody_feels_breaks_no_promise():
         "p99 before, during, after: 20 ms, 20 ms, 20 ms; memory 100 MiB, +1 at most; recovery 0.0 s; "
         "attacker: 3 rounds, 1,200 sessions; holds"
     )
+    synced = replace(_CALM, synced=[(1.0, 0.003), (11.0, 0.012), (26.0, 0.004)]).figures()
+    assert "20 ms, 20 ms, 20 ms (median 20 ms, 20 ms, 20 ms; of a sync alone 3 ms, 12 ms, 4 ms); memory" in synced
 
 
 @pytest.mark.parametrize(
@@ -141,6 +143,8 @@ def test_honest_devices_push_through_a_siege():
     assert siege.in_store == []
     assert siege.memory_most >= siege.memory_before > 10 * MIB
     assert siege.attacker["sessions"] > 0
+    assert siege.synced
+    assert all(took > 0 for _, took in siege.synced)
 
 
 _ENDLESS = """

@@ -25,10 +25,17 @@ class Felt:
 
     def p99(self, begin: float, end: float) -> float | None:
         """The 99th percentile of what was due in that time; None if one of it was never acknowledged."""
+        return self._percentile(begin, end, 0.99)
+
+    def median(self, begin: float, end: float) -> float | None:
+        """As `p99`."""
+        return self._percentile(begin, end, 0.5)
+
+    def _percentile(self, begin: float, end: float, share: float) -> float | None:
         times = [took for due, took in self.pushes if begin <= due < end]
         if None in times or not times:
             return None
-        return percentile([took for took in times if took is not None], 0.99)
+        return percentile([took for took in times if took is not None], share)
 
     def slow_until(self, begin: float, end: float, bound: float) -> float | None:
         """When the last push was acknowledged that took longer than `bound`, of those due before `end`: `begin` if
@@ -50,7 +57,8 @@ class Siege:
     """The times of a siege, in seconds since the honest devices began, and what was seen. Memory in bytes.
 
     The attack lasted from `begun` to `ended`; from `recovered` to `over` all should have been as before. `in_store` is
-    what was wrong with the relay's store afterwards. `attacker` counts what it did.
+    what was wrong with the relay's store afterwards. `attacker` counts what it did. `synced` is what the
+    machine did meanwhile, see `yardstick`: when each sync was due, and how long it took.
     """
 
     begun: float
@@ -63,6 +71,7 @@ class Siege:
     ready_after: bool
     in_store: Sequence[str]
     attacker: Mapping[str, int]
+    synced: Sequence[tuple[float, float]] = ()
 
     @property
     def recovery_s(self) -> float | None:
@@ -109,11 +118,15 @@ class Siege:
     def figures(self) -> str:
         """One line for people, with the verdict."""
         spans = ((0.0, self.begun), (self.begun, self.ended), (self.recovered, self.over))
-        p99 = ", ".join(_ms(self.felt.p99(*span)) for span in spans)
+        machine = Felt(self.synced, 0, 0)
+        p99, synced = (", ".join(_ms(felt.p99(*span)) for span in spans) for felt in (self.felt, machine))
+        median = ", ".join(_ms(self.felt.median(*span)) for span in spans)
+        beside = f" (median {median}; of a sync alone {synced})" if self.synced else ""
         grown = max(0, self.memory_most - self.memory_before)
         did = ", ".join(f"{count:,} {what}" for what, count in self.attacker.items())
         return (
-            f"p99 before, during, after: {p99}; memory {self.memory_before / MIB:.0f} MiB, +{grown / MIB:.0f} at most; "
+            f"p99 before, during, after: {p99}{beside}; "
+            f"memory {self.memory_before / MIB:.0f} MiB, +{grown / MIB:.0f} at most; "
             f"recovery {_s(self.recovery_s)}; attacker: {did}; {'BROKEN' if self.findings() else 'holds'}"
         )
 

@@ -82,9 +82,13 @@ def besieged(number: int, sizes: Sizes) -> Siege:
             attacker = running.enter_context(
                 Child("crdt_bench.campaign.siege.attacker:attack", port=port, metrics_port=metrics_port, number=number)
             )
-            assert honest.hear(_LATE_S_MAX) == attacker.hear(_LATE_S_MAX) == "ready"
+            yardstick = running.enter_context(
+                Child("crdt_bench.campaign.siege.yardstick:measure", path=str(folder / "yardstick"))
+            )
+            assert all(child.hear(_LATE_S_MAX) == "ready" for child in (honest, attacker, yardstick))
             memory = running.enter_context(MemoryWatch(lambda: relay.pid, _SAMPLE_S))
             started = float(honest.ask("go", _LATE_S_MAX))  # the children's clock is ours: it is the system's
+            yardstick.tell(started)
             time.sleep(sizes.calm_s)
             before, begun = memory.now(), time.monotonic() - started
             attacker.tell(sizes.attack_s)
@@ -94,7 +98,7 @@ def besieged(number: int, sizes: Sizes) -> Siege:
             ready, recovered = _ready(metrics_port), time.monotonic() - started
             time.sleep(sizes.after_s)
             over = time.monotonic() - started
-            felt = honest.ask("end", _LATE_S_MAX)
+            felt, synced = honest.ask("end", _LATE_S_MAX), yardstick.ask("end", _LATE_S_MAX)
             most = memory.most
         with LmdbStore.open(folder / "relay") as store:
             in_store = wrong(store, {record: list(map(bytes.fromhex, edits)) for record, edits in felt["acknowledged"]})
@@ -109,6 +113,7 @@ def besieged(number: int, sizes: Sizes) -> Siege:
             ready,
             in_store,
             did,
+            synced,
         )
 
 
