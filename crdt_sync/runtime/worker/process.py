@@ -7,17 +7,16 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
+from typing import Self, cast
 
 from crdt_sync import limits
 from crdt_sync.errors import CrdtSyncError
 from crdt_sync.runtime.worker import pipe
 from crdt_sync.runtime.worker.budget import Budget
+from crdt_sync.runtime.worker.hearing import Hearing
 from crdt_sync.runtime.worker.processor import TICK_US, processor_us
 from crdt_sync.runtime.worker.progress import Mark, Progress, Shared
 
-_STREAM_BYTES_MAX = 1 << 20
-_REPORT_BYTES_MAX = 2000
 _LOOK_EVERY_US_MAX = 1_000_000  # whether the worker moves on
 _LATE = "no answer in time"
 _STUCK = "it used no processor time, and did not answer"
@@ -72,16 +71,14 @@ def worker_environment() -> dict[str, str]:
 class WorkerProcess:
     """A running worker that has said that it is ready."""
 
-    def __init__(self, process: asyncio.subprocess.Process, progress: Progress) -> None:
+    def __init__(self, process: asyncio.SubprocessTransport, hearing: Hearing, progress: Progress) -> None:
         self._process = process
+        self._hearing = hearing
         self._progress = progress
         self._killed = False
         self.fresh = True  # it has been asked nothing yet
         self.missing: Sequence[str] = ()
-        assert process.stdin is not None
-        assert process.stdout is not None
-        self._stdin = process.stdin
-        self._stdout = process.stdout
+        self._stdin = cast(asyncio.WriteTransport, process.get_pipe_transport(0))
 
     @classmethod
     async def start_slow(cls) -> Self:
@@ -107,14 +104,14 @@ class WorkerProcess:
     @classmethod
     async def _started(cls, shared: Shared, arguments: Sequence[str]) -> Self:
         try:
-            process = await asyncio.create_subprocess_exec(
+            process, hearing = await asyncio.get_running_loop().subprocess_exec(
+                Hearing,
                 *worker_command(),
                 shared.name,
                 *arguments,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
-                limit=_STREAM_BYTES_MAX,
                 pass_fds=shared.inherited,
                 env=worker_environment(),
                 cwd=os.path.abspath(os.sep),
@@ -122,10 +119,12 @@ class WorkerProcess:
         except OSError as error:
             shared.progress.close()
             raise _unavailable(error) from error
-        worker = cls(process, shared.progress)
+        worker = cls(process, hearing, shared.progress)
         try:
-            async with asyncio.timeout(limits.WORKER_START_US_MAX / 1e6):
-                worker.missing = pipe.decode_ready(await worker._read_frame())
+            ready = await hearing.answer(limits.WORKER_START_US_MAX / 1e6)
+            if ready is None:
+                raise TimeoutError
+            worker.missing = pipe.decode_ready(ready)
         except BaseException as error:
             report = await worker._bury_stillborn()
             if isinstance(error, TimeoutError | EOFError | OSError | pipe.PipeCorrupt):
@@ -136,12 +135,12 @@ class WorkerProcess:
     @property
     def pid(self) -> int:
         """The process id."""
-        return self._process.pid
+        return self._process.get_pid()
 
     @property
     def alive(self) -> bool:
         """Whether the process has neither ended, as far as is known, nor been killed."""
-        return not self._killed and self._process.returncode is None
+        return not self._killed and self._process.get_returncode() is None
 
     async def ask(self, number: int, request: bytes, budget: Budget) -> bytes:
         """Send request `number` and return the body of the answer.
@@ -151,24 +150,21 @@ class WorkerProcess:
         caller is cancelled.
         """
         self.fresh = False
-        self._stdin.write(request)  # not in the task below: the worker may begin before that has its turn
+        self._stdin.write(request)
         del request  # it may be large, and the answer be long in coming
-        exchange = asyncio.ensure_future(self._answer())
         late = stuck = False
         try:
-            reason = await self._lateness(exchange, number, budget)
-            if reason is None:
-                return exchange.result()
-            late, stuck = reason is _LATE, reason is _STUCK
-        except (EOFError, OSError):
+            answer = await self._answer(number, budget)
+            if isinstance(answer, bytes):
+                return answer
+            reason, late, stuck = answer, answer is _LATE, answer is _STUCK
+        except EOFError:
             reason = "the process ended"
         except pipe.PipeCorrupt as error:
             reason = str(error)
         except BaseException:
             self.kill()
             raise
-        finally:
-            exchange.cancel()
         self.kill()
         raise WorkerDied(reason, self._progress.read(number), late=late, stuck=stuck)
 
@@ -181,14 +177,12 @@ class WorkerProcess:
     async def close(self) -> None:
         """Kill the process and release what it held."""
         self.kill()
-        self._stdin.close()
-        with contextlib.suppress(OSError):
-            await self._stdin.wait_closed()
-        await self._process.wait()
+        await self._hearing.exited.wait()
+        self._process.close()
         self._progress.close()
 
-    async def _lateness(self, exchange: asyncio.Future[bytes], number: int, budget: Budget) -> str | None:
-        """Wait for the answer; returns why it is given up, or None when it is there."""
+    async def _answer(self, number: int, budget: Budget) -> bytes | str:
+        """The answer, or why it is given up."""
         whole_begun = step_begun = used = self._processor_us()
         used_at = time.monotonic_ns()
         mark: Mark | None = None
@@ -199,31 +193,22 @@ class WorkerProcess:
             if time.monotonic_ns() - used_at > limits.INTEGRATION_STUCK_US_MAX * 1000:
                 return _STUCK
             wait_us = min(left_us, _LOOK_EVERY_US_MAX, limits.INTEGRATION_STUCK_US_MAX)
-            done, _ = await asyncio.wait((exchange,), timeout=wait_us / 1e6)
-            if done:
-                return None
+            answer = await self._hearing.answer(wait_us / 1e6)
+            if answer is not None:
+                return answer
             now, at = self._processor_us(), self._progress.read(number)
             if now != used:
                 used, used_at = now, time.monotonic_ns()
             if at != mark:
                 mark, step_begun = at, now
 
-    async def _answer(self) -> bytes:
-        await self._stdin.drain()
-        return await self._read_frame()
-
-    async def _read_frame(self) -> bytes:
-        (length,) = pipe.LENGTH.unpack(await self._stdout.readexactly(pipe.LENGTH.size))
-        if length > pipe.ANSWER_BYTES_MAX:
-            raise pipe.PipeCorrupt("an answer that is too large")
-        return await self._stdout.readexactly(length)
-
     def _processor_us(self) -> int:
         return processor_us(self.pid)
 
     async def _bury_stillborn(self) -> str:
         self.kill()
-        assert self._process.stderr is not None
-        report = (await self._process.stderr.read(_STREAM_BYTES_MAX))[-_REPORT_BYTES_MAX:]
+        await self._hearing.silent.wait()
+        await self._hearing.exited.wait()
+        code = self._process.get_returncode()
         await self.close()
-        return report.decode("utf-8", "replace").strip() or f"exit code {self._process.returncode}"
+        return self._hearing.report.decode("utf-8", "replace").strip() or f"exit code {code}"
