@@ -3,7 +3,7 @@
 import asyncio
 import signal
 from collections.abc import Callable, Coroutine, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Protocol
 
 from rich.console import Group
@@ -11,6 +11,7 @@ from rich.live import Live
 from rich.text import Text
 
 from crdt_sync.cli.output import Output
+from crdt_sync.errors import StoreClosed
 from crdt_sync.replica import Replica
 
 STOP = "stop"  # what others may ask of a command that stays
@@ -108,19 +109,24 @@ class _Stay:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            for line in self._lines:
-                line.look(replica)
+            with suppress(StoreClosed):
+                for line in self._lines:
+                    line.look(replica)
 
     async def _until_ended(self) -> None:
         await self._ended.wait()
 
     async def _look(self, replica: Replica) -> None:
-        """Refresh what is shown."""
-        while True:
-            for line in self._lines:
-                line.look(replica)
-            self._tell()
-            await asyncio.sleep(_LOOK_S)
+        """Refresh what is shown. Where the work has closed the store, as one that is to be wiped, nothing is shown any
+        more, and it is the work that ends, and says why.
+        """
+        with suppress(StoreClosed):
+            while True:
+                for line in self._lines:
+                    line.look(replica)
+                self._tell()
+                await asyncio.sleep(_LOOK_S)
+        await self._until_ended()
 
     def _tell(self) -> None:
         """Say what changed where nothing is drawn."""

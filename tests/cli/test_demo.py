@@ -53,10 +53,14 @@ def test_the_demo_converges_and_reads_well_in_a_pipe(tmp_path):
     (customers,) = re.findall(r"each device holds all (\d+) customers", out)
     (statements,) = re.findall(r"(\d+) statements checked", out)
     assert int(customers) > 150
-    assert int(statements) >= 20
+    assert int(statements) >= 40
+    assert out.count("holds any other name") == 3
+    assert "it has confirmed that to the relay" in out
+    assert "everything of hers is there again, and nothing else" in out
     (folder,) = tmp_path.iterdir()
     assert str(folder) in out
     assert {"Anna", "Bernd", "邓丽", "relay"} <= {path.name for path in folder.iterdir()}
+    assert not list((folder / "people" / "anna-phone").glob("*.mdb"))
     assert not _processes_in(tmp_path)
 
 

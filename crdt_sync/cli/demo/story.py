@@ -7,6 +7,7 @@ from pathlib import Path
 from crdt_sync.cli.demo.device_process import Answer, DeviceProcess
 from crdt_sync.cli.demo.edits import PHONES, Customers, Record, choose, edit_offline, problems
 from crdt_sync.cli.demo.failures import DemoFailed
+from crdt_sync.cli.demo.people import People
 from crdt_sync.cli.demo.relay_process import RelayProcess
 from crdt_sync.cli.demo.stage import Stage
 
@@ -18,7 +19,24 @@ _ATTEMPTS = 5  # to hit a sync in its middle: on a fast machine it may be over b
 def play(folder: Path, stage: Stage) -> dict[str, object]:
     """Play it all; returns what programs are told. Raises `DemoFailed`."""
     with _cast(folder) as (relay, devices):
-        return _Play(stage, relay, devices).all_acts()
+        told = _Play(stage, relay, devices).all_acts()
+    with _second_relay(folder / "people") as relay:
+        People(folder / "people", stage, relay).play()
+    stage.act("Done")
+    stage.tell(f"{len(stage.checks)} statements checked in {stage.seconds:.1f} seconds.", "bold")
+    stage.tell("Your own: crdt-relay serve; crdt-sync init NAME --relay ws://127.0.0.1:8765")
+    return {"converged": True, **told, "seconds": round(stage.seconds, 1), "checks": stage.checks}
+
+
+@contextmanager
+def _second_relay(folder: Path) -> Iterator[RelayProcess]:
+    folder.mkdir()
+    relay = RelayProcess(folder)
+    try:
+        relay.wait_ready()
+        yield relay
+    finally:
+        relay.stop()
 
 
 @contextmanager
@@ -53,11 +71,7 @@ class _Play:
         seen = self._look(chosen)
         self._resolve(chosen)
         root = self._receipts()
-        self._stage.act("Done")
-        self._stage.tell(f"{len(self._stage.checks)} statements checked in {self._stage.seconds:.1f} seconds.", "bold")
-        self._stage.tell("Your own: crdt-relay serve; crdt-sync init NAME --relay ws://127.0.0.1:8765")
-        counts = {"records": len(seen), "root": root, "seconds": round(self._stage.seconds, 1)}
-        return {"converged": True, **counts, "checks": self._stage.checks}
+        return {"records": len(seen), "root": root}
 
     # --- acts ------------------------------------------------------------------------------------------------
 
