@@ -113,7 +113,7 @@ COMING_BYTES_MAX = (
 )  # of larger frames of all connections, from their first byte until a session takes them
 SHARED_BYTES_MAX = 32 * KIB  # of updates that followers are sent together, before it is seen who takes them
 SMALL_FRAME_BYTES = 8 * KIB  # a frame up to here needs no room there: a hello, and an edit
-UNTAKEN_BYTES_MAX = 2 * FRAME_BYTES_MAX  # of what was sent on all connections and is not taken, beyond a little on each
+UNTAKEN_BYTES_MAX = 6 * MIB  # of what was sent on all connections and is not taken, beyond a little on each
 ROOM_S = 20.0  # that a frame may take for which others wait: the first ones of a link at 5 kB/s
 ROOM_HELD_S = 4.0  # that room for as much as others wait for may be held meanwhile: what is sent and answered in
 # `ANSWER_US_TARGET` is no larger; what they wait for counts as `FRAME_BYTES_TARGET` at least
