@@ -80,6 +80,11 @@ Kind = TypeVar("Kind", TokenProof, SpaceProof, Enrolment, Renewal, Wiped)
 BEGINNINGS = ("proof-1.", "space-1.", "enrol-1.", "renew-1.", "wiped-1.")
 
 
+def proves_key(text: str) -> bool:
+    """Whether this is to be a proof of a device's own key: there is no secret in it that somebody could try out."""
+    return text.startswith(("proof-1.", "renew-1."))
+
+
 def read(text: str, kind: type[Kind]) -> Kind:
     """What of that kind is shown. Raises `IdentityRefused`."""
     shown = presented(text)

@@ -315,6 +315,31 @@ def test_strangers_guess_no_more_than_before_and_members_come_in_all_the_same(tm
     asyncio.run(story())
 
 
+def test_who_proves_a_key_comes_in_whatever_others_at_its_address_guess_under_its_id(tmp_path, monkeypatch) -> None:
+    """Replica ids are no secret, and an office has one address."""
+    monkeypatch.setattr("crdt_sync.runtime.hosting.admission.is_loopback", lambda _: False)
+
+    async def story() -> None:
+        async with with_people(tmp_path / "relay") as relay:
+            with device(tmp_path / "anna", "anna") as anna:
+                await join(anna, invited(relay))
+                for _ in range(TOKEN_GUESSES_MAX + 2):
+                    attacker = Attacker(relay, anna.membership.space)
+                    handshake = await attacker.connect()
+                    attacker.device.replica = anna.id
+                    code = await stolen_token(attacker, handshake, anna.membership, relay)
+                    await attacker.device.websocket.close()
+                assert code == "unavailable"
+                attacker = Attacker(relay, anna.membership.space)
+                assert await guessed_invite(attacker, await attacker.connect(), anna.membership, relay) == "unavailable"
+                await attacker.device.websocket.close()
+                await sync(anna, relay.url)
+                anna.membership.token_refused("token_expired")
+                await sync(anna, relay.url)  # it asks for a new token, by its key alone
+
+    asyncio.run(story())
+
+
 def test_a_device_that_is_sent_away_is_so_wherever_it_comes_from_and_no_other_is(tmp_path) -> None:
     async def story() -> None:
         async with with_people(tmp_path / "relay") as relay:

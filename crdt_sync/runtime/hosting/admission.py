@@ -6,7 +6,8 @@ Nothing proves a replica id, and several devices may share an address, so neithe
    twice as long each time again. For a minute nobody else comes in from that address under an id that was not let in
    there before, as ids are free; who was, notices nothing.
 2. Each wrong token counts against its address. Where they are used up, the token of a stranger is not looked at before
-   others are free; who was let in from there before is always heard.
+   others are free; who was let in from there before is always heard. A proof of a key cannot be guessed, and no id says
+   whose it is: it is looked at all the same, and lets in whom it lets in.
 3. Newcomers from this machine are neither shut out nor counted: a proxy has one address for everybody.
 4. Who proved the key of a device is known by it, wherever it comes from: what it is sent away for it is sent away for
    everywhere, and no other device there pays for it.
@@ -19,6 +20,7 @@ from collections.abc import Callable, Mapping
 from typing import Generic, TypeVar
 
 from crdt_sync import limits
+from crdt_sync.identity.presented import proves_key
 from crdt_sync.protocol.acceptor import Authorise, Refusal
 from crdt_sync.protocol.messages import Hello
 from crdt_sync.protocol.principal import Principal
@@ -29,6 +31,7 @@ POISONED = "poisoned"  # the code of a session that is ended for what it cost ot
 _GUESSES = frozenset(
     {"unauthorized", "proof_malformed", "proof_invalid", "token_malformed", "token_forged", "invite_unknown"}
 )
+_GUESSED = "unavailable"  # the code for those who come while guesses are used up
 _NOWHERE = ""  # the address of who has none
 
 K = TypeVar("K")
@@ -61,7 +64,7 @@ class Admission:
             return Refusal(POISONED, "updates of this device could not be integrated; it is to wait", until - now)
         wait = self._guesses_free_at(address) - (limits.TOKEN_GUESSES_MAX - 1) * limits.TOKEN_GUESS_US - now
         if not known and wait > 0:
-            return Refusal("unavailable", "too many wrong tokens came from this address", wait)
+            return Refusal(_GUESSED, "too many wrong tokens came from this address", wait)
         return None
 
     def let_in(self, address: str, replica: bytes) -> None:
@@ -113,7 +116,7 @@ class Visitor:
             self.replica = hello.replica
             self._counted = self.place, hello.replica
             refusal = self._admission.refusal(*self._counted)
-            if refusal is not None:
+            if refusal is not None and not (refusal.code == _GUESSED and proves_key(hello.token)):
                 return refusal
             found = authorise(hello)
             if isinstance(found, Principal):
@@ -122,6 +125,8 @@ class Visitor:
                 self.user = found.user
                 self.is_in = True
                 self._admission.let_in(self.place, hello.replica)
+            elif refusal is not None:
+                return refusal
             elif found.code in _GUESSES:
                 self._admission.guessed(self.place, hello.replica)
             return found
