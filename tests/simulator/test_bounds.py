@@ -12,7 +12,7 @@ from crdt_sync import limits
 from crdt_sync.protocol.serving import Serving
 
 SMALL = {"UNCONFIRMED_BYTES_MAX": 2_000, "FRAME_BYTES_TARGET": 400}
-SCENARIO = replace(draw(40, steps=60), records=30, latency_max=100_000, faults={"late_device": 0.1}, scales=SMALL)
+SCENARIO = replace(draw(41, steps=60), records=30, latency_max=100_000, faults={"late_device": 0.1}, scales=SMALL)
 
 
 @pytest.mark.parametrize("planted", [False, True])

@@ -82,6 +82,7 @@ _PRESENCE_EVERY_S = 0.1
 _PRESENCE_REST_US = 1000  # after a round of it, for each who was told: ten times what it took
 _PRESENCE_AT_ONCE = 4  # half a millisecond
 _STALLED_US = 1_000_000  # that a timer comes late: the loop stood still, or the machine slept
+_ANSWER_S = 0.0001  # that the loop takes for a receipt, and for the parts of other answers that it makes
 _ASKED_MAX = 8  # receipts and the like under way for one session
 _NAMED_MAX = 8  # senders in one line of the log
 _NO_REFUSAL = frozenset({"done", "connection_lost", "going_away", "timeout"})  # who was never let in may end so
@@ -613,6 +614,7 @@ class Engine:
 
     async def _answered(self, asked: Asked, seat: Seat) -> None:
         try:
+            await self.queue.wait(seat.flow, _nothing, _ANSWER_S)
             await self._answers.answer(asked)
         finally:
             seat.asked -= 1
@@ -700,6 +702,10 @@ class Engine:
 
     def _now(self) -> int:
         return steady_us(self.loop)
+
+
+def _nothing() -> None:
+    """What follows is done in tasks."""
 
 
 def _users(item: IntegrationItem, in_force: InForce | None) -> tuple[str, ...]:

@@ -319,6 +319,33 @@ def test_of_frames_that_came_together_no_more_ask_for_something_than_may_be_unde
     asyncio.run(talk())
 
 
+def test_what_many_ask_for_is_answered_in_turns() -> None:
+    async def talk() -> None:
+        seconds = count()
+        busy = replace(OUTSIDE, clock=lambda: float(next(seconds)))  # each step takes longer than a pass
+        engine = Engine(MemoryStore(), everybody, lambda: 1_000_000, outside=busy)
+        answered: list[int] = []
+
+        class Noted:
+            async def answer(self, asked: Asked) -> None:
+                answered.append(asked.session)
+
+        engine._answers = Noted()  # type: ignore[assignment]
+        sessions = []
+        for number in range(20):
+            sessions.append(session := engine.connect(QuietLink()))
+            engine.receive(session, codec.encode(replace(hello(), replica=bytes([number]) * 16)))
+            engine.receive(session, codec.encode(ReceiptRequest(1)))
+        while len(answered) < len(sessions):
+            before = len(answered)
+            await asyncio.sleep(0)
+            assert len(answered) - before <= 1
+        assert sorted(answered) == sessions
+        await engine.stop(0, 0)
+
+    asyncio.run(talk())
+
+
 def test_of_frames_that_came_together_none_is_taken_for_which_there_is_no_room() -> None:
     async def talk() -> None:
         engine = Engine(MemoryStore(), everybody, lambda: 1_000_000)
