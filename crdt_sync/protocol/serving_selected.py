@@ -39,6 +39,7 @@ class SelectedServing(Serving):
         self._looked_at = followed
         self._fed = False  # the end of the feed was reached, and is told after all pages
         self._pushed: dict[int, Sequence[str]] = {}  # the records of pushes that are not answered
+        self._dropped_since: set[int] = set()  # pushes under way, of which records were dropped since they came
         self._asked: dict[int, tuple[str, ...]] = {}  # the records of each check, hidden ones too
 
     # --- what it may hold ------------------------------------------------------------------------------------
@@ -117,11 +118,17 @@ class SelectedServing(Serving):
         return hidden
 
     def stored(self, number: int, seqs: Sequence[int]) -> None:
-        """The push was decided and stored: what may not be held as it is now is dropped."""
+        """The push was decided and stored: what may not be held as it is now is dropped.
+
+        Where something of it was dropped since it came, and may be held by now, it comes back like what others wrote.
+        """
         self._drop([record for record in self._pushed.pop(number, ()) if self._selected.hides(record)])
         if seqs and self.at_rest:
             self.wake(self.followed())
-        super().stored(number, seqs)
+        if number in self._dropped_since:
+            self._dropped_since.discard(number)
+        else:
+            super().stored(number, seqs)
 
     def reached(self) -> int | None:
         """The cursor that an acknowledgement carries."""
@@ -154,6 +161,9 @@ class SelectedServing(Serving):
         for start in range(0, len(records), limits.UPDATES_RECORDS_MAX):
             part = tuple(records[start : start + limits.UPDATES_RECORDS_MAX])
             self._session.send(Dropped(None, self._source.head(), part))
+        if records and self._pushed:
+            gone = frozenset(records)
+            self._dropped_since.update(number for number, known in self._pushed.items() if not gone.isdisjoint(known))
 
     # --- the feed and the log --------------------------------------------------------------------------------
 

@@ -1,8 +1,8 @@
 """Edits that a partner had not taken when it said that their record may not be held here any more: kept aside.
 
 The record goes, the edits stay: a diff of it against what the partner was known to have. They are shown by the status,
-and never sent by themselves. No more than `UNSENT_RECORDS_MAX` records and `UNSENT_BYTES_MAX` bytes are kept; the
-oldest make room.
+and never sent by themselves. A record that comes again and goes again has several of them. No more than
+`UNSENT_RECORDS_MAX` of them and `UNSENT_BYTES_MAX` bytes are kept; the oldest make room.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -16,17 +16,27 @@ from crdt_sync.limits import UNSENT_BYTES_MAX, UNSENT_RECORDS_MAX
 from crdt_sync.storage.port import Settings
 
 _KEPT = "unsent/"
+_NUMBER = "#"  # before the number of an edit: no record has it in its id
 _SIZES = "unsent_sizes"  # what is known of those that are kept
 
 
 @dataclass(frozen=True, slots=True)
 class Unsent:
-    """Edits of one record: when they were set aside (µs since 1970), bytes of them, the number of the newest."""
+    """Edits of one record: when they were set aside (µs since 1970), bytes of them, the number of the newest.
+
+    `alone`: kept by a release that kept no others of the record.
+    """
 
     record: str
     at: int
     size: int
     edit: int
+    alone: bool = False
+
+    @property
+    def key(self) -> str:
+        """What they are kept under."""
+        return _KEPT + self.record if self.alone else f"{_KEPT}{self.record}{_NUMBER}{self.edit}"
 
 
 def known(store: Settings) -> list[Unsent]:
@@ -34,46 +44,56 @@ def known(store: Settings) -> list[Unsent]:
     try:
         rows: list[list[Any]] = cbor2.loads(store.meta(_SIZES) or b"\x80")
     except StoreCorrupt:
-        rows = [[key.removeprefix(_KEPT), 0, 0, 0] for key in store.meta_keys(_KEPT)]
-    return [Unsent(record, at, size, edit) for record, at, size, edit in rows]
+        rows = [_row_of(key) for key in store.meta_keys(_KEPT)]
+    return [Unsent(record, at, size, edit, alone=not rest) for record, at, size, edit, *rest in rows]
 
 
-def update_of(store: Settings, record: str) -> bytes | None:
-    """The edits of one record. Raises `StoreCorrupt`."""
-    return store.meta(_KEPT + record)
+def update_of(store: Settings, kept: Unsent) -> bytes | None:
+    """The edits themselves. Raises `StoreCorrupt`."""
+    return store.meta(kept.key)
 
 
 def set_aside(store: Settings, edits: Sequence[tuple[str, bytes, int]], at: int) -> dict[str, bytes | None]:
     """The meta to commit with the drop of these records: of each its update, and the number of the newest edit."""
     if not edits:
         return {}
-    coming = {record for record, _, _ in edits}
-    kept = [each for each in known(store) if each.record not in coming]
-    kept += [Unsent(record, at, len(update), edit) for record, update, edit in edits]
-    meta: dict[str, bytes | None] = {_KEPT + record: update for record, update, _ in edits}
+    coming = [Unsent(record, at, len(update), edit) for record, update, edit in edits]
+    kept = known(store) + coming
+    meta: dict[str, bytes | None] = {each.key: update for each, (_, update, _) in zip(coming, edits, strict=True)}
     size = sum(each.size for each in kept)
     while len(kept) > UNSENT_RECORDS_MAX or size > UNSENT_BYTES_MAX:
         oldest = kept.pop(0)
         size -= oldest.size
-        meta[_KEPT + oldest.record] = None
+        meta[oldest.key] = None
     meta[_SIZES] = _rows(kept)
     return meta
 
 
-def forget(store: Settings, records: Collection[str]) -> dict[str, bytes | None]:
-    """The meta to commit so that the edits of these records are kept no more."""
-    if not records:
+def forget(store: Settings, gone: Collection[Unsent]) -> dict[str, bytes | None]:
+    """The meta to commit so that these are kept no more."""
+    if not gone:
         return {}
-    kept = [each for each in known(store) if each.record not in records]
-    return {**{_KEPT + record: None for record in records}, _SIZES: _rows(kept)}
+    meta: dict[str, bytes | None] = {each.key: None for each in gone}
+    return {**meta, _SIZES: _rows([each for each in known(store) if each.key not in meta])}
 
 
-def stored_after_all(store: Settings, accepted: Mapping[str, int]) -> list[str]:
-    """The records whose edits that are kept are no later than one that the partner has stored: by record its number."""
-    if not any(store.meta(_KEPT + record) is not None for record in accepted):
+def stored_after_all(store: Settings, accepted: Mapping[str, int]) -> list[Unsent]:
+    """Those that are kept and no later than an edit that the partner has stored: by record its number.
+
+    Of each record the newest alone may be: what was kept before was not in the record any more when that was edited.
+    """
+    if not accepted:
         return []
-    return [each.record for each in known(store) if accepted.get(each.record, -1) >= each.edit]
+    newest = {each.record: each for each in known(store)}
+    return [each for record, each in newest.items() if accepted.get(record, -1) >= each.edit]
+
+
+def _row_of(key: str) -> list[Any]:
+    """What the key alone tells."""
+    record, _, edit = key.removeprefix(_KEPT).partition(_NUMBER)
+    return [record, 0, 0, int(edit), 1] if edit else [record, 0, 0, 0]
 
 
 def _rows(kept: Sequence[Unsent]) -> bytes:
-    return cbor2.dumps([[each.record, each.at, each.size, each.edit] for each in kept])
+    """One with four values is of a release that kept one for each record."""
+    return cbor2.dumps([[each.record, each.at, each.size, each.edit, *(() if each.alone else (1,))] for each in kept])

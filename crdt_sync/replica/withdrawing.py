@@ -6,11 +6,13 @@ Rules:
    here is written again upon it, as new edits: all in one commit. Until then the outbox says that it was refused, so
    that whatever ends in between, it begins again at the next session.
 2. A refusal names one field, or the record as a whole: then all is put aside. What is written again may be refused for
-   another field, and so on: each time there is one less.
+   another field, and so on: each time there is one less. What does not show beside what the partner holds is put
+   aside, too: written again, it would be the newest.
 3. Nobody writes under a writer id again whose operations are gone.
 """
 
 from collections.abc import Iterator
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from crdt_sync.errors import CrdtSyncError
@@ -22,7 +24,7 @@ from crdt_sync.records.gate.touches import Touch, touches_between
 from crdt_sync.records.lineages.renewal import carried
 from crdt_sync.records.memory.sources import IMPORTED
 from crdt_sync.records.roots import DELETED, DELETED_ROOT, Layout, is_reserved
-from crdt_sync.records.values import parse_decimal, restore_value
+from crdt_sync.records.values import canonical, parse_decimal, restore_value
 from crdt_sync.replica.allowed import field_and_rule
 from crdt_sync.replica.context import Context
 from crdt_sync.replica.intake import owed
@@ -39,6 +41,7 @@ class _Edit(NamedTuple):
     field: str
     value: Any
     author: str
+    shows: bool = True  # beside what the partner holds
 
 
 def withdraw(context: Context, record: str, update: bytes, state_vector: bytes, partner: bytes) -> bool:
@@ -128,9 +131,17 @@ def _edits(theirs: Document, merged: Document, schema: Schema | None, author: st
         if schema is None or spec is None:
             yield _Edit(field, touch.values or None, by)
         else:
-            yield _Edit(field, _value(theirs, merged, schema, field, touch), by)
+            value = _value(theirs, merged, schema, field, touch)
+            ours = _newest(touch) if root.startswith(Layout.ENTRIES) else None
+            shows = ours is None or canonical(ours[0]) == canonical(value)
+            yield _Edit(field, value, by) if shows or ours is None else _Edit(field, ours[0], by, shows=False)
     if is_deleted(merged) != is_deleted(theirs):
         yield _Edit(DELETED, is_deleted(merged), author)
+
+
+def _newest(touch: Touch) -> list[Any] | None:
+    """The entry that was written last, of those that the partner has not."""
+    return max((entry for entry in touch.values if is_entry(entry)), key=itemgetter(1), default=None)
 
 
 def _value(theirs: Document, merged: Document, schema: Schema, field: str, touch: Touch) -> object:
@@ -147,6 +158,8 @@ def _value(theirs: Document, merged: Document, schema: Schema, field: str, touch
 def _written(editor: Editor, schema: Schema, edit: _Edit) -> bool:
     """Write it again; whether that went."""
     field, value = edit.field, edit.value
+    if not edit.shows:
+        return False
     try:
         if field == DELETED:
             editor.delete() if value else editor.restore()

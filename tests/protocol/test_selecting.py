@@ -6,7 +6,7 @@ import pytest
 
 from crdt_bench.grants.host import GrantingHost
 from crdt_bench.grants.oracle import decoded
-from crdt_bench.grants.world import SCHEMA
+from crdt_bench.grants.policies import SCHEMA
 from crdt_bench.minimal.line import Line
 from crdt_sync.policy.in_force import InForce
 from crdt_sync.policy.reading import parse_policy

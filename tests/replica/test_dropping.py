@@ -1,11 +1,12 @@
 """A record that may not be held here any more: it goes, what was not sent of it stays aside, and nothing comes back."""
 
+import cbor2
 import pytest
 
 from crdt_sync import limits
 from crdt_sync.errors import EditOvertaken, UnknownRecord
 from crdt_sync.protocol.effects import Acknowledge, Integrate, Pushed
-from crdt_sync.protocol.messages import Verdict, VerdictCode
+from crdt_sync.protocol.messages import UpdatesEntry, Verdict, VerdictCode
 from crdt_sync.protocol.sight import sight_of
 from crdt_sync.records import parse_schema
 from crdt_sync.replica import Replica, unsent
@@ -75,9 +76,37 @@ def test_edits_that_were_not_sent_are_kept_aside_in_the_commit_of_the_drop(ann, 
     partner.regrant(dropped(record))
     (batch,) = [batch for batches in commits for batch in batches if batch.drop]
     assert batch.drop == (record,)
-    assert f"unsent/{record}" in batch.meta
-    assert [each.record for each in unsent.known(ann.store)] == [record]
-    assert b"Nord AG" in (unsent.update_of(ann.store, record) or b"")
+    (kept,) = unsent.known(ann.store)
+    assert (kept.record, kept.key in batch.meta) == (record, True)
+    assert b"Nord AG" in (unsent.update_of(ann.store, kept) or b"")
+
+
+def test_a_record_that_goes_twice_leaves_what_was_not_sent_of_either(ann, partner):
+    """And of the later ones alone it can be told that they were stored after all."""
+    record = customer(ann, "Nord AG")
+    whole = ann.context.diff(record, b"\x00")
+    first = ann.store.outbox_entry(RELAY, record).edit
+    partner.regrant(dropped(record, cursor=None))
+    ann.integrate([UpdatesEntry(record, whole.update, b"")], RELAY, (), None)
+    with ann.edit(record) as edited:
+        edited["city"] = "Kiel"
+    second = ann.store.outbox_entry(RELAY, record).edit
+    partner.regrant(dropped(record, cursor=None))
+    assert [each.edit for each in unsent.known(ann.store)] == [first, second]
+    verdict = Pushed(record, second, b"\0", Verdict(VerdictCode.ACCEPTED, 9))
+    partner.acknowledge(Acknowledge(1, (verdict,), None, 9))
+    (kept,) = unsent.known(ann.store)
+    assert b"Nord AG" in (unsent.update_of(ann.store, kept) or b"")
+    assert len(ann.store.meta_keys("unsent/")) == 1
+
+
+def test_what_a_release_has_kept_that_kept_one_for_each_record_is_known(ann):
+    meta = {"unsent/customers/a": b"update", "unsent_sizes": cbor2.dumps([["customers/a", 1, 6, 3]])}
+    ann.store.commit([Batch(meta=meta)])
+    (kept,) = unsent.known(ann.store)
+    assert (kept.record, kept.edit, unsent.update_of(ann.store, kept)) == ("customers/a", 3, b"update")
+    ann.store.commit([Batch(meta=unsent.forget(ann.store, [kept]))])
+    assert (unsent.known(ann.store), ann.store.meta_keys("unsent/")) == ([], [])
 
 
 def test_what_the_partner_had_stored_after_all_is_kept_no_more(ann, partner):
@@ -133,7 +162,7 @@ def test_the_bytes_of_what_is_kept_aside_are_bounded(ann, monkeypatch):
     meta = unsent.set_aside(ann.store, [("customers/a", bytes(6), 1), ("customers/b", bytes(6), 1)], 1)
     ann.store.commit([Batch(meta=meta)])
     assert [each.record for each in unsent.known(ann.store)] == ["customers/b"]
-    assert unsent.update_of(ann.store, "customers/a") is None
+    assert len(ann.store.meta_keys("unsent/")) == 1
 
 
 def test_nothing_is_pushed_to_a_device_that_may_not_hold_it(ann, partner):

@@ -75,6 +75,18 @@ def test_what_is_forbidden_is_put_aside_and_the_rest_of_the_record_goes_through(
     assert anna.store.record_head(record).state_vector == relay.store.record_head(record).state_vector
 
 
+def test_what_does_not_show_beside_what_the_relay_holds_is_put_aside_with_what_is_forbidden(relay, anna, chen, record):
+    """Written again, it would be newer than what somebody else wrote after it."""
+    with anna.edit(record) as person:
+        person.update({"iban": "DE2", "name": "B", "phone": "1"})
+    with chen.edit(record) as person:
+        person["name"] = "C"
+    settle(relay, chen, anna)
+    assert sorted(aside(anna)) == [("iban", "DE2", "anna"), ("name", "B", "anna")]
+    assert (held(relay, record)["name"], held(relay, record)["phone"]) == ("C", "1")
+    assert shown(anna, record) == shown_as(relay, record)
+
+
 def test_several_fields_are_put_aside_one_after_the_other(relay, anna, record):
     relay.in_force = policy(policy_without("phone", "notes"))
     with anna.edit(record) as person:

@@ -11,53 +11,20 @@ from pathlib import Path
 
 from crdt_bench.grants.host import GrantingHost
 from crdt_bench.grants.oracle import NotAllowed, Oracle
+from crdt_bench.grants.policies import FIELDS, SCHEMA, USERS, draw_policy, draw_value
 from crdt_bench.minimal.line import Line
 from crdt_sync.errors import CrdtSyncError, KeyTaken
 from crdt_sync.policy.in_force import InForce
 from crdt_sync.policy.reading import parse_policy
 from crdt_sync.protocol.hub import Deliver, HubEffect
 from crdt_sync.protocol.messages import PresenceEntry
-from crdt_sync.records import parse_schema
 from crdt_sync.replica import Replica
 from crdt_sync.replica.receipts import holding, refresh_digests
 from crdt_sync.storage.memory import MemoryStore, MemoryStores
 from crdt_sync.storage.port import Store, Stores
 from crdt_sync.storage.values import Batch
 
-SCHEMA = parse_schema(
-    """
-collection = "customers"
-version = 1
-[fields.name]
-[fields.region]
-filter = true
-[fields.owner]
-filter = true
-[fields.stage]
-kind = "stage"
-states = ["lead", "won"]
-filter = true
-""",
-    "grants",
-)
-REGIONS = ("North", "South", "West")
-USERS = ("anna", "ben", "chief")
-_FIELDS = ("region", "owner", "stage", "name")
 _EDITED = ("region", "region", "owner", "stage", "name")
-_GRANT = """[[role.{role}.grant]]
-collection = "customers"
-{where}
-read = ["*"]
-write = ["*"]
-operations = ["create", "edit", "import"]
-"""
-_WHERES = (
-    "region in user.regions",
-    "region in user.regions or owner == user.id",
-    'region in user.regions and stage == "lead" or owner == user.id',
-    'owner == user.id or stage == "won"',
-    'stage == "lead" and region == "North"',
-)
 _QUIET_ROUNDS = 6
 _RELAY = Path("relay")
 
@@ -96,17 +63,7 @@ class World:
 
     def _policy(self) -> InForce:
         self.version += 1
-        rng = self.rng
-        where = [f"where = '{rng.choice(_WHERES)}'" for _ in USERS]
-        text = "".join(_GRANT.format(role=f"r{n}", where=each) for n, each in enumerate(where[:2]))
-        text += _GRANT.format(role="all", where="")
-        for number, user in enumerate(USERS[:2]):
-            regions = rng.sample(REGIONS, rng.randint(1, 2))
-            text += f'[user.{user}]\nrole = "r{number}"\nattributes = {{ regions = {regions} }}\n'.replace("'", '"')
-        text += '[user.chief]\nrole = "all"\n'
-        if rng.random() < 0.2:
-            text = text.replace('role = "r0"\n', 'role = "r1"\n')
-        return InForce(self.version, parse_policy(text, "grants"))
+        return InForce(self.version, parse_policy(draw_policy(self.rng), "grants"))
 
     def _host(self, store: Store) -> GrantingHost:
         host = GrantingHost(store, lambda: self.now, self._clock, lambda: self.in_force, self.users, SCHEMA)
@@ -181,27 +138,17 @@ class World:
         field = self.rng.choice(_EDITED)
         try:
             with device.replica.edit(record) as edited:
-                edited[field] = self._value(field)
+                edited[field] = draw_value(self.rng, field)
         except (KeyTaken, CrdtSyncError):
             return
 
     def _create(self) -> None:
         device = self.rng.choice(self.devices)
         with device.replica.edit("customers") as edited:
-            for field in _FIELDS:
-                edited[field] = self._value(field)
+            for field in FIELDS:
+                edited[field] = draw_value(self.rng, field)
             assert device.named is not None
             device.named.add(edited.record)
-
-    def _value(self, field: str) -> str:
-        match field:
-            case "region":
-                return self.rng.choice(REGIONS)
-            case "owner":
-                return self.rng.choice(("anna", "ben", ""))
-            case "stage":
-                return self.rng.choice(("lead", "won"))
-        return f"n{self.rng.randrange(1000)}"
 
     def _talk(self) -> None:
         device = self.rng.choice(self.devices)

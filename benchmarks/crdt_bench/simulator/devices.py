@@ -30,6 +30,7 @@ from crdt_sync.runtime.auditing import audit_once, heal_once
 from crdt_sync.runtime.audits import Audit
 from crdt_sync.runtime.client import keep_syncing_forever
 from crdt_sync.runtime.conversation import Conversation, Until
+from crdt_sync.runtime.hosting.engine import Engine
 from crdt_sync.runtime.listening import hosting
 from crdt_sync.runtime.outside import Outside
 from crdt_sync.runtime.presence import PresenceBoard
@@ -154,6 +155,8 @@ class Device:
     `renews`: it renews what has grown by itself.
     """
 
+    talking = Watched
+
     def __init__(
         self,
         name: str,
@@ -198,6 +201,7 @@ class Device:
         rng = random.Random(self.randomness)
         self.replica = Replica.over(self.disk, lambda: self.clock.read(self._loop.now_us), rng)
         self.replica.context.renews = self._renews
+        self.opened()
         if self.lives > 1:  # as a store of a release that shared no schemas; a new one meets its first partner empty
             self.replica.shared_schemas.open()
         self.replica.subscribe(self._around.edited)
@@ -207,6 +211,12 @@ class Device:
         for name in self.partners:
             self._begin(self._keep_syncing, name)
         return self.replica
+
+    def opened(self) -> None:
+        """The replica is there, and nothing was done with it."""
+
+    def hosts(self, engine: Engine) -> None:
+        """Others may dial from here on."""
 
     def crash(self, disk: Disk | None = None) -> None:
         """The process is gone. What the disk holds, or `disk` in its place, is what the next start finds."""
@@ -290,13 +300,15 @@ class Device:
                     self._address(name),
                     presence=self.presence if name == RELAY else None,
                     outside=self._machine.outside(),
-                    converse=lambda *given, **named: Watched(self, name, *given, **named),
+                    converse=lambda *given, **named: self.talking(self, name, *given, **named),
                 )
             except StoreError:
                 await asyncio.sleep(_OPEN_AGAIN_US / 1e6)
 
     async def _talk_once(self, name: str) -> None:
-        talk = Watched(self, name, self.replica, self._address(name), lasting=True, outside=self._machine.outside())
+        talk = self.talking(
+            self, name, self.replica, self._address(name), lasting=True, outside=self._machine.outside()
+        )
         with suppress(CrdtSyncError):  # the world has heard of it
             await talk.run(_for_ever)
 
@@ -306,7 +318,7 @@ class Device:
 
     async def _audit(self, content: bool, heals: bool, audited: Callable[[Audit | CrdtSyncError], None]) -> None:
         def converse(*given: Any) -> Watched:
-            return Watched(self, RELAY, *given, outside=self._machine.outside())
+            return self.talking(self, RELAY, *given, outside=self._machine.outside())
 
         try:
             if heals:
@@ -324,6 +336,7 @@ class Device:
     async def _host(self, rng: random.Random) -> None:
         machine = replace(self._machine, rng=rng)
         async with hosting(self.replica, outside=machine.outside()) as engine:
+            self.hosts(engine)
             self.host = Host(self._loop, self._process, engine, self.disk)
             await asyncio.Event().wait()
 

@@ -4,7 +4,7 @@ import asyncio
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from crdt_bench.simulator.byte_streams import ByteStream
 from crdt_bench.simulator.channels import LinkChannel
@@ -83,6 +83,16 @@ class Host:
         self.disk = disk
 
     @property
+    def engine(self) -> Engine:
+        """What it runs."""
+        return self._engine
+
+    @property
+    def process(self) -> Process:
+        """In which it runs."""
+        return self._process
+
+    @property
     def hub(self) -> Hub:
         """The sessions."""
         return self._engine.hub
@@ -92,15 +102,15 @@ class Host:
         """Whether its process runs."""
         return self._process.alive
 
-    def accept(self, link: Link) -> None:
-        """Somebody has connected."""
+    def accept(self, link: Link, guest: Guest | None = None) -> None:
+        """Somebody has connected, as that guest."""
 
         def held(frames: Sequence[bytes]) -> None:
             bounds.check_host(link.name, len(frames))
 
         self._links = [known for known in self._links if known.open] + [link]
         channel = LinkChannel(link, TO_DIALER, held)
-        self._process.start(self._loop, self._serve(channel))
+        self._process.start(self._loop, self._serve(channel, guest or Guest(everybody)))
 
     def take(self, link: _Way, stream: ByteStream) -> None:
         """Somebody has connected to make requests."""
@@ -129,8 +139,8 @@ class Host:
         channel.receive = looked_at  # type: ignore[method-assign]
         await DeviceLink(channel, self._engine, guest=Guest(everybody)).read()
 
-    async def _serve(self, channel: LinkChannel) -> None:
-        await DeviceLink(channel, self._engine, guest=Guest(everybody)).read()
+    async def _serve(self, channel: LinkChannel, guest: Guest) -> None:
+        await DeviceLink(channel, self._engine, guest=guest).read()
 
     def die(self) -> None:
         """The process is gone, with everything that is not on disk."""
@@ -139,9 +149,9 @@ class Host:
             link.end_died(TO_HOST)
 
 
-def start_relay(loop: VirtualLoop, disk: Disk, wall_clock: Callable[[], int], machine: Machine) -> Host:
-    """A relay starts over what the disk holds."""
+def start_relay(loop: VirtualLoop, disk: Disk, wall_clock: Callable[[], int], machine: Machine, **named: Any) -> Host:
+    """A relay starts over what the disk holds; `named` are further arguments of its engine."""
     process = loop.process("relay")
     with loop.running():
-        engine = process.call(lambda: Engine(disk, everybody, wall_clock, outside=machine.outside()))
+        engine = process.call(lambda: Engine(disk, everybody, wall_clock, outside=machine.outside(), **named))
     return Host(loop, process, engine, disk)

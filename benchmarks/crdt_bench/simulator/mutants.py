@@ -66,6 +66,7 @@ class Mutant:
             renewals=self.renewals,
             renews=False,
             http=self.http,
+            people=0.0,
             documents_max=self.documents_max or drawn.documents_max,
             scales={**drawn.scales, **self.scales},
             events_per_step_max=self.events_per_step_max,

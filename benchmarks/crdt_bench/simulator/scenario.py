@@ -71,6 +71,13 @@ _RENEWALS_CHANCE = 0.25
 _RENEWALS_MAX = 0.4
 _RENEWS_CHANCE = 0.75
 _HTTP_CHANCE = 0.15
+_PEOPLE_CHANCE = 0.08
+_PEOPLE_MAX = 0.15
+# Of histories with people: what else there is has histories of its own.
+_PEOPLE_FAULTS = frozenset(FAULTS) - {
+    *("device_clock", "device_cloned", "device_rolled_back", "device_rots", "relay_rots", "schema_upgraded"),
+    *("relay_restored", "relay_rolled_back", "relay_wiped", "writer_collides"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +88,9 @@ class Scenario:
     imports a table or edits what was imported, `exports` how likely somebody exports, or imports an edited export,
     `open_blocks` how likely somebody opens an edit block, or ends one, `beside` how likely somebody shows what is open,
     audits, or takes a bundle, `renewals` how likely a record is renewed. `renews`: devices renew what has grown by
-    themselves. `http` is how likely a session with the relay goes
-    over HTTP. A run that needs more than `events_per_step_max`, on the mean, is a storm.
+    themselves. `http` is how likely a session with the relay goes over HTTP. With `people` there is a policy, which
+    changes as often as that, per step; see `simulator/people`. A run that needs more than `events_per_step_max`, on the
+    mean, is a storm.
     """
 
     seed: int
@@ -102,6 +110,7 @@ class Scenario:
     renews: bool = False
     http: float = 0.0
     exports: float = 0.0
+    people: float = 0.0
     events_per_step_max: int = EVENTS_PER_STEP_MAX
 
     def without(self, fault: str) -> "Scenario":
@@ -118,7 +127,7 @@ class Scenario:
             f"neighbours={self.neighbours:.2f} imports={self.imports:.2f} "
             f"blocks={self.open_blocks:.2f} beside={self.beside:.2f} "
             f"renewals={self.renewals:.2f} renews={self.renews} http={self.http:.2f} "
-            f"exports={self.exports:.2f} faults: {faults} scales: {scales}"
+            f"exports={self.exports:.2f} people={self.people:.2f} faults: {faults} scales: {scales}"
         )
 
 
@@ -140,7 +149,7 @@ def draw(seed: int, steps: int | None = None, devices: int | None = None) -> Sce
     if "writer_collides" in faults:  # a record that is stamped again is written by the core, whoever wrote into it
         faults.pop("device_clock", None)
     scales = {name: random.Random(f"scenario/{seed}/{name}").choice(values) for name, values in SCALES.items()}
-    return Scenario(
+    drawn = Scenario(
         seed,
         devices or rng.choice((2, 2, 2, 3, 3, 4, 5, 6)),
         rng.choice((1, 2, 4, 10, 30)),
@@ -158,6 +167,24 @@ def draw(seed: int, steps: int | None = None, devices: int | None = None) -> Sce
         *_draw_renewals(random.Random(f"scenario/{seed}/renewals"), collides="writer_collides" in faults),
         _draw_http(random.Random(f"scenario/{seed}/http")),
         _draw_exports(random.Random(f"scenario/{seed}/exports")),
+    )
+    own = random.Random(f"scenario/{seed}/people")
+    return with_people(drawn, own.uniform(0.01, _PEOPLE_MAX)) if own.random() < _PEOPLE_CHANCE else drawn
+
+
+def with_people(scenario: Scenario, often: float) -> Scenario:
+    """The same run with a policy, which changes that often."""
+    return replace(
+        scenario,
+        people=often,
+        faults={name: chance for name, chance in scenario.faults.items() if name in _PEOPLE_FAULTS},
+        imports=0.0,
+        exports=0.0,
+        open_blocks=0.0,
+        beside=0.0,
+        renewals=0.0,
+        renews=False,
+        http=0.0,
     )
 
 

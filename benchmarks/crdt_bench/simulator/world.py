@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from contextvars import Context
 from dataclasses import dataclass
 from typing import Any, NoReturn
+from unittest.mock import patch
 
 import structlog
 
@@ -101,11 +102,15 @@ class World:
         self.devices: list[Device] = []
         self.faults = Faults(self)
         self.cursors = cursors.Cursors()
+        self.prepare()
         self.relay = self.start_relay(self._disk("relay", "relay"))
         for _ in range(scenario.devices):
             self.add_fresh_device()
 
     # --- parts -----------------------------------------------------------------------------------------------
+
+    def prepare(self) -> None:
+        """Make what has to be there before the relay and the devices."""
 
     def _disk(self, owner: str, name: str) -> Disk:
         disk = Disk(None, random.Random(f"disk/{self.seed}/{owner}"))
@@ -127,8 +132,16 @@ class World:
         self.relay_lives += 1
         disk.fault = self.faults.relay_commit
         machine = self._machine(random.Random(f"relay/{self.seed}/{self.relay_lives}"), self.faults.kill_worker)
-        self.relay = start_relay(self.loop, disk, lambda: WALL_BASE_US + self.loop.now_us, machine)
+        self.relay = self.begin_relay(disk, machine)
         return self.relay
+
+    def begin_relay(self, disk: Disk, machine: Machine) -> Host:
+        """Its process begins."""
+        return start_relay(self.loop, disk, self.wall, machine)
+
+    def wall(self) -> int:
+        """The relay's clock."""
+        return WALL_BASE_US + self.loop.now_us
 
     def _machine(self, rng: random.Random, kill: Callable[[], bool]) -> Machine:
         return Machine(self.loop, rng, self.scenario.documents_max, self.scenario.latency_max, kill)
@@ -159,7 +172,8 @@ class World:
         disk.fault = self.faults.device_commit
         disk.durable = self._durable
         disk.crashed = self.faults.crashed
-        device = Device(
+        device = self.make_device(
+            original,
             name,
             self.loop,
             disk,
@@ -178,6 +192,10 @@ class World:
                 device.befriend(partner)
         self.devices.append(device)
         return device
+
+    def make_device(self, original: Device | None, *arguments: Any, **named: Any) -> Device:
+        """A device, as a copy of another one where that is given."""
+        return Device(*arguments, **named)
 
     def _acquaint(self, device: Device) -> None:
         """It dials the relay, or, as may be, another device or that one it. Beyond that, some dial each other."""
@@ -290,9 +308,13 @@ class World:
             return self.rng.randint(1, 60_000_000)
         return int(self.rng.expovariate(1 / self.scenario.pace)) + 1
 
-    def _step(self) -> None:
+    def step_faults(self) -> None:
+        """Let what strikes now strike."""
         with suppress(Crashed):
             self.faults.step()
+
+    def _step(self) -> None:
+        self.step_faults()
         device = self._editor()
         if device.running:
             self._edit(device, self.workload.edit)
@@ -466,6 +488,13 @@ def _rare_collections() -> Iterator[None]:
 
 
 @contextmanager
+def drawn_secrets(seed: int) -> Iterator[None]:
+    """Nonces and the like are drawn while the block runs, so that a seed is one run."""
+    with patch("secrets.token_bytes", random.Random(f"secrets/{seed}").randbytes):
+        yield
+
+
+@contextmanager
 def _heard_logs(failed: Callable[[str], None]) -> Iterator[None]:
     """Nothing is logged while the block runs; what the shipped code says of its own failures is told."""
 
@@ -484,15 +513,23 @@ def _heard_logs(failed: Callable[[str], None]) -> Iterator[None]:
 
 def simulate(scenario: Scenario, keep_trace: bool = False) -> Outcome:
     """Run one scenario to its end."""
-    with _rare_collections():
+    with _rare_collections(), drawn_secrets(scenario.seed):
         return _simulated(scenario, Trace(keep_trace))
+
+
+def _world(scenario: Scenario, trace: Trace) -> World:
+    if not scenario.people:
+        return World(scenario, trace)
+    from crdt_bench.simulator.people.world import PeopleWorld  # noqa: PLC0415 - which is one of these
+
+    return PeopleWorld(scenario, trace)
 
 
 def _simulated(scenario: Scenario, trace: Trace) -> Outcome:
     trace.note(0, "world", scenario.describe())
     failure: Failure | None = None
     with scaled(scenario.scales), transitions.enforced() as moves:
-        world = World(scenario, trace)
+        world = _world(scenario, trace)
         try:
             with _heard_logs(lambda what: world.fail(Failure("exception", what))):
                 world.run()

@@ -292,7 +292,10 @@ class Loaded:
         verdict = self._apply(update, steps, sure=False) or self._outgrown(update, frozenset())
         if verdict is not None:
             return verdict
-        self._vector = vectors.decode(self.document.raw_state_vector())
+        vector = vectors.decode(self.document.raw_state_vector())
+        if not vector:  # what somebody lacks who had all of it, and has nothing by now
+            return refused(VerdictCode.GAP, "it builds on operations that are missing")
+        self._vector = vector
         self._lists = self._texts = None
         self._unlisted = []
         self._places = {}

@@ -101,6 +101,13 @@ def test_an_update_that_only_deletes_is_new(office, checked):
     assert values_of(gate.document(RECORD)) == {}
 
 
+def test_what_somebody_lacked_who_has_nothing_by_now_is_a_gap():
+    """A partner that is trusted was told of all of it, and answers with nothing; meanwhile the record was dropped."""
+    gate = integrator()
+    verdict = judge(gate, b"\x00\x00", checked=False)
+    assert (verdict.code, verdict.new) == ("gap", False)
+
+
 @pytest.mark.parametrize("checked", [True, False])
 def test_a_missing_origin_a_missing_clock_and_a_deletion_ahead_are_gaps_without_a_trace(office, checked):
     ann = office.person(1)
