@@ -1,4 +1,4 @@
-"""Histories with people: nobody is told of what they may not hold, all that they may hold comes, and nothing is lost."""
+"""Histories with people: nobody is told of what they may not hold, all that they may comes, and nothing is lost."""
 
 import pytest
 

@@ -95,7 +95,7 @@ class Member(Device):
     def hosts(self, engine: Engine) -> None:
         """See `Device`."""
         self._looked_at(self, engine.hub)
-        self.door = MemberDoor(self.member, self.replica.id, b"", engine)
+        self.door = MemberDoor(self.member, self.replica.id, b"", engine, self.replica.wall_clock)
 
     def _keep(self, facts: Facts) -> None:
         self.facts = facts
