@@ -67,7 +67,7 @@ from crdt_sync.protocol.states import DIALER_MOVES, DIALER_TABLE, Move, State, T
 from crdt_sync.protocol.telling import Telling
 from crdt_sync.protocol.terms import Agreed, agreed_space, shared_features, terms_of
 from crdt_sync.protocol.versions import TERMS, VERSIONS
-from crdt_sync.protocol.wants import want
+from crdt_sync.protocol.wants import want_beyond
 
 _ANEW_US = 60_000_000  # a session that is to begin anew for something that only a handshake mends lasts this long
 _CLOCK_SET_US = 1_000_000  # a wall clock that ran on by that much more or less than time itself was set
@@ -120,7 +120,7 @@ class Dialer(Session):
         self._comparing: Comparing | None = None  # where the partners share no epoch
         self._audit: AuditRun | None = None
         self._checking: dict[int, tuple[str, ...]] = {}  # the records of checks that were not answered
-        self._pushing = Pushing(source)
+        self._pushing = Pushing(source, self._goes)
         self._telling = Telling()
         self._acknowledge_number = 0
         self._receipts = 0  # asked for and not come
@@ -374,7 +374,9 @@ class Dialer(Session):
             self._integrate((), changes.cursor, changes.cursor)
             return
         self._fetching.ending = False
-        self._send(self._fetching.ask_page(want(self._source, changes.page, [each.record for each in changes.entries])))
+        state_vector, goes = self._source.state_vector, self._fetching.goes
+        held = ((each.record, NOT_HELD if goes(each.record) else state_vector(each.record)) for each in changes.entries)
+        self._send(self._fetching.ask_page(want_beyond(changes.page, held)))
 
     def _on_ranges(self, ranges: Ranges, now: int) -> None:
         if self._comparing is None or not self._comparing.listens:
@@ -403,10 +405,14 @@ class Dialer(Session):
         if repair:
             self._fetching.answered(updates)
 
+    def _goes(self, record: str) -> bool:
+        return self._fetching.goes(record)
+
     def _on_dropped(self, dropped: Dropped, now: int) -> None:
         self._came(_TELLS)
         self._fetching.check_cursor(dropped.cursor)
         self._fetching.dropped(dropped.records)
+        self._pushing.dropped(dropped.records)
         if self._comparing is not None:
             self._comparing.dropped(dropped.records)
         self._effects.append(
@@ -424,6 +430,8 @@ class Dialer(Session):
         self._fetching.check_cursor(ack.cursor)
         pushed = self._pushing.answered(ack, now)
         self._came(_STORES)
+        for each in self._fetching.ask_beyond((record, NOT_HELD) for record in self._pushing.take_gone(pushed)):
+            self._send(each)
         if any(answer.verdict.code is VerdictCode.CLOCK_AHEAD for answer in pushed):
             self.compare_clocks()
         self._acknowledge_number += 1

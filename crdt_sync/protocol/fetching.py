@@ -45,6 +45,7 @@ class Fetching:
         self._repairing: dict[int, frozenset[str]] = {}  # Integrate effects that end a repair
         self._gaps: dict[str, tuple[bytes, int]] = {}  # by record under repair: our vector, and how often it had a gap
         self._integrating: dict[int, tuple[int, int | None, bool]] = {}  # size, cursor, whether something is owed
+        self._going: dict[int, tuple[str, ...]] = {}  # of those, records that go with one
         self._stored = 0  # bytes of updates
         self._had = 0  # of which the partner knows
 
@@ -81,6 +82,8 @@ class Fetching:
         """These came, `unserved` will not, and `dropped` are to go; `stored` is to follow."""
         self.number += 1
         cursor = self.held_back(cursor)
+        if dropped:
+            self._going[self.number] = dropped
         self._integrating[self.number] = (sum(len(entry.update) for entry in entries), cursor, owe)
         return Integrate(self.number, entries, cursor, head, owe, tuple(sorted(unserved)), dropped, epoch)
 
@@ -91,6 +94,10 @@ class Fetching:
         for record in records:
             self._gaps.pop(record, None)
             self._waiting.pop(record, None)
+
+    def goes(self, record: str) -> bool:
+        """Whether it is still here, and dropped by something that came and is not on disk."""
+        return bool(self._going) and any(record in records for records in self._going.values())
 
     def held_back(self, cursor: int | None) -> int | None:
         """The cursor that may be stored now: none while a repair is under way, with which it will be."""
@@ -141,6 +148,7 @@ class Fetching:
     def stored(self, number: int, gaps: Sequence[tuple[str, bytes]]) -> bool:
         """An Integrate effect is on disk, but for `gaps`; whether something is owed to the partner for it."""
         size, cursor, owe = self._integrating.pop(number)
+        self._going.pop(number, None)
         self._stored += size
         self.cursor_stored = self.cursor_stored if cursor is None else cursor
         for record in self._repairing.pop(number, ()):

@@ -9,7 +9,7 @@ Rules:
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from crdt_sync import limits
 from crdt_sync.errors import ProtocolViolation
@@ -23,10 +23,15 @@ _RETRY_AFTER_US = 2_000_000  # a partner whose disk is full is asked again this 
 
 
 class Pushing:
-    """See the module. `again_at` is when to call `push_again`, None where nothing was refused for now."""
+    """See the module. `again_at` is when to call `push_again`, None where nothing was refused for now.
 
-    def __init__(self, source: DialerSource) -> None:
+    `goes` tells of a record whether it is about to be dropped here.
+    """
+
+    def __init__(self, source: DialerSource, goes: Callable[[str], bool] = lambda _record: False) -> None:
         self._source = source
+        self._goes = goes
+        self._gone: set[str] = set()  # records that were dropped since they were pushed
         self._scan: str | None = None  # the outbox is read on after this record
         self._ready: dict[str, None] = {}  # records to push next, oldest first
         self._pushed: dict[str, tuple[int, bytes]] = {}  # record -> (edit, state vector that the push leads to)
@@ -84,7 +89,7 @@ class Pushing:
                 break
             record = next(iter(self._ready))
             del self._ready[record]
-            if record in self._pushed:
+            if record in self._pushed or self._goes(record):
                 continue  # pushed again when its answer is noted, see `noted`
             owed = self._source.outgoing(record)
             if owed is None:
@@ -130,6 +135,20 @@ class Pushing:
                 self.again_at = now + _RETRY_AFTER_US
         self._noting += 1
         return tuple(answers)
+
+    def dropped(self, records: Collection[str]) -> None:
+        """These are dropped here."""
+        self._gone.update(record for record in records if record in self._pushed)
+
+    def take_gone(self, answers: Iterable[Pushed]) -> list[str]:
+        """The records of these answers that were dropped since they were pushed, and are stored there all the same: the
+        partner believes that what it stored of them is here.
+        """
+        if not self._gone:
+            return []
+        answered = [answer for answer in answers if answer.record in self._gone]
+        self._gone.difference_update(answer.record for answer in answered)
+        return [answer.record for answer in answered if answer.verdict.code is VerdictCode.ACCEPTED]
 
     def noted(self, again: Sequence[str]) -> None:
         """The answers to one acknowledgement are on disk; `again` are records that still have something to push."""

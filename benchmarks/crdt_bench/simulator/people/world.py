@@ -12,7 +12,7 @@ from typing import Any
 from crdt_bench.grants.oracle import Oracle
 from crdt_bench.grants.policies import FIELDS, SCHEMA, draw_value
 from crdt_bench.simulator.devices import RELAY, Device, Watched, url_of
-from crdt_bench.simulator.disk import Disk
+from crdt_bench.simulator.disk import Crashed, Disk
 from crdt_bench.simulator.failure import Failure
 from crdt_bench.simulator.hosts import Host, Machine, start_relay
 from crdt_bench.simulator.network import Link
@@ -22,7 +22,7 @@ from crdt_bench.simulator.people.watching import MARK, Watch
 from crdt_bench.simulator.world import World
 from crdt_relay.device_guest import introduced
 from crdt_sync import ids
-from crdt_sync.errors import CrdtSyncError, EditForbidden, OpenConflict
+from crdt_sync.errors import CrdtSyncError, EditForbidden, OpenConflict, StoreError
 from crdt_sync.protocol.effects import Acknowledge, Closed
 from crdt_sync.protocol.hub import Hub
 from crdt_sync.replica import Event, Replica, unsent
@@ -204,6 +204,9 @@ class PeopleWorld(World):
             return f"may not write {target}: {forbidden.message}"
         except OpenConflict:
             return f"leaves {target} to who decides"
+        except (StoreError, Crashed):  # it may be there all the same
+            self.watch.superseded.update(seen)
+            raise
         if made or field == "name":
             self.watch.wrote(device.name, name.encode(), seen)
         return f"writes {edited.record}"
