@@ -25,6 +25,11 @@ _EIGHTH = int.from_bytes(bytes.fromhex("26e8958fc2b227b045c3f489f2ef98f0d5dfac05
 _WEAK = frozenset({0, 1, _EIGHTH, _P - _EIGHTH, _P - 1, _P, _P + 1})
 
 
+def device_of(raw: bytes) -> bytes:
+    """The id of the device with this public key: the first 16 bytes of its SHA-256."""
+    return hashlib.sha256(raw).digest()[:DEVICE_BYTES]
+
+
 class PublicKey:
     """A key that signatures are checked with."""
 
@@ -43,8 +48,8 @@ class PublicKey:
 
     @cached_property
     def device(self) -> bytes:
-        """The id of the device whose key this is: the first 16 bytes of its SHA-256."""
-        return hashlib.sha256(self.raw).digest()[:DEVICE_BYTES]
+        """The id of the device whose key this is."""
+        return device_of(self.raw)
 
     @cached_property
     def _key(self) -> Ed25519PublicKey:

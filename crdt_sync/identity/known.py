@@ -1,7 +1,7 @@
 """How far somebody knows what a space said, as both ends of a connection tell it before anything else.
 
-As text, in the header `KNOWS_HEADER`: `KEYS.POLICY.REVOCATIONS.KID`, three versions and the newest key that is known,
-as in `2.7.12.0123456789abcdef`. Statements of keys that the other end lacks travel beside it, one a header.
+As text, in the header `KNOWS_HEADER`: `KEYS.POLICY.REVOCATIONS.DEVICES.KID`, four versions and the newest key that is
+known, as in `2.7.12.31.0123456789abcdef`. Statements of keys that the other end lacks travel beside it, one a header.
 """
 
 import re
@@ -14,7 +14,7 @@ from crdt_sync.limits import INTEGER_EXACT_MAX
 
 KNOWS_HEADER = "Crdt-Sync-Knows"
 STATEMENT_HEADER = "Crdt-Sync-Statement"
-_KNOWS = re.compile(r"(0|[1-9]\d{0,15})\.(0|[1-9]\d{0,15})\.(0|[1-9]\d{0,15})\.([0-9a-f]{16})", re.ASCII)
+_KNOWS = re.compile(r"(0|[1-9]\d{0,15})\." * len(Versions._fields) + r"([0-9a-f]{16})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)

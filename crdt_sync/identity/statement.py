@@ -7,6 +7,7 @@ other is another one. The signature is checked before the body is read: stranger
 
 from dataclasses import dataclass
 
+from crdt_sync.identity.devices import Devices
 from crdt_sync.identity.keys import KID_BYTES, SIGNATURE_BYTES, KeyPair, PublicKey
 from crdt_sync.identity.policy_text import PolicyText
 from crdt_sync.identity.refusals import Reason, refused
@@ -14,6 +15,7 @@ from crdt_sync.identity.revocations import Revocations
 from crdt_sync.identity.space_keys import SpaceKeys
 from crdt_sync.ids import SPACE_BYTES
 from crdt_sync.limits import (
+    DEVICES_LISTED_MAX,
     INTEGER_EXACT_MAX,
     REVOKED_USERS_MAX,
     STATEMENT_BYTES_MAX,
@@ -21,10 +23,10 @@ from crdt_sync.limits import (
 from crdt_sync.strict_cbor import array_of, dumps, loads, uint
 
 CONTEXT = b"crdt-sync statement 1"
-Body = SpaceKeys | PolicyText | Revocations
-BODIES: dict[str, type[Body]] = {body.kind: body for body in (SpaceKeys, PolicyText, Revocations)}
+Body = SpaceKeys | PolicyText | Revocations | Devices
+BODIES: dict[str, type[Body]] = {body.kind: body for body in (SpaceKeys, PolicyText, Revocations, Devices)}
 _FIELDS = 5
-_ITEMS_MAX = 3 * REVOKED_USERS_MAX + 16
+_ITEMS_MAX = 3 * max(REVOKED_USERS_MAX, DEVICES_LISTED_MAX) + 16
 _DEPTH_MAX = 4
 _HEADS = {kind: array_of(_FIELDS) + dumps(kind) + dumps(bytes(SPACE_BYTES))[:1] for kind in BODIES}
 

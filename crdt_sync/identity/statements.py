@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from crdt_sync.errors import IdentityRefused
+from crdt_sync.identity.devices import Devices
 from crdt_sync.identity.keys import PublicKey
 from crdt_sync.identity.policy_text import PolicyText
 from crdt_sync.identity.refusals import Reason, refused
@@ -34,6 +35,7 @@ class Versions(NamedTuple):
     keys: int = 0
     policy: int = 0
     revocations: int = 0
+    devices: int = 0
 
 
 class _Held(NamedTuple):
@@ -51,6 +53,7 @@ class Statements:
         self.anchor = anchor
         self.keys = SpaceKeys((anchor,))
         self.revocations = Revocations()
+        self.devices = Devices()
         self.contradictions: list[tuple[bytes, bytes]] = []
         self.confirmed = 0
         self._kept: list[_Held] = []  # in the order in which they were taken, so that they are taken again
@@ -176,6 +179,8 @@ class Statements:
             self._kept.remove(former)
         if isinstance(body, Revocations):
             self.revocations = body
+        if isinstance(body, Devices):
+            self.devices = body
         self._kept.append(held)
         chain = [each for each in self._kept if each.sealed.kind == SpaceKeys.kind]
         if len(chain) > KEYS_STATEMENTS_MAX:  # who knows no key but those of then has to join again

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
 
 from crdt_sync import ids, limits
 from crdt_sync.clock import HybridClock
-from crdt_sync.errors import InvalidValue, OwnerGone
-from crdt_sync.policy.values import forms_of
+from crdt_sync.errors import InvalidValue, OwnerGone, RecordUnreadable, StoreCorrupt
+from crdt_sync.policy.values import Forms, forms_of
 from crdt_sync.protocol.sight import Sight, sight_for
 from crdt_sync.protocol.source import Diff
 from crdt_sync.records import Document, Schema
@@ -22,7 +22,7 @@ from crdt_sync.records.filtered import fields_of, values_shown
 from crdt_sync.records.import_book import IMPORT_BOOKS
 from crdt_sync.replica import damage
 from crdt_sync.replica.events import Event
-from crdt_sync.replica.loading import loaded
+from crdt_sync.replica.loading import loaded, stored_document
 from crdt_sync.replica.peers import known_peers
 from crdt_sync.replica.receipts import refresh_digests
 from crdt_sync.replica.recent import RecentEdits
@@ -187,6 +187,18 @@ class Context:
             return change
         forms = forms_of(values_shown(document, self.schema_of(change.record)))
         return change._replace(forms=forms, fields=self.filter_fields())
+
+    def forms_of(self, record: str) -> Forms | None:
+        """What a record shows in filter fields, as the store keeps that, or as it is read; None where it cannot be."""
+        found = self.store.placement() if self.keeps_places else None
+        if found is not None and found.through is None and found.fields == self.filter_fields():
+            where = self.store.whereabouts(record, 0)
+            return None if where is None else where.forms
+        try:
+            document = stored_document(self.store, record)
+        except (StoreCorrupt, RecordUnreadable):
+            return None
+        return forms_of(values_shown(document, self.schema_of(record)))
 
     def filter_fields(self) -> bytes:
         """A name for the filter fields of the schemas that are known here."""

@@ -22,9 +22,9 @@ from crdt_sync.replica.views import encode_view
 from crdt_sync.storage.values import Batch, Change, Head, OutboxEntry, Stored
 from crdt_sync.verdicts import Verdict, VerdictCode, refused
 
-Way = Literal["session", "push", "bundle", "kept"]
-"""How updates come: asked for in a session of ours, pushed in one of theirs, carried in a file, or kept here until what
-they build on came."""
+Way = Literal["session", "device", "push", "bundle", "kept"]
+"""How updates come: asked for in a session of ours with a relay, or with another device, pushed in one of theirs,
+carried in a file, or kept here until what they build on came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Origin:
         return self.principal.device
 
 
-_JUDGED = frozenset({"bundle"})  # what a relay gives it has judged, and a hub what is pushed to it
+_JUDGED = frozenset({"device", "bundle"})  # what a relay gives it has judged, and a hub what is pushed to it
 _NOT_HERE = refused(VerdictCode.FORBIDDEN, "this record may not be held here")
 
 

@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from crdt_sync import ids, limits
 from crdt_sync.errors import StoreCorrupt, StoreFailed, StoreFull
@@ -25,7 +25,7 @@ from crdt_sync.ids import EPOCH_BYTES, Space
 from crdt_sync.protocol.effects import Acknowledge, Integrate, Owe, Pushed, Welcomed
 from crdt_sync.protocol.entries import Resume
 from crdt_sync.protocol.reconcile import View
-from crdt_sync.protocol.sight import Sight
+from crdt_sync.protocol.sight import Sight, sight_for
 from crdt_sync.protocol.source import Diff, Outgoing
 from crdt_sync.protocol.versions import LINEAGE
 from crdt_sync.records.updates import state_vector as vectors
@@ -35,7 +35,7 @@ from crdt_sync.replica.context import Context
 from crdt_sync.replica.events import Event
 from crdt_sync.replica.held import held_view, part_of
 from crdt_sync.replica.index import UNKNOWN_TO_DIALER, StoreIndex
-from crdt_sync.replica.intake import readable
+from crdt_sync.replica.intake import Origin, readable
 from crdt_sync.replica.readable import readable as readable_bytes
 from crdt_sync.replica.receiving import Receiving
 from crdt_sync.replica.relays import answered_at, check_relay, is_trusted_address, note_dialed
@@ -45,6 +45,9 @@ from crdt_sync.replica.told import Told, note_told, to_fetch, unfetched
 from crdt_sync.replica.withdrawing import withdraw
 from crdt_sync.storage.values import Batch, OutboxEntry, Peer
 from crdt_sync.verdicts import VerdictCode
+
+if TYPE_CHECKING:
+    from crdt_sync.policy.in_force import InForce
 
 _NO_EPOCH = bytes(EPOCH_BYTES)  # no life has this id
 _OFFERED_AGAIN = {VerdictCode.CLOCK_AHEAD.value, VerdictCode.QUOTA.value}  # in each session: the verdict may be another
@@ -67,16 +70,20 @@ class Partner:
 
     `device` is the partner's replica id where it is another device, which may be at another address each time; a
     relay is known by its address, and whoever answers there takes the place of the one before. `adopt`: whoever it is,
-    it may have all records.
+    it may have all records. `user` is whose device it is, as that one proved: where a policy is in force, a device is
+    given what its user may hold, and nothing where it proved none.
     """
 
-    def __init__(self, replica: SyncedReplica, url: str, device: bytes | None = None, *, adopt: bool = False) -> None:
+    def __init__(
+        self, replica: SyncedReplica, url: str, device: bytes | None = None, *, adopt: bool = False, user: str = ""
+    ) -> None:
         self._replica = replica
         self._context = replica.context
         self._store = replica.context.store
         self.url = url
         self._is_device = device is not None
-        self.sight: Sight | None = None  # what a device may hold that is dialed, once it was proved whose it is
+        self._user = user
+        self._sight: tuple[InForce | None, Sight | None] = None, None  # by the policy that it follows from
         self._adopt = adopt or self._is_device
         self._peer = self._store.peer(device) if device else self._latest_at(url)
         # Into the partner's space, where it differs from ours: a known relay may have lost its disk, and a first one is
@@ -334,12 +341,21 @@ class Partner:
             return held_view(store, held, UNKNOWN_TO_DIALER)
         return StoreIndex(self._store, UNKNOWN_TO_DIALER).pin()
 
+    @property
+    def sight(self) -> Sight | None:
+        """What a device may hold that is called, by the policy as it is now; None: all, or it is for a relay to say."""
+        in_force = self._context.in_force() if self._is_device else None
+        if in_force is not self._sight[0]:
+            self._sight = in_force, None if in_force is None else sight_for(in_force.rights(self._user))
+        return self._sight[1]
+
     def _gives(self, record: str) -> bool:
-        """Whether the partner may hold a record, as far as it is known here what that shows."""
-        if self.sight is None:
+        """Whether the partner may hold a record, by what that shows."""
+        sight = self.sight
+        if sight is None:
             return True
-        where = self._store.whereabouts(record, 0)
-        return where is not None and self.sight.holds(record, where.forms)
+        forms = self._context.forms_of(record)
+        return forms is not None and sight.holds(record, forms)
 
     def audit_view(self, *, content: bool) -> View:
         """Carry out `PinDigests`; returns the view for `Dialer.pinned`."""
@@ -363,7 +379,7 @@ class Partner:
             before = self._peer
             gaps = self._replica.integrate(
                 effect.entries,
-                self.id,
+                Origin.of("device" if self._is_device else "session", self.id),
                 self._standing(effect.cursor, effect.head) if effect.cursor is not None else (),
                 self.id if effect.owe else None,
                 refused,

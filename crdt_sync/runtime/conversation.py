@@ -87,7 +87,7 @@ class Conversation:
         replica.alone("a session")
         self.progress = Progress()
         self._open_channel = outside.open_channel
-        self.partner_user = ""  # whose device the partner is, once that is proved
+        self._partner_user = ""  # whose device the partner is, once that is proved
         self._own_screening = Screening(replica, outside.start_worker) if address.direct and screening is None else None
         self._screening = screening or self._own_screening
         self._presence = presence
@@ -165,10 +165,17 @@ class Conversation:
             from crdt_sync.runtime.member_talk import MemberTalk, opened_by  # noqa: PLC0415 - few are in such a space
 
             opened = await opened_by(self._open_channel, self._address)
-            self._people = MemberTalk(member, opened.known, self._replica.wall_clock, direct=self._address.direct)
+            self._people = MemberTalk(
+                member, opened.known, self._replica.wall_clock, opened.claims, direct=self._address.direct
+            )
+            self._partner_user = "" if opened.claims is None else opened.claims.user
         try:
             self._partner = Partner(
-                self._replica, self._address.url, opened.replica, adopt=self._address.adopt or self._address.direct
+                self._replica,
+                self._address.url,
+                opened.replica,
+                adopt=self._address.adopt or self._address.direct,
+                user=self._partner_user,
             )
             await self._converse(opened, until)
         finally:
@@ -483,7 +490,7 @@ class Conversation:
             return effects, {}
         run = [effect for effect in effects if isinstance(effect, Integrate)]
         entries = [entry for effect in run for entry in effect.entries]
-        screened = await self._screening.screen(entries, self._address.url, self.partner_user)
+        screened = await self._screening.screen(entries, self._address.url, self._partner_user)
         if screened.clocks_differ:
             self._replica.context.doubt_clock()
         return screened.only(run), screened.refused
@@ -552,9 +559,14 @@ class Conversation:
             else:
                 self._people.renewed(effect.token)
         except (IdentityRefused, StoreError) as error:
-            self._failed = error
-            self._dialer.close("refused", error.message, self._now())
+            self._fail(error)
         self._effects.extend(self._dialer.drain())
+
+    def _fail(self, error: CrdtSyncError) -> None:
+        """End the session, for a reason of this side."""
+        assert self._dialer is not None
+        self._failed = error
+        self._dialer.close("refused", error.message, self._now())
 
     async def _welcomed(self, effect: Welcomed) -> None:
         """Store who answered, which takes a turn at the disk; what the session asks for meanwhile waits."""
@@ -628,8 +640,14 @@ class Conversation:
             self._loop.call_soon_threadsafe(self._tell_news)
 
     def _tell_news(self) -> None:
-        if self._dialer is not None and not self._dialer.closed and self._welcoming is None:
-            self._pass_on()
+        if self._dialer is not None and self._people is not None and not self._dialer.closed:
+            try:
+                self._people.check_partner()
+            except IdentityRefused as error:
+                self._fail(error)
+        if self._dialer is not None and self._welcoming is None:
+            if not self._dialer.closed:
+                self._pass_on()
             self._pump()
 
     def _clock_doubted(self) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from crdt_sync.errors import IdentityRefused, Unreachable
+from crdt_sync.identity.claims import Claims
 from crdt_sync.identity.handshake import Handshake
 from crdt_sync.identity.known import KNOWS_HEADER, STATEMENT_HEADER, Known, read_known, read_statement
 from crdt_sync.identity.refusals import Reason, refused
@@ -28,12 +29,13 @@ class LedOn(Unreachable):
 class Met:
     """Who answered, proved: what to say as token in the hello, and how far the other side knows what the space said.
 
-    `replica` is that of a device.
+    `replica` is that of a device, and `claims` what its token says.
     """
 
     token: str
     known: Known
     replica: bytes | None = None
+    claims: Claims | None = None
 
 
 class Greeting:
@@ -77,11 +79,12 @@ class Greeting:
 
     def _met_device(self, handshake: Handshake, shown: str, known: Known, told: Told) -> Met:
         member = self._member
+        member.check_out()  # who is out has nothing to say to other devices
         claims = handshake.check_device("acceptor", shown, member.tokens, member.now())
         member.check_user(claims.user)
         replica = proof.read_replica(_one(told(proof.REPLICA_HEADER)))
         token = handshake.prove_device("dialer", member.pair, member.facts.token)
-        return Met(token, known, replica)
+        return Met(token, known, replica, claims)
 
     def _credential(self, handshake: Handshake) -> str:
         """What the device shows to who speaks for its space."""

@@ -80,10 +80,10 @@ _OUT = frozenset({Reason.DEVICE_REVOKED, Reason.USER_DISABLED})
 def refusal(
     error: IdentityRefused, statements: Statements, known: Versions | None, retry_after_us: int | None = None
 ) -> Refusal:
-    """What somebody hears who is not let in. Who is out hears so as the space said it, but nothing of its policy."""
+    """What somebody hears who is not let in. Who is out hears so as the space said it, but nothing else."""
     told: tuple[bytes, ...] = ()
     if known is not None and error.reason in _OUT:
-        told = tuple(statements.lacking(known._replace(policy=INTEGER_EXACT_MAX)))
+        told = tuple(statements.lacking(known._replace(policy=INTEGER_EXACT_MAX, devices=INTEGER_EXACT_MAX)))
     return Refusal(str(error.reason), error.message, retry_after_us, told)
 
 

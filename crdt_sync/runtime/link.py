@@ -166,7 +166,7 @@ def _met(connection: Dialed, address: Address, greeting: "Greeting") -> Opened:
     """The channel, once the other end has proved that it is of our space. Raises what `Greeting.met` does."""
     headers = connection.response.headers if connection.response is not None else Headers()
     met = greeting.met(headers.get_all, _binding(connection), address.whom)
-    return Opened(WebsocketChannel(connection), met.token, met.replica, met.known)
+    return Opened(WebsocketChannel(connection), met.token, met.replica, met.known, met.claims)
 
 
 def _proved(connection: Dialed, address: Address, nonce: bytes) -> Opened:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from crdt_sync import limits
+from crdt_sync.identity.claims import Claims
 from crdt_sync.identity.known import Known
 from crdt_sync.identity.refusals import Reason, refused
 from crdt_sync.identity.statements import Versions
@@ -25,14 +26,23 @@ async def opened_by(open_channel: Open, address: Address) -> Opened:
 
 
 class MemberTalk:
-    """See the module. `known` is how far the partner knows what the space said, `direct` whether it is a device. `wall`
-    is this device's own clock.
+    """See the module. `known` is how far the partner knows what the space said, `direct` whether it is a device, and
+    `claims` what the token of one says. `wall` is this device's own clock.
     """
 
-    def __init__(self, member: Membership, known: Known | None, wall: Callable[[], int], *, direct: bool) -> None:
+    def __init__(
+        self,
+        member: Membership,
+        known: Known | None,
+        wall: Callable[[], int],
+        claims: Claims | None = None,
+        *,
+        direct: bool,
+    ) -> None:
         self._member = member
         self._wall = wall
         self._contact: int | None = None  # when it was noted last that the relay has let us in
+        self._claims = claims
         self._known = known.versions if known is not None else Versions()
         self._direct = direct
         self.let_in = not member.secret
@@ -46,14 +56,21 @@ class MemberTalk:
             self._member.confirm(self._member.now())
 
     def heard(self, statements: tuple[bytes, ...], dialer: Dialer) -> None:
-        """Take what the partner passes on. Raises `IdentityRefused` where nobody of the space says that, or where it
-        orders this device to be wiped, and `StoreError`.
+        """Take what the partner passes on. Raises `IdentityRefused` where nobody of the space says that, where it
+        orders this device to be wiped, or says that the partner is out, and `StoreError`.
         """
         self._member.hear(statements)
         self._know(self._member.statements.versions)
         if self._member.wiping:
             raise refused(Reason.DEVICE_REVOKED, "this device was revoked, and is to destroy what it holds")
+        self.check_partner()
         self.pass_on(dialer)
+
+    def check_partner(self) -> None:
+        """Raises `IdentityRefused` where the device that was called is out, as far as is known by now."""
+        if self._claims is not None:
+            self._member.tokens.check_standing(self._claims, self._member.now())
+            self._member.check_user(self._claims.user)
 
     def renewed(self, token: str) -> None:
         """Take the token that the relay issued. Raises `IdentityRefused` where it is none of ours, `StoreError`."""

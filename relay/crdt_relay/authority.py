@@ -10,8 +10,10 @@ Rules:
 import secrets
 from collections.abc import Callable, Sequence
 
+import structlog
+
 from crdt_sync.audit_log.entry import Entry
-from crdt_sync.errors import KeyUnusable
+from crdt_sync.errors import IdentityRefused, KeyUnusable
 from crdt_sync.identity import rotation
 from crdt_sync.identity.claims import ID_BYTES
 from crdt_sync.identity.keys import KeyPair, PublicKey
@@ -23,6 +25,8 @@ from crdt_sync.identity.statements import Statements
 from crdt_sync.identity.tokens import Tokens, claims_for, issue
 from crdt_sync.membership.member import check_user
 from crdt_sync.policy.in_force import Heard, InForce
+
+_log = structlog.get_logger("relay")
 
 
 class Authority:
@@ -78,6 +82,18 @@ class Authority:
         statements = [Statement(self.space, getattr(versions, body.kind) + 1, now, body) for body in bodies]
         self._say([statement.signed_by(self.pair) for statement in statements])
 
+    def list_device(self, key: PublicKey, user: str) -> None:
+        """See to it that a device which has proved its key is among those that the space lists, so that others can seal
+        to it and find it. Raises `StoreError`.
+        """
+        listed = self.statements.devices
+        if listed.user(key.device) == user:
+            return
+        try:
+            self.say(listed.joined(key, user))
+        except IdentityRefused as error:  # the list is full: the device is let in, and bundles are not sealed to it
+            _log.warning("device_not_listed", device=key.device.hex(), error=error.message)
+
     def introduce(self, pair: KeyPair) -> None:
         """Introduce a new key, which signs from now on; the others hold until they are retired."""
         self._say(rotation.introduced(self._keys(), self.pair, pair, self.wall_clock()))
@@ -111,7 +127,8 @@ class Authority:
     def _bodies(self) -> Sequence[Body | None]:
         text = self.statements.policy
         revocations = self.statements.revocations if self.statements.versions.revocations else None
-        return (PolicyText(text) if text is not None else None, revocations)
+        devices = self.statements.devices if self.statements.versions.devices else None
+        return (PolicyText(text) if text is not None else None, revocations, devices)
 
     def _say(self, raws: Sequence[bytes]) -> None:
         trial = Statements(self.space, self.statements.anchor, self.statements.kept())

@@ -83,6 +83,7 @@ class DeviceGuest(Guest):
         try:
             self._user, self._key = self._proved(hello)
             authority.check_user(self._user)
+            authority.list_device(self._key, self._user)
         except IdentityRefused as error:
             self._key = None
             again = 0 if error.reason in _RENEWABLE else None

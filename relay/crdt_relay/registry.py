@@ -21,7 +21,6 @@ PREFIX = "identity/"
 _SAID = PREFIX + "said"
 _INVITES = PREFIX + "invite/"
 _DEVICES = PREFIX + "device/"
-_STATEMENTS_MAX = limits.KEYS_STATEMENTS_MAX + 2  # and policy and revocations
 
 
 class SettingsStore(Settings, Committer, Protocol):
@@ -144,7 +143,7 @@ def _device(key: str, raw: bytes | None) -> Device:
 
 def _read(key: str, raw: bytes | None) -> object:
     try:
-        return loads(raw or b"", items_max=_STATEMENTS_MAX + 8, depth_max=4)
+        return loads(raw or b"", items_max=limits.STATEMENTS_SAID_MAX + 8, depth_max=4)
     except ValueError:
         raise _unknown(key) from None
 

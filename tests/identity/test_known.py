@@ -14,7 +14,7 @@ from crdt_sync.limits import INTEGER_EXACT_MAX, KEYS_STATEMENTS_MAX
 from tests.identity.cast import LAST_KEY, NEXT_KEY, NOW, SPACE, SPACE_KEY, reason
 
 KID = SPACE_KEY.public.kid
-versions = st.builds(Versions, *[st.integers(0, INTEGER_EXACT_MAX)] * 3)
+versions = st.builds(Versions, *[st.integers(0, INTEGER_EXACT_MAX)] * 4)
 
 
 @given(versions, st.binary(min_size=8, max_size=8))
@@ -31,8 +31,9 @@ def test_any_text_is_read_as_the_one_that_it_is_or_as_nothing(text: str) -> None
 @pytest.mark.parametrize(
     "text",
     [
-        *("", "1.2.3", f"1.2.{KID.hex()}", f"01.2.3.{KID.hex()}", f"-1.2.3.{KID.hex()}", f"1.2.3.{KID.hex().upper()}"),
-        *(f"{INTEGER_EXACT_MAX + 1}.0.0.{KID.hex()}", f"1.2.3.{KID.hex()}\n", f"١.2.3.{KID.hex()}", None),
+        *("", "1.2.3.4", f"1.2.3.{KID.hex()}", f"01.2.3.4.{KID.hex()}", f"-1.2.3.4.{KID.hex()}", None),
+        *(f"1.2.3.4.{KID.hex().upper()}", f"{INTEGER_EXACT_MAX + 1}.0.0.0.{KID.hex()}"),
+        *(f"1.2.3.4.{KID.hex()}\n", f"١.2.3.4.{KID.hex()}", f"1.2.3.4.5.{KID.hex()}"),
     ],
 )
 def test_what_is_another_form_is_nothing(text: str | None) -> None:

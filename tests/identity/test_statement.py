@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crdt_sync.identity.devices import Devices
 from crdt_sync.identity.keys import PublicKey
 from crdt_sync.identity.policy_text import PolicyText
 from crdt_sync.identity.revocations import Revocations, Revoked
@@ -40,6 +41,7 @@ BODIES = st.one_of(
         st.dictionaries(st.binary(min_size=16, max_size=16), st.builds(Revoked, NUMBERS, st.booleans()), max_size=5),
         st.dictionaries(USERS, NUMBERS, max_size=5),
     ),
+    st.builds(Devices, st.dictionaries(st.binary(min_size=32, max_size=32), USERS, max_size=5)),
 )
 STATEMENTS = st.builds(Statement, st.just(SPACE), st.integers(1, INTEGER_EXACT_MAX), NUMBERS, BODIES)
 

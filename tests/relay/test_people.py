@@ -225,7 +225,7 @@ def test_a_device_that_was_away_hears_as_its_space_said_it_why_it_is_out_and_not
                 with pytest.raises(IdentityRefused):
                     await sync(anna, relay.url)
                 assert anna.membership.device in anna.membership.statements.revocations.devices
-                assert anna.membership.statements.versions == Versions(1, 1, 1)
+                assert anna.membership.statements.versions == Versions(1, 1, 1, 1)
 
     asyncio.run(story())
 

@@ -5,16 +5,31 @@ import pytest
 
 from crdt_sync import limits
 from crdt_sync.errors import EditOvertaken, UnknownRecord
+from crdt_sync.policy.in_force import InForce
+from crdt_sync.policy.reading import parse_policy
 from crdt_sync.protocol.effects import Acknowledge, Integrate, Pushed
-from crdt_sync.protocol.messages import UpdatesEntry, Verdict, VerdictCode
-from crdt_sync.protocol.sight import sight_of
+from crdt_sync.protocol.entries import UpdatesEntry
+from crdt_sync.protocol.messages import Verdict, VerdictCode
 from crdt_sync.records import parse_schema
 from crdt_sync.replica import Replica, unsent
+from crdt_sync.replica.loading import stored_document
 from crdt_sync.replica.partner import Partner
 from crdt_sync.storage.memory import MemoryStore
 from crdt_sync.storage.values import Batch, OutboxEntry, Peer
 
-SCHEMA = parse_schema('collection = "customers"\nversion = 1\n[fields.name]\n[fields.city]\n', "test")
+SCHEMA = parse_schema('collection = "customers"\nversion = 1\n[fields.name]\n[fields.city]\nfilter = true\n', "test")
+POLICY = """
+[[role.sales.grant]]
+collection = "customers"
+where = "city in user.cities"
+read = ["*"]
+write = ["*"]
+operations = ["create", "edit"]
+[user.ann]
+[user.ben]
+role = "sales"
+attributes = { cities = "South" }
+"""
 RELAY = b"r" * 16
 EPOCH, LATER = b"e" * 16, b"l" * 16
 
@@ -36,9 +51,11 @@ def partner(ann: Replica) -> Partner:
     return found
 
 
-def customer(replica: Replica, name: str) -> str:
+def customer(replica: Replica, name: str, **fields: str) -> str:
     with replica.edit("customers") as record:
         record["name"] = name
+        for field, value in fields.items():
+            record[field] = value
     return str(record.record)
 
 
@@ -165,10 +182,34 @@ def test_the_bytes_of_what_is_kept_aside_are_bounded(ann, monkeypatch):
     assert len(ann.store.meta_keys("unsent/")) == 1
 
 
-def test_nothing_is_pushed_to_a_device_that_may_not_hold_it(ann, partner):
-    record = customer(ann, "Nord AG")
-    ann.store.commit([Batch(outbox=((RELAY, OutboxEntry(record, b"\0", 1)),))])
-    assert partner.outgoing(record) is not None
-    partner.sight = sight_of(())
-    assert partner.outgoing(record) is None
-    assert partner.compare().items("", None, 9) == []
+def test_nothing_is_pushed_to_a_device_that_may_not_hold_it(ann):
+    north = customer(ann, "Nord AG", city="North")
+    south = customer(ann, "Süd AG", city="South")
+    owed = tuple((RELAY, OutboxEntry(record, b"\0", 1)) for record in (north, south))
+    ann.store.commit([Batch(outbox=owed)])
+    ben, stranger = (Partner(ann, "wss://ben", RELAY, user=user) for user in ("ben", ""))
+    assert ben.outgoing(north) is not None
+    policies = [POLICY, POLICY.replace("South", "North")]
+    for version, (policy, given) in enumerate(zip(policies, (south, north), strict=True), 1):
+        held = InForce(version, parse_policy(policy, "a test"))
+        ann.go_by(lambda held=held: held, "ann")
+        assert [record for record in (north, south) if ben.outgoing(record) is not None] == [given]
+        assert [record for record, _ in ben.compare().items("customers/", None, 9)] == [given]
+        assert stranger.outgoing(north) is stranger.outgoing(south) is None
+        assert stranger.compare().items("customers/", None, 9) == []
+
+
+def test_a_device_that_gives_what_may_not_be_held_here_is_not_believed(ann):
+    store = MemoryStore()
+    store.commit([Batch(meta={"name": b"ben"})])
+    other = Replica.over(store, lambda: 1_760_000_000_000_000)
+    other.add_schema(SCHEMA)
+    record, kept = customer(other, "Nord AG", city="North"), customer(other, "Süd AG", city="South")
+    held = InForce(1, parse_policy(POLICY, "a test"))
+    ann.go_by(lambda: held, "ben")
+    entries = tuple(UpdatesEntry(each, stored_document(other.store, each).diff(), b"") for each in (record, kept))
+    ben = Partner(ann, "wss://ben", b"b" * 16, user="ben")
+    ben.id = b"b" * 16
+    ben.integrate(Integrate(1, entries, None, 9, owe=False))
+    assert ann.store.record_head(record) is None
+    assert ann.get(kept)["name"] == "Süd AG"

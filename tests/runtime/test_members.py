@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -19,7 +19,9 @@ from crdt_sync.identity.tokens import claims_for, issue
 from crdt_sync.membership.contact import ContactFile
 from crdt_sync.membership.facts import Facts
 from crdt_sync.membership.member import Membership
+from crdt_sync.records import parse_schema
 from crdt_sync.runtime import certificate, sync_once
+from crdt_sync.runtime.client import conversed
 from crdt_sync.runtime.conversation import Conversation
 from crdt_sync.runtime.listening import listening
 
@@ -149,7 +151,7 @@ def test_a_device_passes_on_what_its_space_said(tmp_path) -> None:
         async with two(tmp_path, anna, ben) as (_, caller, address):
             await sync_once(caller, address)
             await asyncio.sleep(0)
-            assert anna.statements.versions == ben.statements.versions == (1, 1, 1)
+            assert anna.statements.versions == ben.statements.versions == (1, 1, 1, 0)
             assert ben.statements.revocations == carl
 
     asyncio.run(story())
@@ -226,5 +228,98 @@ def test_a_device_that_is_locked_gives_nothing_to_another(tmp_path) -> None:
             listener.membership._contact = contact
             with pytest.raises(RemoteError, match="is locked"):
                 await sync_once(caller, address)
+
+    asyncio.run(story())
+
+
+REGIONS = """
+[[role.sales.grant]]
+collection = "shops"
+where = "region in user.regions"
+read = ["*"]
+write = ["*"]
+operations = ["create", "edit"]
+[[role.lead.grant]]
+collection = "shops"
+read = ["*"]
+write = ["*"]
+operations = ["create", "edit"]
+[user.anna]
+role = "sales"
+attributes = { regions = ["North", "Both"] }
+[user.ben]
+role = "sales"
+attributes = { regions = ["South", "Both"] }
+[user.chen]
+role = "lead"
+"""
+SHOPS = parse_schema('collection = "shops"\nversion = 1\n[fields.name]\n[fields.region]\nfilter = true\n', "a test")
+KNOWING = [BEGUN, said(PolicyText(REGIONS))]
+
+
+def of_shops(path: Path, membership: Membership) -> Replica:
+    replica = Replica.create(path, path.name, [], share=False)
+    replica.add_schema(SHOPS)
+    replica.join_as(membership)
+    membership.now = lambda: NOW
+    return replica
+
+
+def shop(replica: Replica, name: str, region: str) -> str:
+    with replica.edit("shops") as made:
+        made["name"], made["region"] = name, region
+    return str(made.record)
+
+
+def shops(replica: Replica) -> list[str]:
+    return sorted(str(view["name"]) for view in replica.list("shops"))
+
+
+@asynccontextmanager
+async def calling(listener: Replica):
+    async with listening(listener, "127.0.0.1", 0, "", None) as listens:
+        yield Address(listens.url, direct=True)
+
+
+def test_devices_of_different_grants_give_each_other_what_both_may_hold(tmp_path) -> None:
+    async def story() -> None:
+        users = {"anna": 11, "ben": 12, "chen": 13}
+        with ExitStack() as opened:
+            anna, ben, chen = (
+                opened.enter_context(of_shops(tmp_path / user, member(seed, user, KNOWING)))
+                for user, seed in users.items()
+            )
+            for region in ("North", "South", "Both"):
+                shop(chen, f"chen's in {region}", region)
+            shop(anna, "anna's", "North")
+            shop(ben, "ben's", "Both")
+            async with calling(chen) as address:
+                await sync_once(anna, address)
+            assert shops(anna) == ["anna's", "chen's in Both", "chen's in North"]
+            async with calling(anna) as address:
+                await sync_once(ben, address)
+                await sync_once(chen, address)
+            assert shops(ben) == ["ben's", "chen's in Both"]
+            assert shops(anna) == ["anna's", "ben's", "chen's in Both", "chen's in North"]
+            assert shops(chen) == ["anna's", "ben's", "chen's in Both", "chen's in North", "chen's in South"]
+
+    asyncio.run(story())
+
+
+def test_a_session_with_a_device_ends_when_that_one_is_heard_to_be_out(tmp_path) -> None:
+    async def story() -> None:
+        with of_shops(tmp_path / "anna", member(11, "anna", KNOWING)) as anna:
+            caller = member(12, "ben", KNOWING)
+            with of_shops(tmp_path / "ben", caller) as ben:
+                async with calling(anna) as address:
+
+                    async def heard(conversation: Conversation) -> None:
+                        await conversation.settled()
+                        caller.hear([said(Revocations({member(11, "anna").device: Revoked(1, wipe=False)}))])
+                        await asyncio.Event().wait()
+
+                    with pytest.raises(IdentityRefused) as refused:
+                        await conversed(lambda: Conversation(ben, address), heard)
+                    assert refused.value.reason == "device_revoked"
 
     asyncio.run(story())

@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Protocol
 from crdt_sync.runtime.address import Address
 
 if TYPE_CHECKING:
+    from crdt_sync.identity.claims import Claims
     from crdt_sync.identity.known import Known
 
 CLOSE_TIMEOUT_S = 2.0  # for the other end to take what was sent and to agree that it is the end
@@ -91,13 +92,15 @@ class Opened:
 
     `replica` is the id of a device that proved that it knows the space's token; None of a relay, whose identity
     (a certificate, or the network) the transport checks by itself, or that proved the key of its space. `known` is how
-    far the partner knows what the space said, where it told.
+    far the partner knows what the space said, where it told; `claims` what the token says of a device that proved its
+    key.
     """
 
     channel: Channel
     token: str
     replica: bytes | None = None
     known: "Known | None" = None
+    claims: "Claims | None" = None
 
 
 Open = Callable[[Address], Awaitable[Opened]]
