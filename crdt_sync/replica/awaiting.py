@@ -23,8 +23,9 @@ from crdt_sync.records.lineages.holding import holds
 from crdt_sync.records.updates import state_vector as vectors
 from crdt_sync.replica import unread
 from crdt_sync.replica.context import Context
-from crdt_sync.replica.intake import Intake, Origin
+from crdt_sync.replica.intake import Intake
 from crdt_sync.replica.loading import stored_document
+from crdt_sync.replica.origin import Origin
 from crdt_sync.replica.rescue import Loss, Rewriting, View, differing, differs, said
 from crdt_sync.replica.views import encode_view
 from crdt_sync.storage.port import Partners, Settings

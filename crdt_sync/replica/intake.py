@@ -7,48 +7,20 @@ that was pushed to the numbers that it answers with.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from crdt_sync import limits
 from crdt_sync.errors import RecordUnreadable, UpdateRefused
-from crdt_sync.principal import Principal
 from crdt_sync.records import Document, Integration, Integrator
 from crdt_sync.records.lineages.holding import holds, known_to
 from crdt_sync.records.lineages.lineage import current
 from crdt_sync.records.updates import state_vector as vectors
 from crdt_sync.replica.context import Context
 from crdt_sync.replica.loading import loaded
+from crdt_sync.replica.origin import Origin
 from crdt_sync.replica.views import encode_view
 from crdt_sync.storage.values import Batch, Change, Head, OutboxEntry, Stored
 from crdt_sync.verdicts import Verdict, VerdictCode, refused
-
-Way = Literal["session", "device", "push", "bundle", "kept"]
-"""How updates come: asked for in a session of ours with a relay, or with another device, pushed in one of theirs,
-carried in a file, or kept here until what they build on came."""
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Who brings updates: which replica (16 bytes), in what way, and what it may do.
-
-    `examined`: somebody has integrated the same bytes where they could do no harm, a worker or our relay's; others are
-    read strictly before they are integrated.
-    """
-
-    way: Way
-    principal: Principal
-    examined: bool = True
-
-    @classmethod
-    def of(cls, way: Way, replica: bytes) -> "Origin":
-        """A replica that may do everything."""
-        return cls(way, Principal(replica))
-
-    @property
-    def replica(self) -> bytes:
-        """Its 16-byte id; `SEVERAL_ORIGINS` where several brought the same."""
-        return self.principal.device
-
 
 _JUDGED = frozenset({"device", "bundle"})  # what a relay gives it has judged, and a hub what is pushed to it
 _NOT_HERE = refused(VerdictCode.FORBIDDEN, "this record may not be held here")

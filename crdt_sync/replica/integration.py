@@ -9,7 +9,8 @@ from crdt_sync.protocol.entries import UpdatesEntry
 from crdt_sync.records.updates import state_vector as vectors
 from crdt_sync.replica import unread
 from crdt_sync.replica.context import Context
-from crdt_sync.replica.intake import Intake, Origin, readable
+from crdt_sync.replica.intake import Intake, readable
+from crdt_sync.replica.origin import Origin
 from crdt_sync.storage.port import Records
 from crdt_sync.storage.values import OutboxEntry, Peer
 from crdt_sync.verdicts import VerdictCode

@@ -35,7 +35,8 @@ from crdt_sync.replica.context import Context
 from crdt_sync.replica.events import Event
 from crdt_sync.replica.held import held_view, part_of
 from crdt_sync.replica.index import UNKNOWN_TO_DIALER, StoreIndex
-from crdt_sync.replica.intake import Origin, readable
+from crdt_sync.replica.intake import readable
+from crdt_sync.replica.origin import Origin
 from crdt_sync.replica.readable import readable as readable_bytes
 from crdt_sync.replica.receiving import Receiving
 from crdt_sync.replica.relays import answered_at, check_relay, is_trusted_address, note_dialed

@@ -16,7 +16,8 @@ from crdt_sync.errors import StoreFailed
 from crdt_sync.principal import Principal
 from crdt_sync.replica.awaiting import take_up
 from crdt_sync.replica.context import Context
-from crdt_sync.replica.intake import Intake, Origin
+from crdt_sync.replica.intake import Intake
+from crdt_sync.replica.origin import Origin
 from crdt_sync.replica.schemas import Schemas
 from crdt_sync.storage.values import SEVERAL_ORIGINS, Batch, Change, Committed
 from crdt_sync.verdicts import VerdictCode

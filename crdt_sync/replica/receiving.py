@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from crdt_sync.protocol.entries import UpdatesEntry
+from crdt_sync.replica.origin import Origin
 from crdt_sync.storage.values import Peer
 
 
@@ -13,7 +14,7 @@ class Receiving(Protocol):
     def integrate(
         self,
         entries: Sequence[UpdatesEntry],
-        origin: bytes,
+        origin: Origin | bytes,
         peers: tuple[Peer, ...],
         owe_to: bytes | None,
         refused: Mapping[str, str] = ...,

@@ -31,9 +31,9 @@ from crdt_sync.replica.context import Context
 from crdt_sync.replica.edits import EditedRecord, Edits
 from crdt_sync.replica.events import Event
 from crdt_sync.replica.former import Former, former
-from crdt_sync.replica.intake import Origin
 from crdt_sync.replica.integration import integrate
 from crdt_sync.replica.keys import Duplicate, KeyStanding
+from crdt_sync.replica.origin import Origin
 from crdt_sync.replica.owner.message import NO_ROLE
 from crdt_sync.replica.receipts import Holding, holding
 from crdt_sync.replica.results import Results

@@ -8,7 +8,8 @@ from crdt_sync.protocol.hub import StoredUpdates
 from crdt_sync.protocol.messages import UpdatesEntry
 from crdt_sync.records import Document
 from crdt_sync.records.lineages.renewal import renewed
-from crdt_sync.replica.intake import Intake, Origin
+from crdt_sync.replica.intake import Intake
+from crdt_sync.replica.origin import Origin
 from crdt_sync.replica.pushed import PushedUpdates
 from crdt_sync.replica.source import change_of
 from crdt_sync.storage.values import Batch

@@ -28,7 +28,7 @@ from crdt_sync.records import EMPTY_STATE_VECTOR
 from crdt_sync.replica import Carried, LeftOut, Replica
 from crdt_sync.replica.carried import Arrival, arrival, arrived, arriving, carried, remembered
 from crdt_sync.replica.heard import heard, listened
-from crdt_sync.replica.intake import Origin
+from crdt_sync.replica.origin import Origin
 from crdt_sync.storage.values import Batch
 from crdt_sync.verdicts import VerdictCode
 

@@ -18,6 +18,7 @@ from crdt_sync.limits import OWNER_BATCH_BYTES_MAX, OWNER_LEASES_MAX
 from crdt_sync.protocol.entries import UpdatesEntry
 from crdt_sync.records import Schema, parse_schema
 from crdt_sync.replica.events import Event
+from crdt_sync.replica.origin import Origin
 from crdt_sync.replica.owner.failures import packed
 from crdt_sync.replica.owner.message import BadFrame, Message
 from crdt_sync.replica.owner.sent import SentEdit
@@ -203,7 +204,7 @@ class Requests:
                     raise BadFrame("an update was not understood")
         reasons = {record: str(reason) for record, reason in _texts(refused).items()}
         gaps = self._replica.integrate(
-            updates, origin, (), None, reasons, {str(record) for record in whole}, _pairs(meta)
+            updates, Origin.of("bundle", origin), (), None, reasons, {str(record) for record in whole}, _pairs(meta)
         )
         return tuple(gaps)
 
