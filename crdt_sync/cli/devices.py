@@ -12,7 +12,7 @@ from crdt_sync.errors import Unreachable, UsageError
 from crdt_sync.limits import ACTOR_LENGTH_MAX, LISTENING_PORT
 from crdt_sync.replica import Replica
 from crdt_sync.replica.names import note_announced
-from crdt_sync.runtime import Address, discovery
+from crdt_sync.runtime import Address, discovery, proving
 
 SEARCH_S = 3.0
 _NAMED = r"[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+|[A-Za-z0-9-]+(?=:\d)"  # a bare word is a host only with a port after it
@@ -30,12 +30,23 @@ class Device:
 
 
 def resolved(replica: Replica, given: str, token: str) -> Device:
-    """The device that somebody means by `given`. Raises `UsageError`, `Unreachable` where it cannot be found."""
+    """The device that somebody means by `given`. Of several near that say they are it, the one that proves it.
+
+    Raises `UsageError`, `Unreachable` where it cannot be found.
+    """
     if (address := _addressed(given, token)) is not None:
         return Device(given, address)
     found = [device for device in look_around(replica, token) if _is(device, given)]
     if len(found) > 1:
-        raise UsageError(f"{len(found)} devices near are called {given!r}", "Name it by its id: crdt-sync peers.")
+        found = proving_it(replica, found, token)
+        if not found:
+            raise Unreachable(
+                f"several devices near say that they are {given!r}, and none of them proves that it is of this space",
+                "Try again, or give its address, as HOST or HOST:PORT.",
+            )
+    if len(found) > 1:
+        ids = ", ".join(device.id.hex()[:8] for device in found)
+        raise UsageError(f"{len(found)} devices near are called {given!r}", f"Name it by its id, one of: {ids}.")
     if found:
         return near(found[0], token)
     known = [partner for partner in replica.partners() if given == partner.name or _begins(partner.replica, given)]
@@ -45,6 +56,28 @@ def resolved(replica: Replica, given: str, token: str) -> Device:
         f"no device {given!r} of this space was found near",
         "'crdt-sync peers' lists those that announce themselves; or give its address, as HOST or HOST:PORT.",
     )
+
+
+def proving_it(replica: Replica, found: Sequence[discovery.Nearby], token: str) -> list[discovery.Nearby]:
+    """Those of the devices near that prove that they are of this space, each once."""
+    member = replica.membership
+    by_url = {device.url: device for device in found}
+    listed = {device.device for device in found if device.device}
+
+    def all_listed(answers: Sequence[proving.Proven]) -> bool:
+        """Whoever fits no device that is known is not waited for, once all have answered that do."""
+        return bool(listed) and listed <= {each.claims.device for each in answers if each.claims is not None}
+
+    addresses = [Address(url, token, direct=True, member=member) for url in by_url]
+    answers = asyncio.run(proving.proven(addresses, all_listed))
+    proved: dict[bytes, discovery.Nearby] = {}
+    for answer in answers:
+        device = by_url[answer.address.url]
+        own = answer.replica if answer.claims is None else answer.claims.device
+        if own == device.id or not device.id:  # else it took the beacon, or the id, of another one
+            whose = device.user if answer.claims is None else answer.claims.user
+            proved.setdefault(own, replace(device, device=device.device or (own if answer.claims else b""), user=whose))
+    return list(proved.values())
 
 
 def near(device: discovery.Nearby, token: str) -> Device:
@@ -60,16 +93,19 @@ def reached(address: Address, way: Way) -> Address:
 def note_name(replica: Replica, device: Device) -> None:
     """Remember what a device is called that announced itself, once the one that was meant has answered there."""
     found = device.found
-    if found is not None and any(
-        (partner.url, partner.replica) == (found.url, found.replica.hex()) for partner in replica.partners()
-    ):
-        note_announced(replica.store, found.replica, found.name[:ACTOR_LENGTH_MAX])
+    if found is None:
+        return
+    there = [partner.replica for partner in replica.partners() if partner.url == found.url]
+    if found.replica.hex() in there or (found.device and len(there) == 1):
+        note_announced(replica.store, bytes.fromhex(there[0]), found.name[:ACTOR_LENGTH_MAX])
 
 
-def look_around(replica: Replica, token: str) -> list[discovery.Nearby]:
+def look_around(replica: Replica, token: str, seconds: float = SEARCH_S) -> list[discovery.Nearby]:
     """The devices of this space that are near, but for this one. Raises `Unreachable`."""
-    found = asyncio.run(discovery.nearby(SEARCH_S, token))
-    return [device for device in found if device.replica != replica.id]
+    member = replica.membership
+    found = asyncio.run(discovery.nearby(seconds, token, member=member))
+    own = replica.id if member is None else member.device
+    return [device for device in found if device.id != own]
 
 
 def space_token(call: Invocation, token: str | None, peers: Sequence[str] = ()) -> str:
@@ -98,7 +134,7 @@ def _addressed(given: str, token: str) -> Address | None:
 
 
 def _is(device: discovery.Nearby, given: str) -> bool:
-    return device.name == given or _begins(device.replica.hex(), given)
+    return given in {device.name, device.user} or _begins(device.id.hex(), given)
 
 
 def _begins(replica: str, given: str) -> bool:

@@ -140,7 +140,9 @@ class _Door:
             self.url = f"wss://{f'[{hosts[0]}]' if ':' in hosts[0] else hosts[0]}:{self.port}"
             if self.announce:
                 await opened.enter_async_context(
-                    discovery.announced(replica.name, replica.id, self.token(), self.port, hosts)
+                    discovery.announced(
+                        replica.name, replica.id, self.token(), self.port, hosts, member=replica.membership
+                    )
                 )
             self.state = "listening"
             await asyncio.Event().wait()
@@ -184,12 +186,10 @@ def peers(call: Invocation, seconds: float, token: str | None) -> None:
     secret = token or partners.space_of_member(call.store) or partners.token(call.store)
     with call.open() as replica:
         standing = replica.status()
-        own = replica.id
-    found = asyncio.run(discovery.nearby(seconds, secret)) if seconds else []
-    found = [device for device in found if device.replica != own]
+        found = devices.look_around(replica, secret, seconds) if seconds else []
     seen = {caller.replica: caller.last_seen for caller in standing.callers}
     seen |= {partner.replica: partner.last_seen for partner in standing.partners}
-    rows = [_Row(device.name, device.replica.hex(), device.url, True) for device in found]
+    rows = [_Row(device.name, device.id.hex(), device.url, True, device.user) for device in found]
     rows += [_Row(partner.name, partner.replica, partner.url, False) for partner in standing.partners]
     rows += [_Row(caller.name, caller.replica, "", False) for caller in standing.callers]
     rows = list({row.replica: row for row in reversed(rows)}.values())[::-1]
@@ -203,7 +203,7 @@ def peers(call: Invocation, seconds: float, token: str | None) -> None:
         return
     shown = [
         (
-            one_line(row.name),
+            one_line(f"{row.name} ({row.user})" if row.user else row.name),
             row.replica[:8],
             one_line(row.url),
             "near" if row.near else "" if row.url else "calls here",
@@ -222,6 +222,7 @@ class _Row:
     replica: str
     url: str
     near: bool
+    user: str = ""
 
 
 @click.command("token")

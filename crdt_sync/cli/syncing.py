@@ -102,6 +102,12 @@ def _devices(call: Invocation, replica: Replica, given: Sequence[str], token: st
         found = devices.look_around(replica, secret)
         if not found:
             raise Unreachable("no device of this space is near", "On the other device run: crdt-sync listen --announce")
+        found = devices.proving_it(replica, found, secret)
+        if not found:
+            raise Unreachable(
+                "devices near say that they are of this space, and none of them proves it",
+                "Try again, or give the address of one: crdt-sync sync HOST:PORT",
+            )
         chosen += [devices.near(device, secret) for device in found]
     return chosen
 

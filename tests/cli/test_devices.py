@@ -9,6 +9,7 @@ from crdt_sync import Replica
 from crdt_sync.cli import devices, listening_lock, partners
 from crdt_sync.errors import InvalidSettings, StoreForbidden, Unreachable, UsageError
 from crdt_sync.runtime.discovery import Nearby
+from crdt_sync.runtime.proving import Proven
 from tests.cli.conftest import Lasting
 
 TOKEN = "a-token-for-the-tests"
@@ -170,13 +171,39 @@ def test_devices_are_named_by_address_name_or_id(monkeypatch, given, url):
     assert (found.address.url, found.address.direct, found.address.token) == (url, True, TOKEN)
 
 
+def _proven(*near):
+    """As these prove who they are, and no others."""
+
+    async def proven(addresses, _):
+        answers = {device.url: device.replica for device in near}
+        return [Proven(each, answers[each.url], None) for each in addresses if each.url in answers]
+
+    return proven
+
+
 def test_a_name_that_nobody_or_several_have_is_refused(monkeypatch):
-    near = [Nearby("till", bytes([number]) * 16, bytes(8), "10.0.0.9", 8767) for number in (1, 2)]
+    near = [Nearby("till", bytes([number]) * 16, bytes(8), "10.0.0.9", 8767 + number) for number in (1, 2, 3)]
     monkeypatch.setattr(devices, "look_around", lambda *_: near)
+    monkeypatch.setattr(devices.proving, "proven", _proven(*near[:2]))
     with pytest.raises(UsageError, match="2 devices"):
+        devices.resolved(cast(Replica, _NoPartners()), "till", TOKEN)
+    monkeypatch.setattr(devices.proving, "proven", _proven())
+    with pytest.raises(Unreachable, match="none of them proves"):
         devices.resolved(cast(Replica, _NoPartners()), "till", TOKEN)
     with pytest.raises(Unreachable, match="no device 'phone'"):
         devices.resolved(cast(Replica, _NoPartners()), "phone", TOKEN)
+
+
+def test_whoever_takes_the_name_or_the_id_of_another_is_in_nobodys_way(monkeypatch):
+    anna = Nearby("anna", b"\1" * 16, bytes(8), "10.0.0.9", 8767)
+    fakes = [replace(anna, replica=bytes([number]) * 16, port=9000 + number) for number in range(2, 40)]
+    copied = replace(anna, port=9999)
+    monkeypatch.setattr(devices, "look_around", lambda *_: [*fakes, copied, anna])
+    monkeypatch.setattr(devices.proving, "proven", _proven(anna))
+    assert devices.resolved(cast(Replica, _NoPartners()), "anna", TOKEN).address.url == anna.url
+    another = replace(fakes[0], port=8800)
+    monkeypatch.setattr(devices.proving, "proven", _proven(anna, replace(another, port=9999)))  # not who it says
+    assert devices.resolved(cast(Replica, _NoPartners()), "anna", TOKEN).address.url == anna.url
 
 
 def test_a_listening_device_knows_who_calls_and_what_waits_for_them(run, stores, listening):

@@ -11,9 +11,11 @@ from itertools import count
 import pytest
 from zeroconf.asyncio import AsyncServiceInfo, AsyncZeroconf
 
+from crdt_sync.identity.devices import Devices
 from crdt_sync.protocol import proof
 from crdt_sync.runtime import discovery
 from crdt_sync.runtime.discovery import Nearby, announced, nearby
+from tests.runtime.test_members import FOREIGN_KEY, member, said
 
 LOOPBACK = "127.0.0.1"
 TOKEN = "a-token-of-the-space"
@@ -72,6 +74,28 @@ def test_an_announcement_tells_no_token_and_nothing_of_customers(service: str) -
         b"replica": ANNA.hex().encode(),
         b"space": proof.space_of(TOKEN).hex().encode(),
     }
+
+
+def test_in_a_space_with_identities_devices_find_each_other_by_their_keys(service: str) -> None:
+    anna, ben, stranger = member(11, "anna"), member(12, "ben"), member(13, "anna", space=bytes(16), by=FOREIGN_KEY)
+    listed = Devices({each.pair.public.raw: user for each, user in ((anna, "anna"), (ben, "ben"))})
+    for each in (anna, ben):
+        each.hear([said(listed)])
+
+    async def scenario() -> list[Nearby]:
+        async with (
+            announced("anna-phone", ANNA, "", 8767, [LOOPBACK], [LOOPBACK], anna),
+            announced("anna-phone", STRANGER, "", 8768, [LOOPBACK], [LOOPBACK], stranger),
+            announced("anna-phone", STRANGER, anna.space.hex(), 8769, [LOOPBACK], [LOOPBACK]),
+            announced("anna-tablet", BEN, "", 8770, [LOOPBACK], [LOOPBACK], member(14, "anna")),
+        ):
+            return await nearby(PATIENCE_S, "", [LOOPBACK], enough=2, member=ben)
+
+    found = asyncio.run(scenario())
+    assert [(device.name, device.port, device.device, device.user) for device in found] == [
+        ("anna-phone", 8767, anna.device, "anna"),
+        ("anna-tablet", 8770, b"", ""),  # it joined a moment ago, and is not listed here yet
+    ]
 
 
 def test_strange_announcements_are_passed_over(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
