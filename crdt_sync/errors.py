@@ -358,6 +358,24 @@ class BundleLocked(InvalidBundle):
     code = "bundle_locked"
 
 
+class BundleSealed(InvalidBundle):
+    """A bundle is sealed to others than this device; nothing of it can be read here."""
+
+    code = "bundle_sealed"
+
+
+class BundleUnsealed(InvalidBundle):
+    """A bundle that is not sealed came to a device of a space with people: nothing proves who made it."""
+
+    code = "bundle_unsealed"
+
+
+class BundleForbidden(UsageError):
+    """The policy does not let the user of this device put anything into a bundle."""
+
+    code = "bundle_forbidden"
+
+
 class BundleNotWritten(UsageError):
     """A bundle cannot be written as asked; what was in its place before is still there."""
 

@@ -245,6 +245,8 @@ INVITE_LINK_LENGTH_MAX = 1200  # characters, with the spaces that mails put in; 
 
 # --- bundles -------------------------------------------------------------------------------------------------
 BUNDLE_HEADER_BYTES_MAX = 64 * KIB
+BUNDLE_ENVELOPE_BYTES_MAX = 256 * KIB
+BUNDLE_DEVICES_MAX = 2_000  # that one is sealed to: 96 bytes and 0.1 ms each
 BUNDLE_KNOWN_MAX = 512  # feeds that a header says something about: 47 bytes each
 BUNDLE_CHUNK_BYTES_TARGET = 256 * KIB  # unpacked; what one commit costs is spread thin, an interrupt loses little
 BUNDLE_CHUNK_BYTES_MAX = FRAME_BYTES_MAX  # unpacked: the largest record fits, and no bomb takes more memory
@@ -351,6 +353,7 @@ assert BUNDLE_CHUNK_BYTES_TARGET + UPDATE_BYTES_MAX + KIB <= BUNDLE_CHUNK_BYTES_
 assert PACKED_BYTES_MAX >= RECORD_BYTES_MAX
 assert BUNDLE_CHUNK_RECORDS_MAX <= INTEGRATION_UPDATES_MAX
 assert BUNDLE_KNOWN_MAX * 64 + 1024 <= BUNDLE_HEADER_BYTES_MAX
+assert BUNDLE_DEVICES_MAX * 112 + KIB <= BUNDLE_ENVELOPE_BYTES_MAX
 assert RECONCILE_FRAME_BYTES_MIN <= FRAME_BYTES_TARGET <= FRAME_BYTES_MAX
 
 ROWS_LOOKED_AHEAD_MAX = 500  # rows: whether a table is another list shows in its first rows

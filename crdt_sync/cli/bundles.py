@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -18,7 +19,11 @@ from crdt_sync.cli.schemaless import tell_schemaless
 from crdt_sync.cli.values import local_time, many, utc_time
 from crdt_sync.errors import UpdateRefused, UsageError
 from crdt_sync.exchange.bundle import Applied, Header, Inspection, list_records
+from crdt_sync.replica.opening import MEMBER_FILE
 from crdt_sync.replica.reading import REPAIR_HINT
+
+if TYPE_CHECKING:
+    from crdt_sync.membership.member import Membership
 
 SOME_LEFT_OUT = 7
 _LEFT_OUT_SHOWN = 20
@@ -49,6 +54,7 @@ def bundles() -> None:
 @bundles.command("create")
 @file_argument
 @click.option("--for", "partner", metavar="PARTNER", help="Only what this one lacks: its name, replica id or address.")
+@click.option("--to", metavar="WHOM", help="Sealed to user:NAME, role:NAME or device:ID, in a space with people.")
 @token_options
 @plain_option
 @click.option("--force", is_flag=True, help="Replace a file that is there.")
@@ -57,13 +63,16 @@ def create(
     call: Invocation,
     file: Path,
     partner: str | None,
+    to: str | None,
     token: str | None,
     plain: bool,
     force: bool,
 ) -> None:
-    """Write a bundle: of everything, or of what a partner is not known to have."""
+    """Write a bundle: of everything, of what a partner is not known to have, or of what somebody may hold."""
+    if to is not None and (plain or token is not None):
+        raise UsageError("what is sealed to somebody needs no token", "Leave out the token, --plain, or --to.")
     with call.open() as replica:
-        secret = _token(call, token)
+        secret = None if to is not None else _token(call, token)
         if plain and token is None:
             secret = None
         elif plain:
@@ -73,19 +82,30 @@ def create(
                 replica,
                 file.expanduser(),
                 partner=partner,
+                to=to,
                 token=secret,
                 force=force,
                 progress=lambda done, total: moved("", done, total),
             )
-    for_whom = f"for {partner}" if partner else "for anybody"
+    sealed = made.recipients
+    for_whom = f"for {partner}" if partner else "for anybody" if sealed is None else f"for {sealed.to}"
     data = {"file": str(file), "bytes": made.size, "records": made.end.updates, "reserved": made.reserved}
     data |= {"left_out": dict(made.left_out)}
+    if sealed is not None:
+        data |= {"to": sealed.to, "devices": len(sealed.devices), "withheld": made.withheld}
+        protected = f"sealed to {_devices(len(sealed.devices))}"
+    else:
+        protected = "protected by the token" if secret else "not protected"
     aside = f", with {made.reserved} on how collections are defined and what was imported," if made.reserved else ""
     call.output.result(
         {**data, **_told(made.header)},
-        f"{many(made.end.updates)}{aside} in {file}, {for_whom}, {made.size} bytes, "
-        f"{'protected by the token' if secret else 'not protected'}.",
+        f"{many(made.end.updates)}{aside} in {file}, {for_whom}, {made.size} bytes, {protected}.",
     )
+    if sealed is not None and made.withheld:
+        call.output.note(
+            f"{many(made.withheld)} of this device {'is' if made.withheld == 1 else 'are'} not in it: "
+            f"not all of {sealed.to} may hold them, or this device's user may not bundle them."
+        )
     for record, what in made.left_out.items():
         told = f"{record} is damaged here and not in the bundle: {what}"
         call.output.warning({"warning": "damaged", "record": record, "message": told, "hint": REPAIR_HINT}, told)
@@ -96,7 +116,7 @@ def create(
             "yellow",
         )
     call.output.note(f"Next, on the other device: crdt-sync bundle apply {file.name}")
-    if secret is None and not plain:
+    if secret is None and not plain and sealed is None:
         call.output.note("This device has no token, so anybody who has the file can read it.", "yellow")
     if made.left_out:
         call.output.note(REPAIR_HINT)
@@ -132,21 +152,34 @@ def apply(call: Invocation, file: Path, token: str | None, plain: bool, other_sp
 @click.pass_obj
 def inspect(call: Invocation, file: Path, token: str | None, records: bool) -> None:
     """Check a bundle, and show who made it, when, and of what. Changes nothing and needs no store."""
-    secret = _token(call, token)
+    secret, member = _token(call, token), _member(call)
     path = file.expanduser()
     with _bar(call.output, f"Checking {file.name}") as moved:
-        found = inspect_bundle(path, token=secret, progress=moved)
+        found = inspect_bundle(path, token=secret, member=member, progress=moved)
     if not records:
         _show(call.output, file, found)
         return
     rows = []
-    for record, size in list_records(path, token=secret):
+    for record, size in list_records(path, token=secret, member=member):
         if call.output.as_json:
             call.output.emit({"record": record, "bytes": size})
         else:
             rows.append((record, str(size)))
     if not call.output.as_json:
         call.output.show(table(("Record", "Bytes"), rows))
+
+
+def _member(call: Invocation) -> "Membership | None":
+    """What this device is in a space with people; None where it is in none."""
+    if not (call.store / MEMBER_FILE).exists():
+        return None
+    from crdt_sync.membership import folder  # noqa: PLC0415 - most devices are in no such space
+
+    return folder.load(call.store)
+
+
+def _devices(count: int) -> str:
+    return "1 device" if count == 1 else f"{count} devices"
 
 
 def _token(call: Invocation, given: str | None) -> str | None:
@@ -181,17 +214,22 @@ def _tell_applied(output: Output, file: Path, done: Applied) -> None:
 
 
 def _show(output: Output, file: Path, found: Inspection) -> None:
-    header = found.header
+    header, end, envelope = found.header, found.end, found.envelope
     if output.as_json:
         known = [
             {"replica": replica.hex(), "epoch": epoch.hex(), "cursor": cursor}
             for replica, epoch, cursor in header.known
         ]
-        data = {"file": str(file), "bytes": found.size, "records": found.end.updates, "unpacked": found.end.size}
-        output.emit({**data, **_told(header), "known": known, "opened": found.opened})
+        data = {"file": str(file), "bytes": found.size, "records": end.updates, "unpacked": end.size}
+        to = {} if envelope is None else {"to": envelope.to, "devices": len(envelope.rows)}
+        output.emit({**data, **_told(header), **to, "known": known, "opened": found.opened})
         return
     whom = f"replica {header.partner.replica.hex()[:12]}" if header.partner else "anybody"
     what = f"what changed after its change {header.base}" if header.base else "everything it holds"
+    protected = "by a token" if header.protection else "no"
+    if envelope is not None:
+        whom, what = envelope.to, "what they and its maker may hold"
+        protected = f"sealed to {_devices(len(envelope.rows))}, and signed; 'bundle apply' checks by whom"
     if header.partner:
         what += ", but for what that one is known to have"
     checked = (
@@ -201,9 +239,9 @@ def _show(output: Output, file: Path, found: Inspection) -> None:
         ("Made by", f"{header.name}, replica {header.source.hex()[:12]}"),
         ("Made at", local_time(header.created)),
         ("For", whom),
-        ("Holds", f"{many(found.end.updates)}: {what}, up to change {header.head}"),
-        ("Size", f"{found.size} bytes, {found.end.size} unpacked"),
-        ("Protected", "by a token" if header.protection else "no"),
+        ("Holds", f"{many(end.updates)}: {what}, up to change {header.head}"),
+        ("Size", f"{found.size} bytes, {end.size} unpacked"),
+        ("Protected", protected),
         ("Space", header.space.hex() if header.space else "not named: applying asks nothing about it"),
         ("State", f"sound: {checked}"),
     ]

@@ -5,6 +5,7 @@ from functools import cached_property
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -63,6 +64,13 @@ class PublicKey:
             return False
         return True
 
+    @cached_property
+    def sealing_key(self) -> X25519PublicKey:
+        """The same key as it is sealed to: the point on Curve25519 that it stands for (RFC 7748, 4.1)."""
+        y = int.from_bytes(self.raw[:-1] + bytes([self.raw[-1] & ~_SIGN_BIT]), "little")
+        u = (1 + y) * pow(1 - y, -1, _P) % _P
+        return X25519PublicKey.from_public_bytes(u.to_bytes(KEY_BYTES, "little"))
+
     def library_key(self) -> Ed25519PublicKey:
         """The key as libraries take it."""
         return self._key
@@ -106,6 +114,11 @@ class KeyPair:
     def sign(self, message: bytes) -> bytes:
         """The signature, 64 bytes."""
         return self._key.sign(message)
+
+    @cached_property
+    def sealing_key(self) -> X25519PrivateKey:
+        """The private half of `PublicKey.sealing_key`: the scalar that Ed25519 makes of the seed (RFC 8032, 5.1.5)."""
+        return X25519PrivateKey.from_private_bytes(hashlib.sha512(self._key.private_bytes_raw()).digest()[:KEY_BYTES])
 
     def library_key(self) -> Ed25519PrivateKey:
         """The key as libraries take it."""

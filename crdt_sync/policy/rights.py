@@ -96,8 +96,11 @@ class Rights:
         bound = self.grants.get(collection)
         if not bound:
             return NOTHING
-        forms = forms_of(values)
-        found = tuple(each.grant for each in bound if each.holds(forms))
+        return self.at(collection, forms_of(values))
+
+    def at(self, collection: str, forms: Forms) -> Access:
+        """What is allowed on a record whose filter fields show these forms."""
+        found = tuple(each.grant for each in self.grants.get(collection, ()) if each.holds(forms))
         return Access(found) if found else NOTHING
 
 

@@ -25,7 +25,7 @@ class Vetting:
 
     Nothing is stored here: what was accepted is to be committed before the next call that has updates of its record.
     Calls may come from any thread; they are served one after the other. Each raises `WorkerUnavailable`. With a policy,
-    updates are to be allowed to the user whose device this is, as it brings them to others.
+    updates are to be allowed to who brings them: unless that is proved, to the user whose device this is.
     """
 
     def __init__(
@@ -41,11 +41,14 @@ class Vetting:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="crdt-sync vetting", daemon=True)
 
-    def vet(self, items: Sequence[Item], stamp_max: int | None) -> list[Result]:
-        """One result for each item, whatever its bytes; entries stamped later than `stamp_max` µs are refused."""
+    def vet(self, items: Sequence[Item], stamp_max: int | None, user: str | None = None) -> list[Result]:
+        """One result for each item, whatever its bytes; entries stamped later than `stamp_max` µs are refused. `user`
+        is who brings them, where that is proved.
+        """
         in_force = self._in_force()
         if in_force is not None:
-            items = [replace(item, users=(self._user,) * len(item.updates)) for item in items]
+            brings = self._user if user is None else user
+            items = [replace(item, users=(brings,) * len(item.updates)) for item in items]
         return self._answer(self._pool.integrate(items, stamp_max, in_force))
 
     def trim(self, items: Sequence[tuple[str, bytes, bytes]]) -> list[bytes | None]:

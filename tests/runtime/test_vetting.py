@@ -160,7 +160,7 @@ def test_a_bundle_goes_through_the_worker_and_arrives(replica: Replica, tmp_path
         assert apply_bundle(replica, tmp_path / "2.bundle").obstacle is None  # the update was cut to fit
         assert replica.receipt().root == anna.receipt().root
     assert inspect_bundle(tmp_path / "2.bundle").header.name == "anna"
-    assert VERSIONS == (1, 2)
+    assert VERSIONS == (1, 2, 3)
 
 
 @pytest.mark.parametrize("order", [b"!hang", b"!crash", b"!bomb"])

@@ -79,7 +79,7 @@ def _rewritten(data: bytes, rng: random.Random) -> bytes:
     _, header = frames.read(Kind.HEADER)
     pinned = frames.place.checksum
     protection = decode_header(header, frames.version).protection
-    key = Key(TOKEN, protection.salt) if protection else None
+    key = Key.of_token(TOKEN, protection.salt) if protection else None
     chunks: list[bytes] = []
     while True:
         kind, body = frames.read(Kind.CHUNK, Kind.END)
@@ -169,7 +169,7 @@ class _Gate:
         self._store = store
 
     def judge(
-        self, updates: Sequence[tuple[str, Sequence[bytes]]], stamp_max: int | None
+        self, updates: Sequence[tuple[str, Sequence[bytes]]], stamp_max: int | None, user: str | None = None
     ) -> Sequence[Sequence[Verdict]]:
         return [
             Integrator(1)

@@ -105,7 +105,7 @@ class _Examiner:
         self._store = device.replica.store
 
     def judge(
-        self, updates: Sequence[tuple[str, Sequence[bytes]]], stamp_max: int | None
+        self, updates: Sequence[tuple[str, Sequence[bytes]]], stamp_max: int | None, user: str | None = None
     ) -> Sequence[Sequence[Verdict]]:
         """See `Vetting`."""
         integrator = Integrator(len(updates) or 1)

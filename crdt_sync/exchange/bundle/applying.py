@@ -16,13 +16,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Literal
 
-from crdt_sync.errors import ForeignBundle, InvalidBundle
+from crdt_sync.errors import BundleUnsealed, ForeignBundle, InvalidBundle
 from crdt_sync.exchange.bundle.chunk import Entry
 from crdt_sync.exchange.bundle.header import Header
+from crdt_sync.exchange.bundle.inside import check_maker
+from crdt_sync.exchange.bundle.opening import opened_by
 from crdt_sync.exchange.bundle.port import Vetting
 from crdt_sync.exchange.bundle.reader import BundleReader
 from crdt_sync.exchange.bundle.sources import known_source
+from crdt_sync.identity.claims import Claims
 from crdt_sync.limits import BUNDLE_LEFT_OUT_KEPT_MAX, BUNDLE_POISONS_MAX, STAMP_AHEAD_US_MAX
+from crdt_sync.principal import Principal
 from crdt_sync.protocol.messages import UpdatesEntry
 from crdt_sync.records import EMPTY_STATE_VECTOR
 from crdt_sync.replica import Carried, LeftOut, Replica
@@ -77,12 +81,22 @@ def apply(
     bundles of others only if `other_space` says so; one of format 1 names none, and is taken. `progress` hears of a
     step, how much of it was done and how much there is: bytes while `verifying`, updates while `applying`.
 
+    A device in a space with people takes what is sealed to it, by a device that is not out, and takes over first what
+    the space said in it.
+
     Raises `InvalidBundle` and `ForeignBundle` before anything is stored, `InvalidBundle` also where too much of it
-    kills workers; `StoreError`.
+    kills workers; `IdentityRefused` for a maker who is out, or none of the space; `StoreError`.
     """
+    member = replica.membership
     with opened(path) as stream:
-        reader = BundleReader(stream, path.name, token)
-        if token and reader.header.protection is None and not plain:
+        reader = BundleReader(stream, path.name, token, lambda envelope: opened_by(member, envelope, path.name))
+        sealed = reader.envelope is not None
+        if member is not None and not sealed:
+            raise BundleUnsealed(
+                f"{path.name} is not sealed, so nothing proves who made it, and this device is in a space with people",
+                "Ask for one that is: crdt-sync bundle create FILE --to user:NAME.",
+            )
+        if token and reader.header.protection is None and not plain and not sealed:
             raise InvalidBundle(
                 f"{path.name} is not protected, so anybody may have written it, and this device has a token",
                 "If you know where it comes from, apply it with --plain.",
@@ -90,10 +104,13 @@ def apply(
         size = path.stat().st_size
         end = reader.verify(None if progress is None else lambda read: progress("verifying", read, size))
         reader.check_open()
+        maker = None
+        if member is not None and reader.said is not None and reader.signed is not None:
+            maker = check_maker(member, reader.said, reader.signed, reader.header.created)
         ours, theirs = replica.store.space, reader.header.space
-        if ours.joined and theirs not in (None, ours.id) and not other_space:
+        if not sealed and ours.joined and theirs not in (None, ours.id) and not other_space:
             raise ForeignBundle(path.name, reader.header.name)
-        run = _Run(replica, vetting, reader.header, reader.digest, path.name)
+        run = _Run(replica, vetting, reader.header, reader.digest, path.name, maker)
         for entries in reader.chunks(run.reached.chunks):
             run.take(entries)
             if progress is not None:
@@ -115,9 +132,11 @@ def opened(path: Path) -> Iterator[BinaryIO]:
 
 
 class _Run:
-    """One bundle on its way into the replica."""
+    """One bundle on its way into the replica. What is sealed says nothing of what its maker has read or holds."""
 
-    def __init__(self, replica: Replica, vetting: Vetting, header: Header, digest: bytes, name: str) -> None:
+    def __init__(
+        self, replica: Replica, vetting: Vetting, header: Header, digest: bytes, name: str, maker: Claims | None
+    ) -> None:
         self._replica = replica
         self._store = replica.store
         self._vetting = vetting
@@ -128,10 +147,12 @@ class _Run:
         self._resumed = self.reached.chunks
         self._stamp_max = replica.clock.now() + STAMP_AHEAD_US_MAX
         with replica.context.lock:
-            self._source = known_source(replica, header)
+            self._source = known_source(replica, header) if maker is None else None
             if self._source is not None:
                 self._store.commit([Batch(meta=remembered(self._store, self._source))])
-            self._origin = _origin(replica, header, self._source)
+            self._user = None if maker is None else maker.user
+            origin = _origin(replica, header, self._source)
+            self._origin = Origin("bundle", Principal(origin, user=self._user or ""))
 
     @property
     def done(self) -> int:
@@ -165,7 +186,7 @@ class _Run:
         """The bundle was read to its end: our place in the source's feed moves, if nothing is missing."""
         reached, header = self.reached, self._header
         with self._replica.context.lock:
-            obstacle = "waiting" if reached.waiting else self._obstacle()
+            obstacle = "waiting" if reached.waiting else None if self._user is not None else self._obstacle()
             meta = dict(arrived(self._store, self._digest))
             known = carried(self._store).get(header.source)
             source = self._source
@@ -208,7 +229,7 @@ class _Run:
         while updates:
             poisons = tally.poisons
             put_off: list[tuple[str, bytes, str]] = []
-            judged = self._vetting.judge(updates, self._stamp_max)
+            judged = self._vetting.judge(updates, self._stamp_max, self._user)
             for (record, group), verdicts in zip(updates, judged, strict=True):
                 for update, verdict in zip(group, verdicts, strict=True):
                     if verdict.code is VerdictCode.GAP:
@@ -242,7 +263,7 @@ class _Run:
         return [(record, (less or update,)) for (record, update), less in zip(gaps, cut, strict=True)]
 
     def _integrate(self, accepted: Sequence[UpdatesEntry], tally: "_Tally", meta: Meta) -> None:
-        self._replica.integrate(accepted, Origin.of("bundle", self._origin), (), None, tally.refusals, meta=meta)
+        self._replica.integrate(accepted, self._origin, (), None, tally.refusals, meta=meta)
 
 
 class _Tally:

@@ -6,12 +6,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from crdt_sync.errors import BundleNotWritten, StoreCorrupt, StoreFailed, StoreFull
+from crdt_sync.errors import BundleNotWritten, StoreCorrupt, StoreFailed, StoreFull, UsageError
 from crdt_sync.exchange.atomic import atomic_file
 from crdt_sync.exchange.bundle.contents import Contents, everything, feed_of, lacking
 from crdt_sync.exchange.bundle.header import ID_BYTES, SALT_BYTES, End, Header, PastLife, Reading
 from crdt_sync.exchange.bundle.partner import find_partner
 from crdt_sync.exchange.bundle.protection import Key
+from crdt_sync.exchange.bundle.recipients import Recipients
+from crdt_sync.exchange.bundle.sealing import Sealing
 from crdt_sync.exchange.bundle.writer import BundleWriter
 from crdt_sync.ids import is_reserved
 from crdt_sync.limits import BUNDLE_KNOWN_MAX
@@ -31,7 +33,8 @@ class Created:
     taken to have come by way of the partner, which finds out where it did not. `reserved` of the updates are of no
     customer: they say how collections are defined, and what was imported. `left_out` names records that are damaged
     here, and how: the bundle says that it tells the history only up to the first of them, so that a later one brings
-    them.
+    them. `recipients` are those to whom it is sealed; `withheld` counts records that not all of them may hold, or that
+    the user of this device may not bundle.
     """
 
     header: Header
@@ -40,6 +43,8 @@ class Created:
     through: str = ""
     reserved: int = 0
     left_out: Mapping[str, str] = field(default_factory=dict)
+    recipients: Recipients | None = None
+    withheld: int = 0
 
 
 def create(
@@ -47,6 +52,7 @@ def create(
     path: Path,
     *,
     partner: str | None = None,
+    to: str | None = None,
     token: str | None = None,
     force: bool = False,
     progress: Callable[[int, int], object] | None = None,
@@ -58,26 +64,34 @@ def create(
     `partner` is a name, a URL or the beginning of a replica id. With a `token` only its holders can read or make such a
     bundle. `progress` hears how many records were written, of at most how many. Nothing counts as delivered by this.
 
-    Raises `BundleNotWritten`, `UsageError` for a partner that is not known, `StoreError`.
+    In a space with people it is sealed `to` somebody, see `recipients`, and holds what all of them may hold, whole.
+
+    Raises `BundleNotWritten`, `BundleForbidden`, `UsageError` for a partner or somebody who is not known, `StoreError`.
     """
     if path.exists() and not force:
         raise BundleNotWritten(f"{str(path)!r} is there already", "Choose another name, or replace it with --force.")
     store = replica.store
-    with suppress(StoreFull, StoreFailed):  # in the last life then: what this bundle tells is believed less far
-        store.begin_life()
+    sealing = _sealing(replica, to, partner)
+    if sealing is None:
+        with suppress(StoreFull, StoreFailed):  # in the last life then: what this bundle tells is believed less far
+            store.begin_life()
     found = None if partner is None else find_partner(store, partner)
-    key = Key(token, secrets.token_bytes(SALT_BYTES)) if token else None
+    key = sealing.key if sealing else Key.of_token(token, secrets.token_bytes(SALT_BYTES)) if token else None
     left_out: dict[str, str] = {}
     while True:
         contents = everything(store) if found is None else lacking(store, found)
         head = min([contents.head, *(seq - 1 for seq in _places(store, left_out))])
-        header = _header(replica, replace(contents, head=head), key)
+        header = sealing.header(replica, head) if sealing else _header(replica, replace(contents, head=head), key)
         known_damage = len(left_out)
         with atomic_file(path, BundleNotWritten) as stream:
-            writer, reserved = BundleWriter(stream, header, key), 0
+            writer = BundleWriter(stream, header, key, sealing.seal(header) if sealing else None)
+            reserved = withheld = 0
             for number, (record, known) in enumerate(contents.records):
                 if progress is not None and number % _PROGRESS_EVERY == 0:
                     progress(number, contents.records_max)
+                if sealing is not None and not sealing.allows(replica, record):
+                    withheld += 1
+                    continue
                 try:
                     diff = replica.context.diff(record, known)
                 except StoreCorrupt as corrupt:
@@ -90,7 +104,29 @@ def create(
             end = writer.finish()
             size = stream.tell()
         if len(left_out) == known_damage:  # else its header claims what is not in it: it is written once more
-            return Created(header, end, size, found.through if found is not None else "", reserved, left_out)
+            through = found.through if found is not None else ""
+            whom = sealing.recipients if sealing else None
+            return Created(header, end, size, through, reserved, left_out, whom, withheld)
+
+
+def _sealing(replica: Replica, to: str | None, partner: str | None) -> Sealing | None:
+    """How the bundle is sealed; None where this device is in no space with people. Raises as `create` does."""
+    member = replica.membership
+    if to is None:
+        if member is not None:
+            raise UsageError(
+                "in a space with people a bundle is sealed to somebody",
+                "Say to whom: --to user:NAME, --to role:NAME or --to device:ID.",
+            )
+        return None
+    if member is None:
+        raise UsageError(
+            "this device is in no space with people, so it can seal nothing to anybody",
+            "Leave out --to; a token protects the bundle. Or join: ask who runs the space for an invite.",
+        )
+    if partner is not None:
+        raise UsageError("a sealed bundle holds all that may be held", "Leave out --for, or --to.")
+    return Sealing.begin(replica, member, to)
 
 
 def _places(store: Log, records: Collection[str]) -> Iterator[int]:

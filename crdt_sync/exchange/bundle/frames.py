@@ -1,6 +1,7 @@
 """The outermost layer of a bundle: frames in a chain of checksums.
 
     file    magic, 16 bytes | version, 1 byte | header frame | chunk frames | end frame
+    sealed  magic, 16 bytes | version, 1 byte | envelope | header frame | frame of what was said | chunks | end
     frame   kind, 1 byte | length of the body, 4 bytes, big-endian | body | checksum, 32 bytes
 
 A checksum is the BLAKE2b-256 of the checksum before it (of magic and version, for the first), kind, length and body.
@@ -13,14 +14,23 @@ from enum import IntEnum
 from typing import BinaryIO, NamedTuple
 
 from crdt_sync.errors import InvalidBundle
-from crdt_sync.limits import BUNDLE_CHUNK_BYTES_MAX, BUNDLE_HEADER_BYTES_MAX, KIB
+from crdt_sync.limits import (
+    BUNDLE_CHUNK_BYTES_MAX,
+    BUNDLE_ENVELOPE_BYTES_MAX,
+    BUNDLE_HEADER_BYTES_MAX,
+    FRAME_BYTES_MAX,
+    KIB,
+)
 
 MAGIC = b"crdt-sync bundle"
-VERSIONS = (1, 2)
-"""2 where the header names a space, so that releases from before spaces refuse the bundle instead of mixing them."""
+VERSIONS = (1, 2, 3)
+"""2 where the header names a space, so that releases from before spaces refuse the bundle instead of mixing them; 3 is
+sealed to devices.
+"""
+SEALED = 3
 CHECKSUM_BYTES = 32
 _HEAD_BYTES = 5
-_END_BYTES_MAX = 64
+_END_BYTES_MAX = 128
 
 
 class Kind(IntEnum):
@@ -29,12 +39,16 @@ class Kind(IntEnum):
     HEADER = 1
     CHUNK = 2
     END = 3
+    ENVELOPE = 4
+    SAID = 5
 
 
 _BYTES_MAX = {
     Kind.HEADER: BUNDLE_HEADER_BYTES_MAX,
     Kind.CHUNK: BUNDLE_CHUNK_BYTES_MAX + 8 * KIB,  # what cannot be packed grows a little
     Kind.END: _END_BYTES_MAX,
+    Kind.ENVELOPE: BUNDLE_ENVELOPE_BYTES_MAX,
+    Kind.SAID: FRAME_BYTES_MAX,
 }
 
 

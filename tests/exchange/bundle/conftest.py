@@ -27,7 +27,7 @@ class InProcess:
         self._replica = replica
 
     def judge(
-        self, updates: Sequence[tuple[str, Sequence[bytes]]], stamp_max: int | None
+        self, updates: Sequence[tuple[str, Sequence[bytes]]], stamp_max: int | None, user: str | None = None
     ) -> Sequence[Sequence[Verdict]]:
         verdicts = []
         for record, group in updates:

@@ -24,12 +24,12 @@ class Interrupted(InProcess):
         self.chunks = chunks
 
     def judge(
-        self, updates: Sequence[tuple[str, Sequence[bytes]]], stamp_max: int | None
+        self, updates: Sequence[tuple[str, Sequence[bytes]]], stamp_max: int | None, user: str | None = None
     ) -> Sequence[Sequence[Verdict]]:
         if self.chunks == 0:
             raise KeyboardInterrupt
         self.chunks -= 1
-        return super().judge(updates, stamp_max)
+        return super().judge(updates, stamp_max, user)
 
 
 class Poisonous(InProcess):
@@ -38,7 +38,7 @@ class Poisonous(InProcess):
     deaths = 0
 
     def judge(
-        self, updates: Sequence[tuple[str, Sequence[bytes]]], stamp_max: int | None
+        self, updates: Sequence[tuple[str, Sequence[bytes]]], stamp_max: int | None, user: str | None = None
     ) -> Sequence[Sequence[Verdict]]:
         verdicts: list[Sequence[Verdict]] = []
         deaths = 0
@@ -50,7 +50,7 @@ class Poisonous(InProcess):
                 self.deaths += 1
                 verdicts.append([refused(VerdictCode.POISON, "it kills")])
             else:
-                verdicts += super().judge([(record, group)], stamp_max)
+                verdicts += super().judge([(record, group)], stamp_max, user)
         return verdicts
 
 

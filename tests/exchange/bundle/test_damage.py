@@ -12,6 +12,7 @@ from crdt_sync import limits
 from crdt_sync.errors import BundleLocked, BundleNotWritten, InvalidBundle
 from crdt_sync.exchange.bundle import apply, create, inspect, list_records
 from crdt_sync.exchange.bundle.chunk import ENTRY_BYTES_MAX, Entry, pack, unpack
+from crdt_sync.exchange.bundle.envelope import Envelope
 from crdt_sync.exchange.bundle.frames import MAGIC, FrameReader, FrameWriter, Kind
 from crdt_sync.exchange.bundle.header import (
     Addressee,
@@ -54,9 +55,13 @@ def header(**fields: object) -> Header:
     return Header(**given)  # type: ignore[arg-type]
 
 
+def closed(_: Envelope) -> bytes:
+    raise AssertionError("nothing here is sealed")
+
+
 def written(entries: list[tuple[str, bytes]], token: str | None = None) -> bytes:
     stream = io.BytesIO()
-    key = Key(token, b"t" * 16) if token else None
+    key = Key.of_token(token, b"t" * 16) if token else None
     writer = BundleWriter(stream, header(protection=key.protection if key else None), key)
     for record, update in entries:
         writer.add(record, update)
@@ -65,7 +70,7 @@ def written(entries: list[tuple[str, bytes]], token: str | None = None) -> bytes
 
 
 def read(data: bytes, token: str | None = None) -> list[Entry]:
-    reader = BundleReader(io.BytesIO(data), "x.bundle", token)
+    reader = BundleReader(io.BytesIO(data), "x.bundle", token, closed)
     reader.verify()
     return [entry for chunk in reader.chunks() for entry in chunk]
 
@@ -77,13 +82,13 @@ ENTRIES = [(f"customers/{number}", bytes([number % 251]) * 700) for number in ra
 def test_what_is_written_is_read(token: str | None) -> None:
     data = written(ENTRIES, token)
     assert read(data, token) == ENTRIES
-    reader = BundleReader(io.BytesIO(data), "x.bundle", token)
+    reader = BundleReader(io.BytesIO(data), "x.bundle", token, closed)
     assert reader.header == header(protection=reader.header.protection)
     assert reader.verify() == End(3, 900, 630_000)
 
 
 def test_a_reader_goes_on_behind_any_chunk() -> None:
-    reader = BundleReader(io.BytesIO(written(ENTRIES)), "x.bundle", None)
+    reader = BundleReader(io.BytesIO(written(ENTRIES)), "x.bundle", None, closed)
     end = reader.verify()
     chunks = list(reader.chunks())
     for after in range(end.chunks + 1):
@@ -200,10 +205,10 @@ def test_a_protected_bundle_cannot_be_put_together_anew_without_its_token() -> N
 
 def test_without_the_token_damage_is_still_found() -> None:
     data = written(ENTRIES, TOKEN)
-    reader = BundleReader(io.BytesIO(data), "x.bundle", None)
+    reader = BundleReader(io.BytesIO(data), "x.bundle", None, closed)
     assert (reader.verify().updates, reader.closed) == (900, True)
     with pytest.raises(InvalidBundle, match="damaged"):
-        BundleReader(io.BytesIO(data[:-40] + b"x" + data[-39:]), "x.bundle", None).verify()
+        BundleReader(io.BytesIO(data[:-40] + b"x" + data[-39:]), "x.bundle", None, closed).verify()
 
 
 def test_a_bomb_is_refused_at_the_size_of_a_chunk() -> None:
@@ -290,10 +295,10 @@ def test_too_many_chunks_are_neither_written_nor_read(monkeypatch: pytest.Monkey
 def test_files_of_other_kinds_and_versions_are_told_apart(tmp_path: Path) -> None:
     with pytest.raises(InvalidBundle, match="no bundle"):
         read(b"PK\x03\x04 and so on, a zip file")
-    for version, told in ((3, "format 3; this program knows format 2"), (0, "unknown format 0")):
+    for version, told in ((3, "format 4; this program knows format 3"), (0, "unknown format 0")):
         with pytest.raises(InvalidBundle, match=told) as refused:
             read(MAGIC + bytes([version]) + bytes(50))
-        assert ("newer version" in refused.value.hint) == (version == 3)
+        assert ("newer version" in refused.value.hint) == (version == 4)
     for missing in (tmp_path / "missing", tmp_path):
         with pytest.raises(InvalidBundle, match="cannot be read"):
             inspect(missing)
@@ -309,7 +314,7 @@ def test_a_file_that_changes_between_check_and_use_is_noticed() -> None:
             return super().seek(*place)
 
     stream = Fickle(written(ENTRIES))
-    reader = BundleReader(stream, "x.bundle", None)
+    reader = BundleReader(stream, "x.bundle", None, closed)
     reader.verify()
     stream.swapped = True
     chunks = reader.chunks(2)
