@@ -246,7 +246,7 @@ INVITE_LINK_LENGTH_MAX = 1200  # characters, with the spaces that mails put in; 
 # --- bundles -------------------------------------------------------------------------------------------------
 BUNDLE_HEADER_BYTES_MAX = 64 * KIB
 BUNDLE_ENVELOPE_BYTES_MAX = 256 * KIB
-BUNDLE_DEVICES_MAX = 2_000  # that one is sealed to: 96 bytes and 0.1 ms each
+BUNDLE_DEVICES_MAX = 2_000  # that one is sealed to: 96 bytes and 0.15 ms each
 BUNDLE_KNOWN_MAX = 512  # feeds that a header says something about: 47 bytes each
 BUNDLE_CHUNK_BYTES_TARGET = 256 * KIB  # unpacked; what one commit costs is spread thin, an interrupt loses little
 BUNDLE_CHUNK_BYTES_MAX = FRAME_BYTES_MAX  # unpacked: the largest record fits, and no bomb takes more memory

@@ -344,6 +344,8 @@ def test_the_limits_of_bundles_are_those_of_the_code() -> None:
     mib, kib = limits.MIB, limits.KIB
     header = f"{limits.BUNDLE_HEADER_BYTES_MAX // kib} KiB, {limits.BUNDLE_KNOWN_MAX} feeds of others"
     assert told["header"] == header
+    envelope = f"{limits.BUNDLE_ENVELOPE_BYTES_MAX // kib} KiB, {limits.BUNDLE_DEVICES_MAX:,} devices"
+    assert told["envelope"] == envelope
     chunk = f"{limits.BUNDLE_CHUNK_BYTES_MAX // mib} MiB, {limits.BUNDLE_CHUNK_RECORDS_MAX} updates"
     assert told["chunk, unpacked"] == chunk
     assert told["update"] == f"{limits.UPDATE_BYTES_MAX / mib:g} MiB"

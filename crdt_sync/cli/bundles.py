@@ -103,8 +103,8 @@ def create(
     )
     if sealed is not None and made.withheld:
         call.output.note(
-            f"{many(made.withheld)} of this device {'is' if made.withheld == 1 else 'are'} not in it: "
-            f"not all of {sealed.to} may hold them, or this device's user may not bundle them."
+            f"Not in it: {many(made.withheld)}, as not all of {sealed.to} may hold them, or this device's user may not "
+            "bundle them."
         )
     for record, what in made.left_out.items():
         told = f"{record} is damaged here and not in the bundle: {what}"

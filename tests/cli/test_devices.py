@@ -1,6 +1,7 @@
 """Devices without a relay, as people use them: two commands in processes of their own, and names for the other."""
 
 import json
+from dataclasses import replace
 from typing import cast
 
 import pytest
@@ -146,6 +147,7 @@ def test_known_partners_are_listed_without_looking_around(run, stores, listening
 
 class _NoPartners:
     id = bytes(16)
+    membership = None
 
     def partners(self):
         return ()
@@ -184,10 +186,10 @@ def _proven(*near):
 def test_a_name_that_nobody_or_several_have_is_refused(monkeypatch):
     near = [Nearby("till", bytes([number]) * 16, bytes(8), "10.0.0.9", 8767 + number) for number in (1, 2, 3)]
     monkeypatch.setattr(devices, "look_around", lambda *_: near)
-    monkeypatch.setattr(devices.proving, "proven", _proven(*near[:2]))
+    monkeypatch.setattr("crdt_sync.runtime.proving.proven", _proven(*near[:2]))
     with pytest.raises(UsageError, match="2 devices"):
         devices.resolved(cast(Replica, _NoPartners()), "till", TOKEN)
-    monkeypatch.setattr(devices.proving, "proven", _proven())
+    monkeypatch.setattr("crdt_sync.runtime.proving.proven", _proven())
     with pytest.raises(Unreachable, match="none of them proves"):
         devices.resolved(cast(Replica, _NoPartners()), "till", TOKEN)
     with pytest.raises(Unreachable, match="no device 'phone'"):
@@ -199,10 +201,12 @@ def test_whoever_takes_the_name_or_the_id_of_another_is_in_nobodys_way(monkeypat
     fakes = [replace(anna, replica=bytes([number]) * 16, port=9000 + number) for number in range(2, 40)]
     copied = replace(anna, port=9999)
     monkeypatch.setattr(devices, "look_around", lambda *_: [*fakes, copied, anna])
-    monkeypatch.setattr(devices.proving, "proven", _proven(anna))
+    monkeypatch.setattr("crdt_sync.runtime.proving.proven", _proven(anna))
     assert devices.resolved(cast(Replica, _NoPartners()), "anna", TOKEN).address.url == anna.url
     another = replace(fakes[0], port=8800)
-    monkeypatch.setattr(devices.proving, "proven", _proven(anna, replace(another, port=9999)))  # not who it says
+    monkeypatch.setattr(
+        "crdt_sync.runtime.proving.proven", _proven(anna, replace(another, port=9999))
+    )  # not who it says
     assert devices.resolved(cast(Replica, _NoPartners()), "anna", TOKEN).address.url == anna.url
 
 

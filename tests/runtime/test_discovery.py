@@ -11,11 +11,12 @@ from itertools import count
 import pytest
 from zeroconf.asyncio import AsyncServiceInfo, AsyncZeroconf
 
+from crdt_sync.identity import rotation
 from crdt_sync.identity.devices import Devices
 from crdt_sync.protocol import proof
 from crdt_sync.runtime import discovery
 from crdt_sync.runtime.discovery import Nearby, announced, nearby
-from tests.runtime.test_members import FOREIGN_KEY, member, said
+from tests.runtime.test_members import FOREIGN_KEY, NOW, member, said
 
 LOOPBACK = "127.0.0.1"
 TOKEN = "a-token-of-the-space"
@@ -77,7 +78,8 @@ def test_an_announcement_tells_no_token_and_nothing_of_customers(service: str) -
 
 
 def test_in_a_space_with_identities_devices_find_each_other_by_their_keys(service: str) -> None:
-    anna, ben, stranger = member(11, "anna"), member(12, "ben"), member(13, "anna", space=bytes(16), by=FOREIGN_KEY)
+    anna, ben = member(11, "anna"), member(12, "ben")
+    stranger = member(13, "anna", [rotation.begun(bytes(16), FOREIGN_KEY, NOW)], space=bytes(16), by=FOREIGN_KEY)
     listed = Devices({each.pair.public.raw: user for each, user in ((anna, "anna"), (ben, "ben"))})
     for each in (anna, ben):
         each.hear([said(listed)])

@@ -7,17 +7,16 @@ from contextlib import AsyncExitStack
 from crdt_sync import Address
 from crdt_sync.runtime.listening import listening
 from crdt_sync.runtime.proving import Proven, proven
-from tests.runtime.test_members import device, member
+from tests.runtime.test_members import NOW, device, member
 
 PATIENCE_S = 30.0
 
 
-async def _silent(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Takes a connection and never says a word."""
-    try:
-        await asyncio.Event().wait()
-    finally:
-        writer.close()
+    while await reader.read(1000):
+        pass
+    writer.close()
 
 
 async def _rude(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -35,12 +34,16 @@ def found(tmp_path, token: str = "") -> list[tuple[str, bytes]]:
     anna = None if token else member(11, "anna")
     ben = None if token else member(12, "ben")
     thief = None if token else member(13, "anna")
+    if ben is not None:
+        ben.now = lambda: NOW
     if thief is not None:
         thief.facts = member(11, "anna").facts  # her token, without her key
 
     async def story() -> list[tuple[str, bytes]]:
         async with AsyncExitStack() as opened:
-            replicas = [opened.enter_context(device(tmp_path / name, who)) for name, who in (("anna", anna), ("thief", thief))]
+            replicas = [
+                opened.enter_context(device(tmp_path / name, who)) for name, who in (("anna", anna), ("thief", thief))
+            ]
             listens = await opened.enter_async_context(listening(replicas[0], "127.0.0.1", 0, token, None))
             wrong = await opened.enter_async_context(
                 listening(replicas[1], "127.0.0.1", 0, "another-token-entirely" if token else "", None)

@@ -25,6 +25,12 @@ from crdt_sync.protocol.checks import check_bytes, check_length, check_text
 from crdt_sync.strict_cbor import dumps, loads
 
 _LEVEL = 6
+_OUT = "Ask who runs the space what is to become of it."
+_HINTS: dict[str, str] = {
+    Reason.TOKEN_EXPIRED: "Sync this device with the relay, so that it knows who is out by now, and apply it again.",
+    Reason.DEVICE_REVOKED: _OUT,
+    Reason.USER_DISABLED: _OUT,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,20 +89,15 @@ def check_maker(member: Membership, said: Said, signed: Signed, created: int) ->
     claims = member.tokens.read(said.token)
     if not claims.key.signed(signed.message, signed.signature):
         raise refused(Reason.PROOF_INVALID, "the bundle is not signed by the device that it says it is of")
-    member.statements.revocations.check(claims.device, claims.user)
-    member.check_user(claims.user)
-    claims.check_times(created)
     try:
-        claims.check_times(member.now())
-    except IdentityRefused as over:
-        if over.reason != Reason.TOKEN_EXPIRED or _heard(member) < claims.expires + TOKEN_SKEW_US:
-            raise IdentityRefused(
-                over.reason,
-                f"{over.message}: it is that of the device that made the bundle",
-                "Sync this device with the relay, so that it knows who is out by now, and apply the bundle again."
-                if over.reason == Reason.TOKEN_EXPIRED
-                else NEXT_STEPS[Reason(over.reason)],
-            ) from None
+        member.statements.revocations.check(claims.device, claims.user)
+        member.check_user(claims.user)
+        claims.check_times(created)
+        claims.check_times(member.now(), expired_too=_heard(member) >= claims.expires + TOKEN_SKEW_US)
+    except IdentityRefused as error:
+        hint = _HINTS.get(error.reason, NEXT_STEPS[Reason(error.reason)])
+        told = f"nothing of the bundle was taken up, for who made it: {error.message}"
+        raise IdentityRefused(error.reason, told, hint) from None
     return claims
 
 

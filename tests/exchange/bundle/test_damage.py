@@ -295,7 +295,7 @@ def test_too_many_chunks_are_neither_written_nor_read(monkeypatch: pytest.Monkey
 def test_files_of_other_kinds_and_versions_are_told_apart(tmp_path: Path) -> None:
     with pytest.raises(InvalidBundle, match="no bundle"):
         read(b"PK\x03\x04 and so on, a zip file")
-    for version, told in ((3, "format 4; this program knows format 3"), (0, "unknown format 0")):
+    for version, told in ((4, "format 4; this program knows format 3"), (0, "unknown format 0")):
         with pytest.raises(InvalidBundle, match=told) as refused:
             read(MAGIC + bytes([version]) + bytes(50))
         assert ("newer version" in refused.value.hint) == (version == 4)
