@@ -17,8 +17,8 @@ Share = tuple[str, str, bytes]
 class Principal:
     """Whoever is at the other end: of which space, which user with which device, and what they may do.
 
-    `user` is empty where all share one token. `device` is the replica id that the hello names, 16 bytes; nothing
-    proves it.
+    `user` is empty where all share one token. `device` is the id of the key that was proved, 16 bytes; where there are
+    no users it is the replica id that the hello names, which nothing proves.
     """
 
     device: bytes

@@ -12,6 +12,8 @@ from dataclasses import replace
 import pytest
 
 from crdt_relay.server import Relay
+from crdt_sync.audit_log.chain import body_of
+from crdt_sync.audit_log.entry import Act, administered, decode
 from crdt_sync.errors import IdentityRefused, RemoteError
 from crdt_sync.identity.claims import Claims
 from crdt_sync.identity.handshake import Handshake
@@ -25,7 +27,7 @@ from crdt_sync.identity.tokens import claims_for, issue
 from crdt_sync.limits import POISON_STRIKES_MAX, TOKEN_GUESSES_MAX
 from crdt_sync.membership.member import Membership
 from crdt_sync.protocol import codec, proof
-from crdt_sync.protocol.messages import Bye, Hello, Message, Push, PushEntry, Said, Terms
+from crdt_sync.protocol.messages import Ack, Bye, Hello, Message, Push, PushEntry, Said, Terms
 from crdt_sync.protocol.versions import NEWEST, VERSIONS
 from tests.relay.devices import Device, update
 from tests.relay.people import device, invited, join, patience, sync, with_people
@@ -265,6 +267,25 @@ def test_a_statement_that_somebody_made_up_ends_the_session_and_counts_nowhere(t
         return bye.code
 
     assert asyncio.run(with_anna(tmp_path, lie)) == "protocol_violation"
+
+
+def test_the_audit_log_names_the_device_that_was_proved_whatever_replica_it_calls_itself(tmp_path) -> None:
+    async def push(attacker: Attacker, handshake: Handshake, member: Membership, relay: Relay) -> str:
+        relay.engine.audit()
+        attacker.device.replica = bytes(range(16))
+        assert await honest(attacker, handshake, member, relay) == ""
+        await attacker.tell(Terms(member.space, True, bytes(16), ()))
+        await attacker.tell(Push(1, (PushEntry("customers/a", b"\0"),)))
+        while not isinstance(await attacker.hear(), Ack):
+            pass
+        await attacker.device.websocket.close()
+        await relay.engine.recorder.noted(administered(1, "a test", "read"))  # with all before it
+        told = [decode(body_of(value)) for _, value in relay.store.audit_after(0, 100)]
+        assert {entry.device for entry in told if entry.act in {Act.LOGIN, Act.CHANGE}} == {member.device}
+        assert Act.CHANGE in {entry.act for entry in told}
+        return ""
+
+    assert asyncio.run(with_anna(tmp_path, push)) == ""
 
 
 def test_a_revoked_device_pushes_nothing_more(tmp_path) -> None:

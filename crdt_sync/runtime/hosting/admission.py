@@ -106,6 +106,7 @@ class Visitor:
         self.replica = b""
         self._counted = self.place, b""  # as whom what it costs is counted
         self.user = ""
+        self.device = b""  # whose key was proved
         self.is_in = False
         self._expelled = False
 
@@ -123,6 +124,7 @@ class Visitor:
                 if found.user and (away := self._proved(found)) is not None:
                     return away
                 self.user = found.user
+                self.device = found.device if found.user else b""
                 self.is_in = True
                 self._admission.let_in(self.place, hello.replica)
             elif refusal is not None:
@@ -150,8 +152,9 @@ class Visitor:
             self._admission.cost(*self._counted, poisons)
 
     def named(self) -> dict[str, str]:
-        """Who it is, for a log line."""
-        return {"replica": self.replica.hex(), "address": self.address, "user": self.user}
+        """Who it is, for a log line: `replica` is what it calls itself, `device` what it proved, if anything."""
+        named = {"replica": self.replica.hex(), "address": self.address, "user": self.user}
+        return {**named, "device": self.device.hex()} if self.device else named
 
 
 class _Table(Generic[K, V]):

@@ -30,7 +30,8 @@ _ELSEWHERE = "(others)"  # the address of those for whom there was no room to be
 
 
 class Who(NamedTuple):
-    """Whose session it is: the user, the device (16 bytes) and its address."""
+    """Whose session it is: the user, the device (16 bytes; the one that was proved, or else the replica that it calls
+    itself) and its address."""
 
     user: str
     device: bytes
@@ -221,7 +222,7 @@ class Recorder:
 
 
 def _who(named: Mapping[str, str]) -> Who:
-    return Who(named["user"], bytes.fromhex(named["replica"]), named["address"])
+    return Who(named["user"], bytes.fromhex(named.get("device", named["replica"])), named["address"])
 
 
 def _lines(change: StoredUpdates) -> Iterable[tuple[int, str, tuple[str, ...], int]]:
