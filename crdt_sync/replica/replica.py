@@ -89,6 +89,16 @@ class Replica:
         self._membership = membership
         self._be_member(membership is not None)
 
+    def hear(self, statements: Sequence[bytes]) -> None:
+        """Take what the space said, as somebody passes it on, and have the program that owns the store take it, which
+        may be talking to others. Raises `IdentityRefused` for what nobody of the space passes on.
+        """
+        member, owner = self.membership, self.owner
+        if member is not None:
+            member.hear(statements)
+        if owner is not None:
+            owner.ask("hear", tuple(statements))
+
     def _be_member(self, is_member: bool) -> None:
         self._is_member = is_member
         if is_member:

@@ -106,6 +106,7 @@ def apply(
         reader.check_open()
         maker = None
         if member is not None and reader.said is not None and reader.signed is not None:
+            replica.hear(reader.said.statements)
             maker = check_maker(member, reader.said, reader.signed, reader.header.created)
         ours, theirs = replica.store.space, reader.header.space
         if not sealed and ours.joined and theirs not in (None, ours.id) and not other_space:

@@ -79,12 +79,11 @@ def message(checksum: bytes, end: bytes) -> bytes:
 
 
 def check_maker(member: Membership, said: Said, signed: Signed, created: int) -> Claims:
-    """Who made a bundle that is for this device, from what it says; what the space said in it is taken over first.
+    """Who made a bundle that is for this device, from what it says; what the space said in it was taken over before.
 
     A token that is over by now is taken if it held when the bundle was made, and this device has heard from the space
     since: so it would know that the maker is out. Raises `IdentityRefused`, also where this device itself is out.
     """
-    member.hear(said.statements)
     member.check_out()
     claims = member.tokens.read(said.token)
     if not claims.key.signed(signed.message, signed.signature):

@@ -71,6 +71,9 @@ class ServedReplica(Receiving, Protocol):
     def context(self) -> Served:
         """What the parts of the replica share."""
 
+    def hear(self, statements: Sequence[bytes]) -> None:
+        """See `Replica.hear`."""
+
     def store_edits(self, edits: Sequence[SentEdit]) -> None:
         """See `Replica.store_edits`."""
 
@@ -129,6 +132,8 @@ class Requests:
                 self._replica.add_schema(schema, stricter=name == "stricter schema")
             case ("resolve schema", str(collection), int(number)):
                 self._replica.resolve_schema(collection, number)
+            case ("hear", tuple(statements)):
+                self._replica.hear([each for each in statements if isinstance(each, bytes)])
             case ("key",):
                 return self._key()
             case ("digests",):

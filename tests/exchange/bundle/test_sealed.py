@@ -37,6 +37,7 @@ from crdt_sync.membership.facts import Facts
 from crdt_sync.membership.member import Membership
 from crdt_sync.records import Integrator, parse_schema
 from crdt_sync.replica.allowed import rules_for
+from crdt_sync.replica.owner.requests import Requests
 from crdt_sync.storage.memory import MemoryStore
 from crdt_sync.storage.values import Batch
 from crdt_sync.verdicts import Verdict
@@ -403,3 +404,11 @@ def test_who_is_not_listed_yet_has_no_device(device) -> None:
     assert "sync" in told.value.hint
     assert isinstance(told.value, CrdtSyncError)
     assert not isinstance(told.value, IdentityRefused)
+
+
+def test_the_program_that_owns_the_store_hears_what_a_bundle_tells(anna) -> None:
+    out = Revocations({KEYS[14].public.device: Revoked(NOW, wipe=False)})
+    assert Requests(anna.replica, {}).answer(("hear", (said(out), 7))) == (True, None)
+    assert anna.member.statements.revocations == out
+    succeeded, _ = Requests(anna.replica, {}).answer(("hear", (b"no statement",)))
+    assert not succeeded
