@@ -238,6 +238,11 @@ TOKEN_LIFE_US = (
 )  # renewed after half of it: who works offline for a week still has one. It is
 # all that bounds a stolen device among devices that never hear of it
 TOKEN_SKEW_US = STAMP_AHEAD_US_MAX  # between the clocks of who issued a token and who checks it
+ID_TOKEN_LENGTH_MAX = (
+    3900  # characters: what is shown beside a key and a proof; those of login systems take 1,000 to 2,000
+)
+LOGIN_KEYS_MAX = 64  # keys of a login system: it has two or three
+LOGIN_KEYS_BYTES_MAX = 256 * KIB  # of its JWKS, some of which carry whole chains of certificates
 INVITE_SECRET_BYTES = 16  # nobody guesses it
 INVITE_LIFE_US = 3 * 24 * 3600 * 1_000_000  # sent on a Friday, opened on Monday
 INVITE_ADDRESS_LENGTH_MAX = 200  # characters of the relay's address
@@ -333,6 +338,7 @@ PASSPHRASE_LENGTH_MAX = 1024
 CONVERT_BYTES = 8 * MIB  # of rows that are encrypted or decrypted in one transaction
 
 assert TOKEN_LENGTH_MAX >= SIGNED_TOKEN_LENGTH_MAX + 256
+assert TOKEN_LENGTH_MAX >= ID_TOKEN_LENGTH_MAX + 160  # a key and a signature
 assert STATEMENT_BYTES_MAX >= 25 * REVOKED_DEVICES_MAX + (USER_LENGTH_MAX + 12) * REVOKED_USERS_MAX // 2
 assert FRAME_BYTES_MAX >= 3 * STATEMENT_BYTES_MAX + KEYS_STATEMENTS_MAX * KIB + KIB
 assert FRAME_BYTES_MAX >= RECORD_BYTES_MAX + STATE_VECTOR_BYTES_MAX + 64 * KIB

@@ -1,6 +1,7 @@
 """Commands of a device in a space with identities: `join`, `whoami`."""
 
 import asyncio
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,13 +9,15 @@ import click
 
 from crdt_sync.cli import partners
 from crdt_sync.cli.invocation import Invocation
+from crdt_sync.cli.options import PATH
 from crdt_sync.cli.setup import signature
 from crdt_sync.cli.syncing import tell_clock
 from crdt_sync.cli.values import local_time, many, utc_time
 from crdt_sync.errors import IdentityRefused, StoreMissing, UsageError
 from crdt_sync.identity.age import as_of
-from crdt_sync.identity.invites import read_link
+from crdt_sync.identity.invites import NO_SECRET, Link, read_link
 from crdt_sync.key_files import open_to_others
+from crdt_sync.limits import ID_TOKEN_LENGTH_MAX
 from crdt_sync.membership import folder
 from crdt_sync.membership.member import Membership
 from crdt_sync.replica import Replica
@@ -26,14 +29,23 @@ from crdt_sync.runtime.conversation import Conversation
 @click.command("join")
 @click.argument("link", help="As 'crdt-relay invite' made it: CRDT-SYNC://JOIN#...")
 @click.option("--name", metavar="NAME", help="What this device is called, where it has no store yet.")
+@click.option(
+    "--id-token",
+    type=PATH,
+    metavar="FILE",
+    help="The id token of a login, for a link that 'crdt-relay invite login' made.",
+)
 @click.pass_obj
-def join(call: Invocation, link: str, name: str | None) -> None:
-    """Join the space of an invite, as the user whom it is for. A store is made where there is none yet."""
+def join(call: Invocation, link: str, name: str | None, id_token: Path | None) -> None:
+    """Join the space of an invite, as the user whom it is for, or who has logged in. A store is made where there is
+    none yet.
+    """
     invite = read_link(link)
+    login = _login(invite, id_token)
     with _store(call, name) as replica:
         replica.alone("'crdt-sync join'")
         before = replica.membership
-        replica.join_as(folder.joining(call.store, invite))
+        replica.join_as(folder.joining(call.store, invite, login))
         address = Address(invite.address, memory=call.store / partners.WAYS_FILE)
         try:
             asyncio.run(_talk(replica, address))
@@ -78,6 +90,27 @@ def whoami(call: Invocation) -> None:
     path = call.store / folder.KEY_FILE
     if open_to_others(path):
         call.output.note(f"Other users of this machine may read {path}: chmod 600 it.", "yellow")
+
+
+def _login(invite: Link, id_token: Path | None) -> str:
+    """The id token that is to be shown. Raises `UsageError` where one is missing, or for a link that needs none."""
+    if invite.secret != NO_SECRET:
+        if id_token is not None:
+            raise UsageError("this invite lets its device in by itself", "Leave out --id-token.")
+        return ""
+    if id_token is None:
+        raise UsageError("this link lets nobody in by itself, but who has logged in", "Add --id-token FILE.")
+    try:
+        with id_token.open(encoding="ascii", errors="replace") as file:
+            text = file.read(ID_TOKEN_LENGTH_MAX + 2).strip()
+    except OSError as error:
+        raise UsageError(f"{id_token} cannot be read: {error.strerror}", "Check its name.") from None
+    if re.fullmatch(r"[\w-]+\.[\w-]+\.[\w-]*", text, re.ASCII) is None or len(text) > ID_TOKEN_LENGTH_MAX:
+        raise UsageError(
+            f"what is in {id_token} is no id token",
+            f"It has three parts with dots between, and at most {ID_TOKEN_LENGTH_MAX:,} characters.",
+        )
+    return text
 
 
 async def _talk(replica: Replica, address: Address) -> None:

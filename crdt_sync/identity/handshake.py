@@ -3,9 +3,9 @@
 Each side draws a nonce for each connection. A proof is an Ed25519 signature over these, each prefixed with its length,
 two bytes, big-endian: `crdt-sync proof 2`; what is proved, one of `ROLES`; the dialer's nonce; the acceptor's; the
 binding, which is the SHA-256 of the acceptor's certificate (DER), or nothing without TLS; the space; and the SHA-256
-of what the proof belongs to: the token, or the secret of an invite, or nothing. So a proof is worth nothing on another
-connection, at the other end, behind another certificate, or with another token. Which of these it was cannot be told:
-a signature holds or does not.
+of what the proof belongs to: the token, an id token, or the secret of an invite, or nothing. So a proof is worth
+nothing on another connection, at the other end, behind another certificate, or with another token. Which of these it
+was cannot be told: a signature holds or does not.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from typing import Literal
 
 from crdt_sync.identity.claims import Claims
 from crdt_sync.identity.keys import KeyPair, PublicKey
-from crdt_sync.identity.presented import Enrolment, Renewal, SpaceProof, TokenProof, Wiped, read
+from crdt_sync.identity.presented import Enrolment, LoggedIn, Renewal, SpaceProof, TokenProof, Wiped, read
 from crdt_sync.identity.refusals import Reason, refused
 from crdt_sync.identity.space_keys import SpaceKeys
 from crdt_sync.identity.tokens import Tokens
@@ -23,7 +23,7 @@ from crdt_sync.ids import SPACE_BYTES
 CONTEXT = b"crdt-sync proof 2"
 NONCE_BYTES = 16
 BINDING_BYTES = 32
-Role = Literal["dialer", "acceptor", "space", "enrol", "renew", "wiped"]
+Role = Literal["dialer", "acceptor", "space", "enrol", "login", "renew", "wiped"]
 End = Literal["dialer", "acceptor"]
 
 
@@ -79,6 +79,16 @@ class Handshake:
         """The secret and the key of who comes with an invite, and has that key. Raises `IdentityRefused`."""
         shown = read(text, Enrolment)
         self._check(shown.key, self._signed("enrol", shown.secret), shown.signature)
+        return shown
+
+    def login(self, pair: KeyPair, token: str) -> str:
+        """What a device shows whose user has logged in, and has this id token. Only to who proved the space's key."""
+        return str(LoggedIn(token, pair.public, pair.sign(self._signed("login", token.encode()))))
+
+    def check_login(self, text: str) -> LoggedIn:
+        """The id token and the key of who comes with one, and has that key. Raises `IdentityRefused`."""
+        shown = read(text, LoggedIn)
+        self._check(shown.key, self._signed("login", shown.token.encode()), shown.signature)
         return shown
 
     def renew(self, pair: KeyPair) -> str:

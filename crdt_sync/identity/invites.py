@@ -31,6 +31,10 @@ _ADDRESS = re.compile(rf"wss?://[!-~]{{1,{INVITE_ADDRESS_LENGTH_MAX - 6}}}\Z")
 _COPY = "Copy the whole link, from CRDT-SYNC:// to its last letter, or scan its picture; else ask for a new invite."
 
 
+NO_SECRET = bytes(INVITE_SECRET_BYTES)
+"""In the place of an invite's secret: the link lets nobody in by itself, but who logs in."""
+
+
 @dataclass(frozen=True, slots=True)
 class Link:
     """What an invite tells the device that opens it. `certificate` is the hash of the relay's, or nothing without TLS

@@ -4,6 +4,7 @@
     space-1.KID.SIGNATURE               whoever speaks for the space: a proof of its key
     enrol-1.SECRET.KEY.SIGNATURE        a device that has an invite, and a proof of the key that it brings
     renew-1.KEY.SIGNATURE               a device that joined once, and asks for a new token
+    login-1.KEY.SIGNATURE.TOKEN         a device whose user has logged in: an id token, and a proof of the key
     wiped-1.KEY.SIGNATURE               a device that was told to, and has destroyed what it held
 
 All are printable ASCII of at most 4,096 characters. A shared token has no such beginning: it has no dot behind one.
@@ -16,7 +17,7 @@ from crdt_sync.errors import IdentityRefused
 from crdt_sync.identity.base64url import decoded, encoded
 from crdt_sync.identity.keys import KEY_BYTES, KID_BYTES, SIGNATURE_BYTES, PublicKey
 from crdt_sync.identity.refusals import Reason, refused
-from crdt_sync.limits import INVITE_SECRET_BYTES, SIGNED_TOKEN_LENGTH_MAX, TOKEN_LENGTH_MAX
+from crdt_sync.limits import ID_TOKEN_LENGTH_MAX, INVITE_SECRET_BYTES, SIGNED_TOKEN_LENGTH_MAX, TOKEN_LENGTH_MAX
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,18 @@ class Enrolment:
 
 
 @dataclass(frozen=True, slots=True)
+class LoggedIn:
+    """An id token of the login system, and the signature of the key that is to be the device's."""
+
+    token: str
+    key: PublicKey
+    signature: bytes
+
+    def __str__(self) -> str:
+        return f"login-1.{encoded(self.key.raw)}.{encoded(self.signature)}.{self.token}"
+
+
+@dataclass(frozen=True, slots=True)
 class Renewal:
     """The signature of a key that a device joined with."""
 
@@ -75,9 +88,9 @@ class Wiped:
         return f"wiped-1.{encoded(self.key.raw)}.{encoded(self.signature)}"
 
 
-Presented = TokenProof | SpaceProof | Enrolment | Renewal | Wiped
-Kind = TypeVar("Kind", TokenProof, SpaceProof, Enrolment, Renewal, Wiped)
-BEGINNINGS = ("proof-1.", "space-1.", "enrol-1.", "renew-1.", "wiped-1.")
+Presented = TokenProof | SpaceProof | Enrolment | LoggedIn | Renewal | Wiped
+Kind = TypeVar("Kind", TokenProof, SpaceProof, Enrolment, LoggedIn, Renewal, Wiped)
+BEGINNINGS = ("proof-1.", "space-1.", "enrol-1.", "login-1.", "renew-1.", "wiped-1.")
 
 
 def proves_key(text: str) -> bool:
@@ -112,6 +125,11 @@ def presented(text: str) -> Presented:
                 PublicKey(_bytes(key, KEY_BYTES)),
                 _bytes(signature, SIGNATURE_BYTES),
             )
+        case ["login-1", key, signature, head, body, end]:
+            token = f"{head}.{body}.{end}"
+            if len(token) > ID_TOKEN_LENGTH_MAX or not token.isascii():
+                raise _malformed("its token is too long, or no token")
+            return LoggedIn(token, PublicKey(_bytes(key, KEY_BYTES)), _bytes(signature, SIGNATURE_BYTES))
         case ["renew-1", key, signature]:
             return Renewal(PublicKey(_bytes(key, KEY_BYTES)), _bytes(signature, SIGNATURE_BYTES))
         case ["wiped-1", key, signature]:

@@ -34,6 +34,7 @@ class Reason(StrEnum):
     INVITE_USED = "invite_used"
     INVITE_OTHER_USER = "invite_other_user"
     DEVICE_UNKNOWN = "device_unknown"
+    LOGIN_REFUSED = "login_refused"
     IDENTITY_NEEDED = "identity_needed"
 
 
@@ -67,6 +68,8 @@ NEXT_STEPS = {
     "at once: then a stranger did.",
     Reason.INVITE_OTHER_USER: "Join with a store of its own: --store, or another account of this machine.",
     Reason.DEVICE_UNKNOWN: _ASK,
+    Reason.LOGIN_REFUSED: "Log in again, and give the new id token: 'crdt-sync join LINK --id-token FILE'. If that is "
+    "refused likewise, ask who runs the space to check the settings that begin with oidc.",
     Reason.IDENTITY_NEEDED: "A shared token opens nothing here. If this release knows no 'crdt-sync join', update it.",
 }
 

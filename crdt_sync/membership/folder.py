@@ -43,9 +43,10 @@ def load(folder: Path) -> Membership | None:
         raise KeyUnusable(f"{path}: {error.message}", "Restore it from a backup, or join again.") from error
 
 
-def joining(folder: Path, link: Link) -> Membership:
+def joining(folder: Path, link: Link, login: str = "") -> Membership:
     """A device that opens an invite: with the key that is there, or a new one. Nothing else is kept before it is let
-    in. One that is in the space already asks again with what it has.
+    in. One that is in the space already asks again with what it has. `login` is an id token, for a link that lets
+    nobody in by itself.
 
     Raises `KeyUnusable`, also where the device is in another space.
     """
@@ -60,7 +61,7 @@ def joining(folder: Path, link: Link) -> Membership:
         facts = Facts(link.space, link.key.raw, link.address, pinned=bool(link.certificate))
     else:
         facts = known.facts
-    return Membership(facts, pair, _keeper(folder), secret=link.secret, contact=ContactFile(folder))
+    return Membership(facts, pair, _keeper(folder), secret=link.secret, login=login, contact=ContactFile(folder))
 
 
 def own_key(folder: Path) -> KeyPair:

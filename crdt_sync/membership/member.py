@@ -31,8 +31,8 @@ _RENEWABLE = frozenset({Reason.TOKEN_EXPIRED, Reason.TOKEN_UNKNOWN_KEY, Reason.T
 
 
 class Membership:
-    """See the module. `keep` makes facts durable, and raises `StoreError`. `secret` is of an invite that is opened.
-    `contact` keeps when the relay let the device in.
+    """See the module. `keep` makes facts durable, and raises `StoreError`. `secret` is of an invite that is opened,
+    `login` an id token that is shown instead. `contact` keeps when the relay let the device in.
     """
 
     def __init__(
@@ -41,12 +41,14 @@ class Membership:
         pair: KeyPair,
         keep: Callable[[Facts], None],
         secret: bytes = b"",
+        login: str = "",
         contact: ContactFile | None = None,
     ) -> None:
         """Raises `IdentityRefused` where what was kept does not hold."""
         self.facts = facts
         self.pair = pair
         self.secret = secret
+        self.login = login
         self.statements = Statements(facts.space, PublicKey(facts.anchor), facts.statements)
         self.statements.confirm(facts.confirmed)
         self.tokens = Tokens(self.statements)
@@ -152,7 +154,7 @@ class Membership:
             if claims.key != self.pair.public:
                 raise refused(Reason.TOKEN_MALFORMED, "the token is that of another device")
             self._store(replace(self._said(), token=token, user=claims.user))
-            self._renews, self.secret = False, b""
+            self._renews, self.secret, self.login = False, b"", ""
             return claims
 
     # --- contact ---------------------------------------------------------------------------------------------

@@ -91,6 +91,8 @@ class Greeting:
         member = self._member
         if member.wiping:
             return handshake.confirm_wiped(member.pair)
+        if member.login:
+            return handshake.login(member.pair, member.login)
         if member.secret:
             return handshake.enrol(member.pair, member.secret)
         if member.renews(member.now()):

@@ -45,7 +45,7 @@ class MemberTalk:
         self._claims = claims
         self._known = known.versions if known is not None else Versions()
         self._direct = direct
-        self.let_in = not member.secret
+        self.let_in = not (member.secret or member.login)
 
     def pass_on(self, dialer: Dialer) -> None:
         """Tell the partner what it lacks of what the space said, once it has welcomed us."""

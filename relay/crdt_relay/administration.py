@@ -11,12 +11,13 @@ from typing import Any
 
 from crdt_relay import policy_report
 from crdt_relay.authority import Authority
+from crdt_relay.login import Login
 from crdt_relay.registry import StoreRegistry
 from crdt_sync.audit_log.entry import Entry
 from crdt_sync.errors import IdentityRefused, KeyUnusable, UsageError
 from crdt_sync.files import sync_folder
 from crdt_sync.identity.enrolling import Invite
-from crdt_sync.identity.invites import Link
+from crdt_sync.identity.invites import NO_SECRET, Link
 from crdt_sync.identity.keys import KeyPair
 from crdt_sync.identity.policy_text import PolicyText
 from crdt_sync.identity.registry import Device
@@ -46,6 +47,7 @@ class Administration:
         key: Path,
         wall_clock: Callable[[], int],
         changed: Callable[[], None] = lambda: None,
+        login: Login | None = None,
     ) -> None:
         """Raises `StoreError`, `KeyUnusable` where the space's key is lost."""
         self._store = store
@@ -54,6 +56,7 @@ class Administration:
         self.changed = changed
         self.tell: Callable[[Entry], None] = lambda _: None
         self.registry = StoreRegistry(store, wall_clock)
+        self._login = login
         self.authority: Authority | None = None
         if self.registry.said() is not None:
             self._open()
@@ -65,6 +68,8 @@ class Administration:
                 return self.apply(text, source)
             case {"act": "invite", "user": str(user), "address": str(address), "certificate": str(fingerprint)}:
                 return self.invite(user, address, bytes.fromhex(fingerprint), request.get("days"))
+            case {"act": "login_link", "address": str(address), "certificate": str(fingerprint)}:
+                return self.login_link(address, bytes.fromhex(fingerprint))
             case {"act": "invites"}:
                 return self.invites()
             case {"act": "withdraw", "invite": str(invite)}:
@@ -129,6 +134,11 @@ class Administration:
         link = Link(address, authority.space, authority.pair.public, certificate, secret)
         self.registry.add(Invite(link.lookup, user, expires))
         return {**_invite(Invite(link.lookup, user, expires), now), "link": str(link)}
+
+    def login_link(self, address: str, certificate: bytes) -> dict[str, Any]:
+        """The link with which everybody joins who has logged in: it is no secret."""
+        authority = self._needed()
+        return {"link": str(Link(address, authority.space, authority.pair.public, certificate, NO_SECRET))}
 
     def invites(self) -> dict[str, Any]:
         """All invites that were not withdrawn."""
@@ -253,7 +263,7 @@ class Administration:
         self._heed(self.authority)
 
     def _heed(self, authority: Authority) -> None:
-        authority.changed, authority.tell = self._said, self._tell
+        authority.changed, authority.tell, authority.login = self._said, self._tell, self._login
 
     def _said(self) -> None:
         self.changed()

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
+from crdt_relay.login import Login
 from crdt_sync.audit_log.entry import Entry
 from crdt_sync.errors import IdentityRefused, KeyUnusable
 from crdt_sync.identity import rotation
@@ -41,6 +42,7 @@ class Authority:
         self.registry = registry
         self.space = space
         self.pair = pair
+        self.login: Login | None = None  # who else vouches for users
         self.wall_clock = wall_clock
         self.changed: Callable[[], None] = lambda: None
         self.tell: Callable[[Entry], None] = lambda _: None

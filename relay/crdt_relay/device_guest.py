@@ -6,6 +6,7 @@ from dataclasses import replace
 import structlog
 
 from crdt_relay.authority import Authority
+from crdt_relay.login import KeysComing
 from crdt_sync.audit_log.entry import Act, Entry
 from crdt_sync.errors import IdentityRefused, StoreError
 from crdt_sync.identity import enrolling
@@ -13,7 +14,7 @@ from crdt_sync.identity.claims import Claims
 from crdt_sync.identity.handshake import Handshake
 from crdt_sync.identity.keys import PublicKey
 from crdt_sync.identity.known import KNOWS_HEADER, STATEMENT_HEADER, Known, read_known, statement_text
-from crdt_sync.identity.presented import Enrolment, Renewal, TokenProof, Wiped, presented
+from crdt_sync.identity.presented import Enrolment, LoggedIn, Renewal, TokenProof, Wiped, presented
 from crdt_sync.identity.refusals import Reason, refused
 from crdt_sync.identity.registry import Device
 from crdt_sync.limits import STATEMENTS_LEADING_MAX
@@ -25,6 +26,7 @@ from crdt_sync.protocol.principal import Principal
 from crdt_sync.runtime.guests import Guest, Told, header, refusal, stranger
 
 _RETRY_US = 5_000_000
+_KEYS_US = 1_000_000  # what a device that joins waits for at most
 _RENEWABLE = frozenset({Reason.TOKEN_EXPIRED, Reason.TOKEN_UNKNOWN_KEY, Reason.TOKEN_FORGED, Reason.TOKEN_MALFORMED})
 _log = structlog.get_logger("relay")
 
@@ -88,6 +90,9 @@ class DeviceGuest(Guest):
             self._key = None
             again = 0 if error.reason in _RENEWABLE else None
             return refusal(error, authority.statements, self.known, again)
+        except KeysComing:
+            self._key = None
+            return Refusal("unavailable", "the keys of the login system are being fetched", _KEYS_US)
         except StoreError as error:
             _log.warning("identity_not_kept", code=error.code, error=error.message)
             return Refusal("unavailable", "this cannot be stored now", _RETRY_US)
@@ -106,14 +111,15 @@ class DeviceGuest(Guest):
                 if authority.registry.device(claims.device) is None:  # a backup was put back that does not know it
                     authority.registry.note(Device(claims.device, claims.user, now, name))
                 return claims.user, claims.key
-            case Enrolment():
-                shown = handshake.check_enrolment(text)
+            case Enrolment() | LoggedIn():
+                shown = handshake.check_enrolment(text) if text.startswith("enrol") else self._logged_in(text, now)
                 joined = enrolling.join(shown, authority.registry, authority.statements.revocations, now)
                 device = authority.registry.device(shown.key.device)
                 if device is not None and name and not device.name:
                     authority.registry.note(replace(device, name=name))
                 if not joined.again:
-                    about = f"by the invite {joined.invite.hex()[:12]}"
+                    way = "the invite" if text.startswith("enrol") else "a login, known as the invite"
+                    about = f"by {way} {joined.invite.hex()[:12]}"
                     authority.tell(Entry(now, Act.ENROLMENT, joined.user, shown.key.device, about=about))
                 _log.info("device_joined", device=shown.key.device.hex(), user=joined.user, again=joined.again)
                 self._needs_token = True
@@ -126,6 +132,13 @@ class DeviceGuest(Guest):
             case Wiped():
                 self._note_wiped(handshake.check_wiped(text), now)
         raise refused(Reason.PROOF_MALFORMED, "this is no proof of a device")
+
+    def _logged_in(self, text: str, now: int) -> Enrolment:
+        """Who has logged in, as if with an invite. Raises `IdentityRefused`, `KeysComing`, `StoreError`."""
+        authority, shown = self._authority, self._handshake.check_login(text)
+        if authority.login is None:
+            raise refused(Reason.LOGIN_REFUSED, "this relay lets nobody in by a login system: ask for an invite")
+        return authority.login.enrolment(shown, authority.registry, authority.check_user, now)
 
     def _note_wiped(self, key: PublicKey, now: int) -> None:
         """Raises `IdentityRefused`, as nobody comes in with it."""

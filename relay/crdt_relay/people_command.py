@@ -13,6 +13,7 @@ from crdt_sync.cli.commands import Commands
 from crdt_sync.cli.options import PATH
 from crdt_sync.cli.output import Output, table
 from crdt_sync.cli.values import local_time
+from crdt_sync.errors import UsageError
 
 _SHOWN = 12  # characters of a device's id in tables: 'device show' takes fewer
 
@@ -66,6 +67,23 @@ def invite_new(
     output.result(dict(made), "\n".join(lines))
     if drawn is None:
         output.note("To see it as a picture for cameras too: pip install 'crdt-sync[qr]'")
+
+
+@invite.command("login")
+@click.option("--address", metavar="URL", help="Where devices reach this relay, ws:// or wss://.")
+@click.option("--pin", is_flag=True, help="Let it name the certificate, also where an authority vouches for that.")
+@space_options
+@json_option
+def invite_login(
+    address: str | None, pin: bool, config: Path | None, data: Path | None, key_file: Path | None, as_json: bool
+) -> None:
+    """Show the link with which everybody joins who logs in with the company's login system. It is no secret."""
+    settings = people_requests.settings_of(config, data, key_file)
+    if settings.oidc_issuer is None:
+        raise UsageError("no login system is named", "Set oidc_issuer, oidc_audience and oidc_keys in the settings.")
+    where, certificate = people_requests.place(settings, address, pin=pin)
+    made = people_requests.done(settings, "login_link", address=where, certificate=certificate.hex())
+    Output(as_json=as_json).result(dict(made), f"crdt-sync join '{made['link']}' --id-token FILE")
 
 
 @invite.command("list")

@@ -17,6 +17,7 @@ from crdt_relay.auditing import act_of, bound, note
 from crdt_relay.authority import Authority
 from crdt_relay.control import ControlServer
 from crdt_relay.device_guest import introduced
+from crdt_relay.login import Login
 from crdt_relay.observability import Metrics, Readings
 from crdt_relay.settings import LIVE, Settings
 from crdt_relay.store_keys import store_key
@@ -96,7 +97,7 @@ class Relay:
         door = Door(settings.tokens, bound_to(settings))
         async with contextlib.AsyncExitStack() as started:
             started.callback(store.close)
-            people = Administration(store, settings.space_key, _wall_clock)
+            people = Administration(store, settings.space_key, _wall_clock, login=_login(settings))
             check_identities(settings, people)
             audited = people.authority is not None if settings.audit is None else settings.audit
             if not audited:
@@ -318,6 +319,13 @@ def open_store(data: Path, key_file: Path | None = None) -> LmdbStore:
         return LmdbStore.open(data, create=False, key=key)
     except StoreMissing:
         return LmdbStore.open(data, create=True, key=key)
+
+
+def _login(settings: Settings) -> Login | None:
+    """Who vouches for users beside invites. Raises `InvalidSettings`."""
+    if settings.oidc_issuer is None or settings.oidc_audience is None or settings.oidc_keys is None:
+        return None
+    return Login(settings.oidc_issuer, settings.oidc_audience, settings.oidc_claim, settings.oidc_keys)
 
 
 def check_identities(settings: Settings, people: Administration) -> None:

@@ -15,6 +15,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, PrivateAttr, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
@@ -36,6 +37,7 @@ TOKEN_LENGTH_MIN: Final = 16  # characters; shorter ones can be guessed
 TOKENS_MAX: Final = 2  # in a token file: the one to use, and the one before it, during a rotation
 QUOTAS: Final = tuple(f"quota_{span}_{what}" for span in ("session", "day") for what in Allowance._fields)
 _CERTIFICATES: Final = ("tls_certificate", "tls_key", "proxy_certificate")
+_OIDC: Final = ("oidc_issuer", "oidc_audience", "oidc_keys")
 _AUDIT: Final = ("audit_days", "audit_bytes")
 LIVE: Final = frozenset({"token", "token_file", *_CERTIFICATES, "address", "log_format", "log_level", *_AUDIT, *QUOTAS})
 """What a running relay takes over; the others need a start."""
@@ -96,6 +98,12 @@ class Settings(BaseSettings):
     audit_bytes: Annotated[int, Field(ge=1_000_000)] | None = Field(
         default=None, description="bytes of the audit log beyond which its oldest entries are dropped"
     )
+    oidc_issuer: str | None = Field(
+        default=None, min_length=1, description="login system whose users may join, as 'iss'"
+    )
+    oidc_audience: str | None = Field(default=None, min_length=1, description="what its id tokens are for")
+    oidc_keys: str | None = Field(default=None, min_length=1, description="its JWKS: an https:// address, or a file")
+    oidc_claim: str = Field(default="email", min_length=1, description="claim of id tokens that names the user")
     metrics: bool = Field(default=True, description="serve /metrics, /healthz and /readyz")
     metrics_host: str = Field(default="127.0.0.1", min_length=1, description="address of the metrics")
     metrics_port: Port = Field(default=8766, description="port of the metrics; 0 takes a free one")
@@ -132,6 +140,13 @@ class Settings(BaseSettings):
                 f"Make a token with '{_MAKE_TOKEN}' and name that file with --token-file, say who may do what with "
                 "'crdt-relay policy apply FILE', or listen on 127.0.0.1.",
             )
+        oidc = {name: getattr(self, name) is not None for name in _OIDC}
+        if any(oidc.values()) and not all(oidc.values()):
+            missing = ", ".join(name for name, given in oidc.items() if not given)
+            raise InvalidSettings(f"a login system is named, but not {missing}", "Set all three, or none of them.")
+        keys = urlsplit(self.oidc_keys or "")
+        if keys.scheme == "http" and not is_loopback(keys.hostname or ""):
+            raise InvalidSettings("oidc_keys is fetched without encryption", "Name an https:// address, or a file.")
         if self.metrics and self.port == self.metrics_port != 0 and self.host == self.metrics_host:
             raise InvalidSettings(f"port and metrics_port are both {self.port}", "Choose another metrics_port.")
         return self

@@ -40,9 +40,9 @@ def out(*pairs: KeyPair) -> Revocations:
 
 def test_a_device_joins_once_and_may_ask_again() -> None:
     invites = kept()
-    assert join(came(), invites, NOBODY, UNTIL - 1) == Joined("anna", PHONE.public, again=False)
+    assert join(came(), invites, NOBODY, UNTIL - 1) == Joined("anna", PHONE.public, again=False, invite=lookup(SECRET))
     for now in (UNTIL - 1, UNTIL, 2 * UNTIL):
-        assert join(came(), invites, NOBODY, now) == Joined("anna", PHONE.public, again=True)
+        assert join(came(), invites, NOBODY, now) == Joined("anna", PHONE.public, again=True, invite=lookup(SECRET))
     assert invites.owner(PHONE.public.device) == "anna"
 
 
@@ -149,7 +149,7 @@ def test_whatever_happens_an_invite_brings_one_device_in_and_a_device_is_one_use
             expected = "invite_other_user" if owners.get(pair, user) != user else None
         assert why == expected
         if joined is not None:
-            assert joined == Joined(user, pair.public, again=secret in opened)
+            assert joined == Joined(user, pair.public, again=secret in opened, invite=lookup(secret))
             opened[secret], owners[pair] = pair, user
     for pair in PAIRS:
         assert invites.owner(pair.public.device) == owners.get(pair)

@@ -11,11 +11,17 @@ from hypothesis import strategies as st
 from crdt_sync.identity import presented, rotation
 from crdt_sync.identity.base64url import decoded, encoded
 from crdt_sync.identity.handshake import Handshake
-from crdt_sync.identity.presented import BEGINNINGS, Enrolment, Renewal, SpaceProof, TokenProof, Wiped
+from crdt_sync.identity.presented import BEGINNINGS, Enrolment, LoggedIn, Renewal, SpaceProof, TokenProof, Wiped
 from crdt_sync.identity.revocations import Revocations, Revoked
 from crdt_sync.identity.statements import Statements
 from crdt_sync.identity.tokens import Tokens
-from crdt_sync.limits import HELLO_BYTES_MAX, SIGNED_TOKEN_LENGTH_MAX, TOKEN_LENGTH_MAX, TOKEN_LIFE_US
+from crdt_sync.limits import (
+    HELLO_BYTES_MAX,
+    ID_TOKEN_LENGTH_MAX,
+    SIGNED_TOKEN_LENGTH_MAX,
+    TOKEN_LENGTH_MAX,
+    TOKEN_LIFE_US,
+)
 from crdt_sync.protocol.codec import decode, encode
 from crdt_sync.protocol.messages import Hello
 from crdt_sync.protocol.versions import VERSIONS
@@ -35,6 +41,7 @@ from tests.identity.cast import (
     token,
 )
 
+ID_TOKEN = "eyJhbGciOiJSUzI1NiJ9.e30.c2ln"
 HERE = Handshake(SPACE, bytes(range(16)), bytes(range(16, 32)), bytes([7]) * 32)
 SECRET = bytes(range(100, 116))
 ELSEWHERE = {
@@ -142,6 +149,7 @@ def test_no_proof_is_one_of_something_else() -> None:
         "device": HERE.prove_device("dialer", PHONE, token()),
         "space": HERE.prove_space(SPACE_KEY),
         "enrolment": HERE.enrol(PHONE, SECRET),
+        "login": HERE.login(PHONE, ID_TOKEN),
         "renewal": HERE.renew(PHONE),
         "wiped": HERE.confirm_wiped(PHONE),
     }
@@ -149,6 +157,7 @@ def test_no_proof_is_one_of_something_else() -> None:
         "device": partial(checked_device, "dialer"),
         "space": lambda text: HERE.check_space(text, keys(SPACE_KEY)),
         "enrolment": HERE.check_enrolment,
+        "login": HERE.check_login,
         "renewal": HERE.check_renewal,
         "wiped": HERE.check_wiped,
     }
@@ -168,6 +177,7 @@ SHOWN = (
     HERE.prove_device("dialer", PHONE, token()),
     HERE.prove_space(SPACE_KEY),
     HERE.enrol(PHONE, SECRET),
+    HERE.login(PHONE, ID_TOKEN),
     HERE.renew(PHONE),
     HERE.confirm_wiped(PHONE),
 )
@@ -182,6 +192,8 @@ def any_check(text: str) -> object:
             return HERE.check_space(text, keys(SPACE_KEY))
         case Enrolment():
             return HERE.check_enrolment(text)
+        case LoggedIn():
+            return HERE.check_login(text)
         case Renewal():
             return HERE.check_renewal(text)
         case Wiped():
@@ -208,6 +220,7 @@ def test_what_has_the_form_is_read_as_it_was_written(secret: bytes, seed: bytes,
         TokenProof(token(), signature),
         SpaceProof(secret[:8], signature),
         Enrolment(secret, key, signature),
+        LoggedIn(ID_TOKEN, key, signature),
         Renewal(key, signature),
     ):
         assert presented.presented(str(shown)) == shown
@@ -247,5 +260,9 @@ def test_bytes_have_one_text(raw: bytes, text: str) -> None:
 def test_what_is_shown_fits_the_token_field_of_a_hello(text: str) -> None:
     hello = Hello(VERSIONS, bytes(16), text, NOW, None, follow=True, count=0, agent="crdt-sync")
     assert decode(encode(hello)) == hello
-    longest = str(TokenProof(f"{'a' * (SIGNED_TOKEN_LENGTH_MAX - 4)}.b.c", bytes(64)))
-    assert len(encode(replace(hello, token=longest))) < HELLO_BYTES_MAX
+    for longest in (
+        TokenProof(f"{'a' * (SIGNED_TOKEN_LENGTH_MAX - 4)}.b.c", bytes(64)),
+        LoggedIn(f"{'a' * (ID_TOKEN_LENGTH_MAX - 4)}.b.c", PHONE.public, bytes(64)),
+    ):
+        assert len(encode(replace(hello, token=str(longest)))) < HELLO_BYTES_MAX
+    assert reason(lambda: presented.presented(str(longest).replace(".b.", ".bb."))) == "proof_malformed"

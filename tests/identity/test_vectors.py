@@ -93,6 +93,8 @@ def shown_by(vector: dict[str, Any]) -> str:
             return handshake.prove_space(pair)
         case "enrol":
             return handshake.enrol(pair, bytes.fromhex(vector["secret"]))
+        case "login":
+            return handshake.login(pair, vector["token"])
         case "renew":
             return handshake.renew(pair)
         case "wiped":
