@@ -232,6 +232,7 @@ STATEMENT_BYTES_MAX = POLICY_BYTES_MAX + 16 * KIB  # a policy and what is around
 CONTRADICTIONS_KEPT_MAX = 16  # pairs of statements of one version, as evidence: the first ones tell it
 SIGNED_TOKEN_LENGTH_MAX = 2048  # characters; they take about 530, with the longest name in Chinese 800
 TOKENS_CACHED_MAX = 2048  # checked tokens, 1 kB each: what is connected, and comes back
+SIGNATURES_CACHED_MAX = 16_384  # checked signatures of entries, 120 B each: what a device looks at again and again
 KEYS_EVER_MAX = SPACE_KEYS_MAX * KEYS_STATEMENTS_MAX  # remembered: whose word may be a contradiction
 TOKEN_LIFE_US = (
     14 * 24 * 3600 * 1_000_000

@@ -1,12 +1,19 @@
 """Who a session belongs to: what every decision about it is made for."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from crdt_sync.verdicts import Verdict, VerdictCode, refused
 
 Grant = Literal["everything", "read"]
 """What a principal may do: see and write everything, as all who share one token may, or see it and write nothing."""
+
+
+class Issuer(NamedTuple):
+    """A space and its public keys that hold, 32 bytes each: by these it is told what the space has signed."""
+
+    space: bytes
+    keys: tuple[bytes, ...]
 
 
 Share = tuple[str, str, bytes]

@@ -29,6 +29,7 @@ from crdt_bench.experiments import (
     policy,
     reconciliation,
     residency,
+    signed_entries,
     start_up,
     table_import,
     throughput,
@@ -93,6 +94,7 @@ _TRANSPORTS = (transports.run, transports.Sizes(), transports.SMALL)
 _START_UP = (start_up.run, start_up.Sizes(), start_up.SMALL)
 _INSTRUCTIONS = (instructions.run, instructions.Sizes(), instructions.SMALL)
 _IDENTITY = (identity.run, identity.Sizes(), identity.SMALL)
+_SIGNED = (signed_entries.run, signed_entries.Sizes(), signed_entries.SMALL)
 _DEVICE = (whole_device.run, whole_device.Sizes(), whole_device.SMALL)
 _ENCRYPTION = (encryption.run, encryption.Sizes(), encryption.SMALL)
 _POLICY = (policy.run, policy.Sizes(), policy.SMALL)
@@ -147,6 +149,7 @@ _EXPERIMENTS: dict[str, tuple[str, Experiment]] = {
         "Import, first sync, a search and bytes on the disk: an encrypted store beside a plain one.",
         _ENCRYPTION,
     ),
+    "signed-entries": ("What entries take that devices sign: bytes, writing, the gate, and looking at them.", _SIGNED),
     "identity": ("What proving who one is takes: handshakes, signatures, tokens, 1,000 revoked devices.", _IDENTITY),
     "peers": (
         "Our relay beside Hocuspocus and y-websocket-server, where benchmarks/peers/install.sh has installed them.",

@@ -194,12 +194,16 @@ def _values(conflict: Conflict, schema: Schema | None) -> "Iterator[tuple[drawin
     for told, entries in itertools.islice(alike.items(), _VALUES_MAX):
         value = lines(_cut(told))
         text = drawing.Text(_SHOWN + value, style="bold") if entries[0].shown else drawing.Text(value)
-        said = dict.fromkeys((one_line(each.actor), entry_time(each.stamp, precise=precise)) for each in entries)
+        said = dict.fromkeys((_author(each), entry_time(each.stamp, precise=precise)) for each in entries)
         actors, times = zip(*itertools.islice(said, _VALUES_MAX), strict=True)
         more = ["…"] if len(said) > _VALUES_MAX else []
         yield text, "\n".join([*actors, *more]), "\n".join(times)
     if len(alike) > _VALUES_MAX:
         yield drawing.Text(f"and {len(alike) - _VALUES_MAX} more; --json has all"), "", ""
+
+
+def _author(entry: ConflictEntry) -> str:
+    return one_line(entry.actor) + (f" ({entry.standing})" if entry.standing else "")
 
 
 def _look_alike(entries: Sequence[ConflictEntry]) -> bool:

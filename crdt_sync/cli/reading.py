@@ -23,6 +23,8 @@ from crdt_sync.cli.targets import existing, named_once, readable_collection, sho
 from crdt_sync.cli.values import (
     DELETED_FIELD,
     conflict_object,
+    entry_time,
+    entry_utc_time,
     label,
     plain,
     record_object,
@@ -31,6 +33,8 @@ from crdt_sync.cli.values import (
 from crdt_sync.errors import UnknownField, UsageError
 from crdt_sync.ids import collection_of
 from crdt_sync.records import Conflict, Schema
+from crdt_sync.records.authors import Authored
+from crdt_sync.records.values import restore_value
 from crdt_sync.replica import RecordView, Replica
 
 _CELL_WIDTH_MAX = 26  # columns of the terminal that one cell takes in a list
@@ -68,11 +72,16 @@ listing_options = gathered(
 @record_argument
 @click.argument("field", required=False, help="Print the value of this field alone.")
 @all_option
+@click.option("--authors", is_flag=True, help="Who wrote each value, and whether that is verified, claimed or forged.")
 @click.pass_obj
-def get(call: Invocation, record: str, field: str | None, everything: bool) -> None:
+def get(call: Invocation, record: str, field: str | None, everything: bool, authors: bool) -> None:
     """Show one record, with every value of its conflicts."""
     with call.open() as replica:
         found = existing(replica, record)
+        if authors:
+            written = [each for each in replica.authors(found) if field in (None, each.field)]
+            _show_authors(call.output, found, written, replica.schema_of(found))
+            return
         view = replica.get(found)
         standing = replica.record_status(found)
         opposed = replica.conflicts_of(found, superseded=everything) if everything or view.conflicts else ()
@@ -110,6 +119,34 @@ def _show_record(output: Output, view: RecordView, schema: Schema | None, oppose
     if DELETED_FIELD in by_field:
         rows.append((marked("Deleted"), every_value(by_field[DELETED_FIELD], schema, None)))
     output.show(table(("Field", "Value"), rows, wrap=True))
+
+
+def _show_authors(output: Output, record: str, written: Sequence[Authored], schema: Schema | None) -> None:
+    fields = {} if schema is None else schema.fields
+    told = [
+        (each, restore_value(fields[each.field], each.value) if each.field in fields else each.value)
+        for each in written
+    ]
+    if output.as_json:
+        for each, value in told:
+            output.emit(
+                {
+                    "record": record,
+                    "field": each.field,
+                    "value": plain(value),
+                    "by": each.actor,
+                    "at": entry_utc_time(each.stamp),
+                    "known": each.standing.value,
+                }
+            )
+        return
+    rows = [
+        (label(schema, each.field), shown(value), one_line(each.actor), entry_time(each.stamp), each.standing.value)
+        for each, value in told
+    ]
+    output.show(table(("Field", "Value", "By", "When", "Known"), rows, wrap=True))
+    if schema is None or not schema.signed:
+        output.note("Nothing is signed in this collection: its schema does not say 'signed = true'.")
 
 
 @click.command("list")

@@ -93,6 +93,7 @@ def conflict_object(record: str, conflict: Conflict, schema: Schema | None) -> d
             "by": entry.actor,
             "at": entry_utc_time(entry.stamp),
             "shown": entry.shown,
+            **({"known": entry.standing} if entry.standing else {}),
         }
         for entry in conflict.entries
     ]

@@ -25,6 +25,7 @@ from crdt_sync.identity.revocations import Revocations
 from crdt_sync.identity.space_keys import SpaceKeys
 from crdt_sync.identity.statement import Sealed, Statement, sealed
 from crdt_sync.limits import CONTRADICTIONS_KEPT_MAX, KEYS_EVER_MAX, KEYS_STATEMENTS_MAX
+from crdt_sync.principal import Issuer
 
 _HOSTILE = frozenset({Reason.STATEMENT_MALFORMED, Reason.STATEMENT_FORGED, Reason.STATEMENT_FOREIGN_SPACE})
 
@@ -67,6 +68,11 @@ class Statements:
         """The text of the policy in force; None where none was heard of."""
         held = self._newest.get(PolicyText.kind)
         return held.statement.body.text if held is not None and isinstance(held.statement.body, PolicyText) else None
+
+    @property
+    def issuer(self) -> Issuer:
+        """The space, with its keys that hold."""
+        return Issuer(self.space, tuple([key.raw for key in self.keys.keys]))
 
     @property
     def versions(self) -> Versions:

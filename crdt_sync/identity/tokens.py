@@ -2,7 +2,8 @@
 
 They are JWT. What a token must be like is pinned, and nothing of it is believed that could be chosen by who made it up:
 the algorithm is EdDSA, the type ours, the key one of the space's, found by its `kid`, and the text the only one for its
-bytes. Nothing but the signature is left to the library, which is loaded when the first token comes.
+bytes. So checking one is a signature over its text, which needs no library of tokens: a worker, which opens no file,
+does it too. Who issues tokens loads that library with the first one.
 """
 
 import json
@@ -16,6 +17,7 @@ from crdt_sync.identity.base64url import decoded, encoded
 from crdt_sync.identity.claims import ID_BYTES, Claims
 from crdt_sync.identity.keys import KID_BYTES, KeyPair, PublicKey
 from crdt_sync.identity.refusals import Reason, refused
+from crdt_sync.identity.space_keys import SpaceKeys
 from crdt_sync.identity.statements import Statements
 from crdt_sync.limits import INTEGER_EXACT_MAX, SIGNED_TOKEN_LENGTH_MAX, TOKEN_LIFE_US, TOKENS_CACHED_MAX
 
@@ -83,55 +85,52 @@ class Tokens:
         if (known := self._cached.pop(text, None)) is not None and self._statements.keys.find(known[0]) is not None:
             self._cached[text] = known
             return known[1]
-        kid, payload = self._opened(text)
-        claims = _claims(_parsed(payload))
-        if claims.space != self._statements.space:
-            raise _foreign()
+        kid, claims = opened(text, self._statements.space, self._statements.keys)
         self._cached[text] = kid, claims
         if len(self._cached) > self._cached_max:
             del self._cached[next(iter(self._cached))]
         return claims
 
-    def _opened(self, text: str) -> tuple[bytes, bytes]:
-        """The `kid` of a token and the bytes that its key signed."""
-        shape = _SHAPE.match(text) if len(text) <= SIGNED_TOKEN_LENGTH_MAX else None
-        parts = [decoded(part) for part in shape.groups()] if shape is not None else [None]
-        if None in parts:
-            raise _malformed("it has another shape")
-        head, body = parts[0] or b"", parts[1] or b""
-        header = _parsed(head)
-        if header.get("alg") != ALGORITHM:
-            raise _malformed(f"its algorithm is another than {ALGORITHM}")
-        if header.keys() != {"alg", "typ", "kid"} or header["typ"] != TYPE:
-            raise _malformed(f"it is of another type than {TYPE}")
-        kid = _hex(header["kid"], KID_BYTES)
-        key = self._statements.keys.find(kid)
-        if key is None:
-            raise self._unknown(kid, body)
-        try:
-            from jwt import InvalidSignatureError, PyJWTError  # noqa: PLC0415  # see `_jws`
 
-            return kid, _jws().decode(text, key.library_key(), algorithms=[ALGORITHM])
-        except InvalidSignatureError:
-            raise refused(Reason.TOKEN_FORGED, "the signature of the token does not hold") from None
-        except PyJWTError as error:
-            raise _malformed(str(error)[:100]) from None
+def opened(text: str, space: bytes, keys: SpaceKeys) -> tuple[bytes, Claims]:
+    """The `kid` of the key of the space that signed a token, and what it says. Raises `IdentityRefused`."""
+    shape = _SHAPE.match(text) if len(text) <= SIGNED_TOKEN_LENGTH_MAX else None
+    parts = [decoded(part) for part in shape.groups()] if shape is not None else [None]
+    if None in parts:
+        raise _malformed("it has another shape")
+    head, body, signature = (part or b"" for part in parts)
+    header = _parsed(head)
+    if header.get("alg") != ALGORITHM:
+        raise _malformed(f"its algorithm is another than {ALGORITHM}")
+    if header.keys() != {"alg", "typ", "kid"} or header["typ"] != TYPE:
+        raise _malformed(f"it is of another type than {TYPE}")
+    kid = _hex(header["kid"], KID_BYTES)
+    key = keys.find(kid)
+    if key is None:
+        raise _unknown(kid, body, space)
+    if not key.signed(text.rpartition(".")[0].encode(), signature):
+        raise refused(Reason.TOKEN_FORGED, "the signature of the token does not hold")
+    claims = _claims(_parsed(body))
+    if claims.space != space:
+        raise _foreign()
+    return kid, claims
 
-    def _unknown(self, kid: bytes, body: bytes) -> IdentityRefused:
-        """Nothing of it is believed: what it says decides between two refusals alone."""
-        try:
-            if _claims(_parsed(body)).space != self._statements.space:
-                return _foreign()
-        except IdentityRefused as malformed:
-            return malformed
-        return refused(
-            Reason.TOKEN_UNKNOWN_KEY, f"the token is signed by {kid.hex()}, which is no key of the space, or no more"
-        )
+
+def _unknown(kid: bytes, body: bytes, space: bytes) -> IdentityRefused:
+    """Nothing of it is believed: what it says decides between two refusals alone."""
+    try:
+        if _claims(_parsed(body)).space != space:
+            return _foreign()
+    except IdentityRefused as malformed:
+        return malformed
+    return refused(
+        Reason.TOKEN_UNKNOWN_KEY, f"the token is signed by {kid.hex()}, which is no key of the space, or no more"
+    )
 
 
 @cache
 def _jws() -> "PyJWS":
-    """What makes and checks signatures. Importing it takes four times as long as all of identity: it is done late."""
+    """What makes tokens. Importing it takes four times as long as all of identity: it is done late."""
     from jwt import PyJWS  # noqa: PLC0415
 
     return PyJWS(algorithms=[ALGORITHM])

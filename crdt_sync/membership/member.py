@@ -17,6 +17,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from crdt_sync.errors import IdentityRefused
+from crdt_sync.identity.certified import DeviceSigner, verifier_for
 from crdt_sync.identity.claims import Claims
 from crdt_sync.identity.keys import KeyPair, PublicKey
 from crdt_sync.identity.known import Known
@@ -105,7 +106,15 @@ class Membership:
 
     def in_force(self) -> InForce | None:
         """The policy as it was heard last; None where none was."""
-        return self._policy.of(self.statements.versions.policy, self.statements.policy)
+        said = self.statements
+        return self._policy.of(said.versions.policy, said.policy, said.issuer)
+
+    def signer(self) -> DeviceSigner | None:
+        """What this device signs entries with; None where no token says yet whose it is."""
+        claims = self.claims()
+        if claims is None:
+            return None
+        return DeviceSigner(verifier_for(self.statements.issuer), claims.user, self.facts.token, self.pair)
 
     def check_out(self) -> None:
         """Raises `IdentityRefused` where this device or its user is out, as far as is known here."""

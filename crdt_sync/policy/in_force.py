@@ -11,6 +11,7 @@ from crdt_sync.errors import InvalidPolicy
 from crdt_sync.policy.model import Policy
 from crdt_sync.policy.reading import parse_policy
 from crdt_sync.policy.rights import Rights, rights_of
+from crdt_sync.principal import Issuer
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,7 @@ class InForce:
     version: int
     policy: Policy
     is_unread: bool = False  # its text is of a form that is not known here, so that it names nobody
+    issuer: Issuer | None = None  # the space that says it, by whose keys it is told who has signed an entry
     _rights: dict[str, Rights] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def rights(self, user: str) -> Rights:
@@ -40,17 +42,17 @@ class Heard:
     """The policy in force, by the text that a space said last."""
 
     def __init__(self) -> None:
-        self._said: tuple[int, str] | None = None
+        self._said: tuple[int, str, Issuer | None] | None = None
         self._in_force: InForce | None = None
 
-    def of(self, version: int, text: str | None) -> InForce | None:
+    def of(self, version: int, text: str | None, issuer: Issuer | None = None) -> InForce | None:
         """The policy of that text; where that is of a later form, the one before holds, or else one that gives nobody
         anything. None where none was said.
         """
-        if text is not None and self._said != (version, text):
-            self._said = version, text
+        if text is not None and self._said != (version, text, issuer):
+            self._said = version, text, issuer
             try:
-                self._in_force = InForce(version, parse_policy(text, "the policy in force"))
+                self._in_force = InForce(version, parse_policy(text, "the policy in force"), issuer=issuer)
             except InvalidPolicy:
                 if self._in_force is None or self._in_force.is_unread:
                     self._in_force = InForce(version, Policy({}, {}), is_unread=True)

@@ -79,13 +79,14 @@ _WRITTEN: dict[str, settings_input.Check[Any]] = {  # fields are a list: their o
     "version": settings_input.whole,
     "label": settings_input.text,
     "natural_key": settings_input.several(settings_input.text),
+    "signed": settings_input.truth,
     "fields": settings_input.several(settings_input.pair(settings_input.text, FieldSpec.of)),
     "former": settings_input.named(_pairs, FIELDS_FORMER_MAX),
     "former_ranks": settings_input.named(settings_input.named(settings_input.whole), FIELDS_FORMER_MAX),
     "settled": settings_input.several(settings_input.text, SCHEMAS_SETTLED_MAX),
 }
 _REQUIRED = frozenset({"collection", "version", "fields"})
-_SCHEMA = ("collection", "version", "label", "natural_key")
+_SCHEMA = ("collection", "version", "label", "natural_key", "signed")
 
 READABLE = repr(
     [sorted(KINDS), *(sorted(each.name for each in fields(of)) for of in (FieldSpec, Schema)), get_args(Type)]
@@ -119,6 +120,8 @@ def _data(schema: Schema) -> dict[str, Any]:
         data["label"] = schema.label
     if schema.natural_key:
         data["natural_key"] = list(schema.natural_key)
+    if schema.signed:
+        data["signed"] = True
     data["fields"] = [
         [name, {**{each: _plain(value) for each, value in spec.told().items()}, "kind": spec.kind, "type": spec.type}]
         for name, spec in schema.fields.items()

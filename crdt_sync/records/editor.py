@@ -20,6 +20,7 @@ from crdt_sync.records.pen import Pen
 from crdt_sync.records.reading import conflicts_of, value_of
 from crdt_sync.records.roots import DELETED, DELETED_ROOT
 from crdt_sync.records.schema import FieldSpec, Schema
+from crdt_sync.records.signatures import Signing
 from crdt_sync.records.text_field import TextField
 from crdt_sync.records.updates import state_vector as vectors
 
@@ -28,8 +29,8 @@ class Editor:
     """Edits one record. Every value is checked and normalised before it reaches the document.
 
     Works on a private document with a writer id; when an edit raises, throw the document away and nothing
-    happened. `actor` is who writes, as conflicts and histories show it. Raises `UnknownCollection` when there
-    is no schema.
+    happened. `actor` is who writes, as conflicts and histories show it, and `signing` signs what is written in their
+    name. Raises `UnknownCollection` when there is no schema.
 
     `editor[field] = value` by kind: value, review, stage: writes it; set: makes the members these; text:
     rewrites what differs; counter: counts up or down to it. Writing what is shown already changes nothing. A field
@@ -39,7 +40,13 @@ class Editor:
     """
 
     def __init__(
-        self, document: Document, schema: Schema | None, clock: HybridClock, actor: str, collection: str
+        self,
+        document: Document,
+        schema: Schema | None,
+        clock: HybridClock,
+        actor: str,
+        collection: str,
+        signing: Signing | None = None,
     ) -> None:
         if schema is None:
             raise UnknownCollection(
@@ -48,7 +55,7 @@ class Editor:
             )
         if document.writer is None:
             raise ValueError("the document was loaded without a writer id")
-        self._pen = _SchemaPen(document, schema, clock, check_actor(actor), self._writable)
+        self._pen = _SchemaPen(document, schema, clock, check_actor(actor), self._writable, signing)
         self._document = document
         self._schema = schema
         self._ended = False
@@ -213,9 +220,15 @@ class _SchemaPen(Pen):
     """A pen that knows what the record shows by its schema."""
 
     def __init__(
-        self, document: Document, schema: Schema, clock: HybridClock, actor: str, check: Callable[[str], object]
+        self,
+        document: Document,
+        schema: Schema,
+        clock: HybridClock,
+        actor: str,
+        check: Callable[[str], object],
+        signing: Signing | None,
     ) -> None:
-        super().__init__(document, clock, actor, check)
+        super().__init__(document, clock, actor, check, signing)
         self._schema = schema
 
     def value(self, field: str) -> object:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeGuard
 
 from crdt_sync.records.comparing import identity
+from crdt_sync.records.signature_text import bare
 from crdt_sync.records.values import canonical
 
 if TYPE_CHECKING:
@@ -28,13 +29,15 @@ Age = Callable[[Entry], tuple[bool, int]]
 class ConflictEntry:
     """One of several values: its carrier, when (stamp, microseconds; None: not known) and by whom it was written.
 
-    `shown`: it is what the field shows.
+    `shown`: it is what the field shows. `standing`: what is known of who wrote it, where the schema asks for
+    signatures, see `signatures.Standing`; else empty.
     """
 
     value: object
     stamp: int | None
     actor: str
     shown: bool
+    standing: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +106,7 @@ def timeline(entries: list[Entry], name: Callable[[Entry], str]) -> list[dict[st
     on another. Of equal first content the oldest is shown.
     """
     shown: dict[str, Entry] = {}
+    entries = [bare(entry) for entry in entries]
     began = {canonical(entry[:3]) for entry in entries if _is_first(entry)}
     for entry in sorted(entries, key=_time):
         first = _is_first(entry)

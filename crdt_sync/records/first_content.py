@@ -13,14 +13,16 @@ from crdt_sync.records.document import Document
 from crdt_sync.records.entries import FIRST, is_entry
 from crdt_sync.records.member_keys import member_key, member_of
 from crdt_sync.records.memory.beginnings import begun
-from crdt_sync.records.roots import ARRAY_PREFIXES, BEGUN_ROOT, MAP_PREFIXES, TEXT_PREFIX, Layout
+from crdt_sync.records.roots import ARRAY_PREFIXES, BEGUN_ROOT, MAP_PREFIXES, TEXT_PREFIX, Layout, is_reserved
+from crdt_sync.records.signatures import Signing
 from crdt_sync.records.write_once import write_once
 
 
-def as_first_content(document: Document, stamp: int, actor: str) -> Document:
+def as_first_content(document: Document, stamp: int, actor: str, signing: Signing | None = None) -> Document:
     """The same content as that of `document`, of a single writer and new, in the form that other devices share.
 
     `stamp` and `actor` say when and by whom, where something is to be compared with what others begin it with.
+    `signing` signs what is in fields: only now the record's id is known.
     """
     shared = Document(document.writer)
     contents = document.contents()
@@ -30,6 +32,9 @@ def as_first_content(document: Document, stamp: int, actor: str) -> Document:
             continue
         if root[:2] in ARRAY_PREFIXES:
             entries = _marked(content) if root.startswith(Layout.LOG) else content
+            if signing is not None and not is_reserved(root):
+                entries = [signing.signed(root, entry) if is_entry(entry) else entry for entry in entries]
+                signing.leave_token(shared)
             with shared.transaction() as transaction:
                 array = shared.array(transaction, root)
                 for entry in entries:

@@ -17,7 +17,9 @@ from crdt_sync.records.memory.memories import settle, sources_of
 from crdt_sync.records.memory.memory_index import MemoryIndex
 from crdt_sync.records.memory.sources import Source
 from crdt_sync.records.replaced import fourth
-from crdt_sync.records.roots import DELETED_ROOT
+from crdt_sync.records.roots import DELETED_ROOT, is_reserved
+from crdt_sync.records.signature_text import signature_of
+from crdt_sync.records.signatures import Signing
 from crdt_sync.records.text_bringing import write_down
 from crdt_sync.records.text_field import TextField
 from crdt_sync.records.values import Carrier
@@ -25,9 +27,19 @@ from crdt_sync.records.write_once import write_once
 
 
 class Pen(ABC):
-    """Writes into one document. `check` is asked before a text that was handed out is edited, with its field."""
+    """Writes into one document. `check` is asked before a text that was handed out is edited, with its field. `signing`
+    signs entries of fields.
+    """
 
-    def __init__(self, document: Document, clock: HybridClock, actor: str, check: Callable[[str], object]) -> None:
+    def __init__(
+        self,
+        document: Document,
+        clock: HybridClock,
+        actor: str,
+        check: Callable[[str], object],
+        signing: Signing | None = None,
+    ) -> None:
+        self._signing = signing
         self.document = document
         self.clock = clock
         self.actor = actor
@@ -90,7 +102,12 @@ class Pen(ABC):
                 more = fourth(carrier, superseded, after=self.clock.latest() - REPLACED_KEPT_US)
                 array.remove_range(transaction, 0, length)
                 length = 0
-            array.insert(transaction, length, [carrier, self.clock.tick(), self.actor, *more])
+            entry: Entry = [carrier, self.clock.tick(), self.actor, *more]
+            if self._signing is not None and not is_reserved(root):
+                entry = self._signing.signed(root, entry)
+            array.insert(transaction, length, entry)
+        if self._signing is not None and signature_of(entry) is not None:
+            self._signing.leave_token(self.document)
         self.changed = True
 
     def write_shared(self, root: str, carrier: Carrier, replaced: Collection[object]) -> None:

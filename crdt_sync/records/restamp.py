@@ -9,15 +9,19 @@ from crdt_sync.records.deleted import is_deleted
 from crdt_sync.records.document import Document
 from crdt_sync.records.editor import write_deletion
 from crdt_sync.records.entries import Entry, is_entry, precedence
-from crdt_sync.records.roots import ARRAY_PREFIXES
+from crdt_sync.records.roots import ARRAY_PREFIXES, is_reserved
+from crdt_sync.records.signature_text import bare
+from crdt_sync.records.signatures import Signing
 
 
-def restamp(document: Document, limit: int, clock: HybridClock, actor: str, name: str = "") -> bool:
+def restamp(
+    document: Document, limit: int, clock: HybridClock, actor: str, name: str = "", signing: Signing | None = None
+) -> bool:
     """Write the entries by `actor` that are stamped after `limit` again, with fresh stamps in the same order.
 
     Correct `clock` first. Deleted content takes its stamp along, so later diffs hold no stamp of the future. Where a
-    `name` is given, they are by that from then on. A record that is deleted stays deleted. Returns whether anything was
-    written.
+    `name` is given, they are by that from then on; `signing` signs them anew. A record that is deleted stays deleted.
+    Returns whether anything was written.
     """
     deleted = is_deleted(document)
     late: list[tuple[Entry, str, int]] = []
@@ -34,7 +38,12 @@ def restamp(document: Document, limit: int, clock: HybridClock, actor: str, name
             document.array(transaction, root).remove_range(transaction, index, 1)
         for entry, root, _ in sorted(late, key=lambda found: (precedence(found[0]), found[1])):
             array = document.array(transaction, root)
-            array.insert(transaction, array.len(transaction), [entry[0], clock.tick(), name or actor, *entry[3:]])
+            again = [entry[0], clock.tick(), name or actor, *bare(entry)[3:]]
+            if signing is not None and not is_reserved(root):
+                again = signing.signed(root, again)
+            array.insert(transaction, array.len(transaction), again)
+    if late and signing is not None:
+        signing.leave_token(document)
     if late and deleted:
         write_deletion(document, clock.tick(), name or actor)
     return bool(late)

@@ -39,6 +39,8 @@ DELETED = "_deleted"
 DELETED_ROOT = "c._deleted"
 SOURCES_ROOT = "c._source"
 BEGUN_ROOT = "c._begun"
+SIGNERS_ROOT = "c._signers"
+"""Whose device signed entries of the record: entries of which the value is a token, see `signatures`."""
 MEMORY_ROOTS = frozenset({SOURCES_ROOT, BEGUN_ROOT})
 """What was said and seen, beside the texts of sources; see `is_memory`."""
 LINEAGE_ROOT = "g.lineage"

@@ -95,13 +95,15 @@ _SCHEMA_CHECKS: dict[str, Check[Any]] = {
     "version": settings_input.between(1, SCHEMA_VERSION_MAX),
     "label": _label,
     "natural_key": _texts,
+    "signed": settings_input.truth,
     "fields": settings_input.named(FieldSpec.of),
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class Schema:
-    """The fields of one collection. `natural_key` names the fields that identify a record on every device.
+    """The fields of one collection. `natural_key` names the fields that identify a record on every device. `signed`:
+    what is written into fields whose values are entries is signed by its author's device, see `signatures`.
 
     Raises `InvalidSchema`.
     """
@@ -110,6 +112,7 @@ class Schema:
     version: int
     label: str = ""
     natural_key: tuple[str, ...] = ()
+    signed: bool = False
     fields: Mapping[str, FieldSpec]
 
     def __post_init__(self) -> None:
@@ -135,6 +138,8 @@ class Schema:
     def to_toml(self) -> str:
         """The schema as TOML text that `parse_schema` reads back to an equal schema."""
         lines = [f"{key} = {_toml(getattr(self, key))}" for key in ("collection", "version", "label", "natural_key")]
+        if self.signed:
+            lines.append("signed = true")
         for name, spec in self.fields.items():
             lines += ["", f"[fields.{name}]"]
             given = {"kind": spec.kind, "type": spec.type, **spec.told()}

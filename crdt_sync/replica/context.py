@@ -32,8 +32,10 @@ from crdt_sync.storage.port import Store
 from crdt_sync.storage.values import Batch, Change
 
 if TYPE_CHECKING:
+    from crdt_sync.identity.certified import DeviceSigner
     from crdt_sync.policy.in_force import InForce
     from crdt_sync.records import Editor
+    from crdt_sync.records.signatures import Signing
     from crdt_sync.replica.owner.asking import Owner
 
 _log = logging.getLogger(__name__)
@@ -73,6 +75,7 @@ class Context:
         self.name = (store.meta("name") or b"").decode()
         self._whose: Callable[[], str] | None = None
         self._in_force: Callable[[], InForce | None] = lambda: None
+        self._signer: Callable[[], DeviceSigner | None] = lambda: None
         self.schemas = schemas
         self.clock = HybridClock(
             wall_clock,
@@ -157,9 +160,23 @@ class Context:
         """The policy that edits here, and updates of devices, are judged by; None: there is none."""
         return self._in_force()
 
-    def go_by(self, in_force: "Callable[[], InForce | None]", whose: Callable[[], str] | None) -> None:
-        """See `Replica.go_by`; `whose` tells the user, where there are any."""
-        self._in_force, self._whose = in_force, whose
+    def go_by(
+        self,
+        in_force: "Callable[[], InForce | None]",
+        whose: Callable[[], str] | None,
+        signer: "Callable[[], DeviceSigner | None]" = lambda: None,
+    ) -> None:
+        """See `Replica.go_by`; `whose` tells the user, where there are any, and `signer` what is signed with here."""
+        self._in_force, self._whose, self._signer = in_force, whose, signer
+
+    def signing(self, record: str) -> "Signing | None":
+        """What entries of a record are signed with here; None where its schema does not ask for that, or nobody can."""
+        schema = self.schema_of(record)
+        if schema is None or not schema.signed or (signer := self._signer()) is None:
+            return None
+        from crdt_sync.records.signatures import Signing  # noqa: PLC0415 - most schemas ask for none
+
+        return Signing(signer, record)
 
     @property
     def author(self) -> str:

@@ -107,7 +107,9 @@ class Edits:
         with ExitStack() as block:
             block.enter_context(self._alone(who, record))
             copy = self._unnamed() if unnamed else self._copy(who, record, create or fresh, block)
-            editor = EditedRecord(copy.document, schema, self._context.clock, self._context.author, schema.collection)
+            signing = None if unnamed else self._context.signing(record)
+            context = self._context
+            editor = EditedRecord(copy.document, schema, context.clock, context.author, schema.collection, signing)
             editor.record = record
             block.callback(editor.end)
             yield editor
@@ -164,7 +166,7 @@ class Edits:
         with context.lock, context.writer(record) as writer:
             copy = copies.stored(context.store, record, writer)
             clock.correct(clock.offset)  # or the fresh stamps would follow those that were refused
-            if not restamp(copy.document, clock.now(), clock, context.author):
+            if not restamp(copy.document, clock.now(), clock, context.author, signing=context.signing(record)):
                 return False
             copy.whole = True  # who reads us by its bytes would find the stamps that were refused among them
             copy.may_add = True
@@ -183,7 +185,7 @@ class Edits:
         context = self._context
         with context.lock, context.writer(record) as writer:
             copy = copies.stored(context.store, record, writer)
-            if not restamp(copy.document, 0, context.clock, before, context.author):
+            if not restamp(copy.document, 0, context.clock, before, context.author, context.signing(record)):
                 return False
             copy.whole = copy.may_add = True
             try:
@@ -325,12 +327,14 @@ class Edits:
         if not standing.own:
             if not standing.shown_by:
                 self._context.check_required(editor, standing.fresh)
-            copy.document = as_first_content(copy.document, self._context.clock.tick(), self._context.author)
+            context, signing = self._context, self._context.signing(standing.fresh)
+            copy.document = as_first_content(copy.document, context.clock.tick(), context.author, signing)
             return standing.fresh, copy  # `_finish` refuses it where the key is taken
         record = standing.shown_by[0]
         block.enter_context(self._alone(who, record))
         existing = self._copy(who, record, False, block)
-        editor.merged = Editor(existing.document, schema, self._context.clock, self._context.author, schema.collection)
+        context, signing = self._context, self._context.signing(record)
+        editor.merged = Editor(existing.document, schema, context.clock, context.author, schema.collection, signing)
         replay(copy.document, schema, editor.merged)
         editor.merged.check_not_emptied()
         return record, existing

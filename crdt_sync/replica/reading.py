@@ -10,6 +10,7 @@ from crdt_sync import ids, limits
 from crdt_sync.errors import StoreCorrupt, UnknownCollection, UnknownRecord
 from crdt_sync.nearest import suggestion
 from crdt_sync.records import Conflict, Document, reading_of
+from crdt_sync.records.authors import Authored, authored, with_standing
 from crdt_sync.records.comparing import folded
 from crdt_sync.replica import collections
 from crdt_sync.replica.collections import Schemaless
@@ -131,10 +132,29 @@ def conflicts(context: Context, collection: str | None, *, superseded: bool) -> 
     )
 
 
+def authors(context: Context, record: str) -> Sequence[Authored]:
+    """See `Replica.authors`."""
+    return _authored(context, record, document(context.store, record))
+
+
+def _authored(context: Context, record: str, held: Document) -> Sequence[Authored]:
+    in_force = context.in_force()
+    if in_force is None or in_force.issuer is None:
+        return authored(held, record, None)
+    from crdt_sync.identity.certified import verifier_for  # noqa: PLC0415 - cryptography, which most need not
+
+    return authored(held, record, verifier_for(in_force.issuer))
+
+
 def conflicts_of(context: Context, record: str, *, superseded: bool) -> tuple[Conflict, ...]:
     """See `Replica.conflicts_of`."""
     try:
-        return reading_of(document(context.store, record), context.schema_of(record), all_kinds=superseded).conflicts
+        schema, held = context.schema_of(record), document(context.store, record)
+        found = reading_of(held, schema, all_kinds=superseded).conflicts
+        if schema is None or not schema.signed:
+            return found
+        known = _authored(context, record, held)
+        return tuple([with_standing(conflict, known) for conflict in found])
     except StoreCorrupt as corrupt:
         context.note_damage(record, corrupt.message)
         context.unshown.add(record)

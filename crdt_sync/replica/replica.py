@@ -23,6 +23,7 @@ from crdt_sync.clock import HybridClock
 from crdt_sync.errors import StoreCorrupt, StoreExists, StoreFailed, StoreInUse, StoreMissing, UsageError
 from crdt_sync.protocol.entries import UpdatesEntry
 from crdt_sync.records import Conflict, Document, Schema
+from crdt_sync.records.authors import Authored
 from crdt_sync.records.imported import ImportedChange
 from crdt_sync.replica import opening, reading, signing
 from crdt_sync.replica.blocks import Block
@@ -44,6 +45,7 @@ from crdt_sync.storage.port import Store
 from crdt_sync.storage.values import Batch, Peer
 
 if TYPE_CHECKING:
+    from crdt_sync.identity.certified import DeviceSigner
     from crdt_sync.membership.member import Membership
     from crdt_sync.policy.in_force import InForce
     from crdt_sync.replica.owner.asking import Owner
@@ -102,7 +104,7 @@ class Replica:
     def _be_member(self, is_member: bool) -> None:
         self._is_member = is_member
         if is_member:
-            self.context.go_by(self._policy, self._user)
+            self.context.go_by(self._policy, self._user, self._signer)
         else:
             self.context.go_by(lambda: None, None)
 
@@ -138,6 +140,10 @@ class Replica:
     def _user(self) -> str:
         member = self.membership
         return "" if member is None else member.user
+
+    def _signer(self) -> "DeviceSigner | None":
+        member = self.membership
+        return None if member is None else member.signer()
 
     @property
     def store(self) -> Store:
@@ -476,6 +482,12 @@ class Replica:
         None where it is damaged, which `damaged` and `unshown` tell then. Raises `UnknownRecord`.
         """
         return reading.conflicts_of(self.context, record, superseded=superseded)
+
+    def authors(self, record: str) -> Sequence[Authored]:
+        """Who wrote each value that a record holds in its fields, as it says, and whether that is verified, claimed or
+        forged. Raises `UnknownRecord`, `StoreCorrupt`.
+        """
+        return reading.authors(self.context, record)
 
     def count(self) -> int:
         """How many records are held, deleted ones included, those of reserved collections not."""

@@ -67,7 +67,8 @@ def withdraw(context: Context, record: str, update: bytes, state_vector: bytes, 
     context.abandon_writer()
     document = Document.load((theirs.diff(),), context.new_writer())
     if len(aside) < len(edits) and schema is not None:
-        editor = Editor(document, schema, context.clock, context.author, collection_of(record))
+        signing = context.signing(record)
+        editor = Editor(document, schema, context.clock, context.author, collection_of(record), signing)
         for edit in edits:
             if edit not in aside and not _written(editor, schema, edit):
                 aside.append(edit)

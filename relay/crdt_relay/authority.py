@@ -65,7 +65,8 @@ class Authority:
 
     def in_force(self) -> InForce | None:
         """The policy in force; None where none was said yet."""
-        return self._policy.of(self.statements.versions.policy, self.statements.policy)
+        said = self.statements
+        return self._policy.of(said.versions.policy, said.policy, said.issuer)
 
     def check_user(self, user: str) -> None:
         """Raises `IdentityRefused` where a user is out."""

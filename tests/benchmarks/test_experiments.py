@@ -24,6 +24,7 @@ from crdt_bench.experiments import (
     long_notes,
     policy,
     residency,
+    signed_entries,
     start_up,
     table_import,
     throughput,
@@ -270,3 +271,10 @@ def test_the_index_and_the_grants_of_all_devices_are_asked_about_the_same_change
     assert policy.SMALL.office < found["devices that hold a record"].value < policy.SMALL.devices
     assert 0 < found["records that one device may hold"].value < policy.SMALL.records
     assert found["a user's regions change: the records that go and come"].target is not None
+
+
+def test_signed_entries_are_measured_beside_the_same_unsigned() -> None:
+    found = measured(signed_entries.run(signed_entries.SMALL))
+    update = "bytes of an update of one field"
+    assert found[f"signed: {update}"].value == found[f"not signed: {update}"].value + 113
+    assert found["signed: a record is looked at"].value > found["signed: again"].value > 0

@@ -160,7 +160,7 @@ def _judged(
 
 def _load(record: str, stored: Sequence[bytes]) -> Loaded:
     try:
-        return Loaded(stored)
+        return Loaded(stored, record=record)
     except (KeyboardInterrupt, SystemExit, MemoryError):
         raise
     except BaseException as error:  # pycrdt's PanicException is no Exception

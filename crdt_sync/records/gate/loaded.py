@@ -78,6 +78,7 @@ class Loaded:
         "_mended",
         "_pairs",
         "_places",
+        "_record",
         "_roots",
         "_shown",
         "_shown_by",
@@ -96,8 +97,9 @@ class Loaded:
     _items_max: int  # likewise, of the items
     _walked_max: int  # likewise, of `walked_steps`
 
-    def __init__(self, good: Sequence[bytes], *, begins: bool = False) -> None:
-        """`begins`: the first update of a lineage may be integrated, into nothing."""
+    def __init__(self, good: Sequence[bytes], *, begins: bool = False, record: str = "") -> None:
+        """`begins`: the first update of a lineage may be integrated, into nothing. `record` is which one it is."""
+        self._record = record
         self._begins = begins
         self._hold(current(good))
 
@@ -233,7 +235,7 @@ class Loaded:
                 hidden, restated = anew.unseen.hidden, anew.restated
                 denied = renewable(rules, user, self.shown(rules), after(), hidden=hidden, restated=restated)
                 touched = {**anew.unseen.touched, **touched}
-            denied = denied or permitted(rules, user, touched, self.shown(rules), self.document, after)
+            denied = denied or permitted(rules, user, touched, self.shown(rules), self.document, after, self._record)
         except (KeyboardInterrupt, SystemExit, MemoryError):
             raise
         except BaseException as error:  # pycrdt's PanicException is no Exception

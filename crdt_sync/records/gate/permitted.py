@@ -7,8 +7,9 @@ Rules:
 2. A new record is judged by what it begins with, any other by what it shows before.
 3. `delete` and `restore` are what their names say; a delete that says that it has seen what nobody here has is refused.
 4. What an import writes, and what sources are remembered to say, takes `import` as well.
-5. Entries name their author. One that names another user than the session's was brought: it has to be allowed to both,
-   as nothing proves yet whose it is. Lines of logs that an import writes name whom the table names.
+5. Entries name their author. One that names another user than the session's was brought: it has to be allowed to both.
+   Lines of logs that an import writes name whom the table names. Where the schema says `signed`, each entry of a person
+   is signed by a device of that author, as a token in the record says; those that are here already need not be.
 6. A value has to be one of its field: of its type, of its states and choices, a stage one that the last may become.
    What is required is not emptied.
 7. What cannot be told is refused.
@@ -23,6 +24,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import field as kept
 from functools import cached_property
+from typing import Final
 
 from crdt_sync import ids
 from crdt_sync.errors import UpdateRefused
@@ -48,12 +50,14 @@ from crdt_sync.records.roots import (
     ARRAY_PREFIXES,
     BEGUN_ROOT,
     DELETED_ROOT,
+    SIGNERS_ROOT,
     SOURCES_ROOT,
     TEXT_PREFIX,
     Layout,
     is_reserved,
 )
 from crdt_sync.records.schema import FieldSpec, Schema
+from crdt_sync.records.signatures import Standing, is_token, standing, tokens_in
 from crdt_sync.records.updates import state_vector as vectors
 from crdt_sync.records.values import canonical
 
@@ -65,6 +69,7 @@ _NAME_LENGTH_MAX = 48
 _ANY = 1 << 62
 _CASES_MAX = 4096  # of who writes which field where what is shown, remembered as allowed
 
+NOTHING: Final = Touch()
 NOT_WRITABLE = "{user} may not write this field"
 NOT_ALLOWED = "{user} may not {operation} here"
 NOT_HELD = "{user} may not write into this record"
@@ -75,6 +80,8 @@ NO_MOVE = "the stage may not become this"
 EMPTIED = "this field is required and cannot be emptied"
 UNSEEN = "a delete says that it has seen what is not here"
 UNTOLD = "what this does cannot be told"
+UNSIGNED = "this entry is not signed by a device of its author, as the schema asks"
+FORGED = "the signature of this entry is of another entry, or by another user's device"
 NOT_RENEWED = "{user} may change nothing in this record, and so not write it anew"
 HIDDEN = "{user} may not change everything here, and this hides what nobody has seen"
 RESTATED = "{user} may not delete here, and so not say anew what a delete had seen"
@@ -149,6 +156,8 @@ def _removed_max(schema: Schema, name: str, spec: FieldSpec) -> int:
     """
     if spec.required or spec.transitions or spec.rules.layout != Layout.ENTRIES or ids.is_reserved(schema.collection):
         return -1
+    if schema.signed:
+        return -1
     return 1 if is_asked(schema, name, ("one", "another")) else _ANY
 
 
@@ -170,15 +179,17 @@ def permitted(
     values: Values | None,
     before: Document,
     after: Callable[[], Document],
+    record: str = "",
 ) -> str:
-    """Why a user may not do what `touched` tells of an update; empty where all of it is allowed.
+    """Why a user may not do what `touched` tells of an update of `record`; empty where all of it is allowed.
 
     `values` are those that the record shows before, None where it is new; `before` is the record as it is, and `after`
     makes a document of it with the update.
     """
     if not touched:
         return ""
-    judge = _Judge(rules, user, values, before, after)
+    judge = _Judge(rules, user, values, before, after, record)
+    judge.signers = touched.get(SIGNERS_ROOT, NOTHING)
     try:
         judge.holds()
         for root in sorted(touched):
@@ -229,7 +240,10 @@ class _Judge:
         values: Values | None,
         before: Document,
         after: Callable[[], Document],
+        record: str,
     ) -> None:
+        self._record = record
+        self.signers = NOTHING  # what is done to the tokens of devices that sign
         self._rules = rules
         self._schema = rules.schema
         self._user = user
@@ -259,6 +273,9 @@ class _Judge:
             self._deletion(touch)
         elif root == SOURCES_ROOT:
             self._memory(root, _said_by_source, "import", "resolve")
+        elif root == SIGNERS_ROOT:
+            if touch.removed or not all(is_entry(each) and is_token(each[0]) for each in touch.values):
+                raise _Denied(UNTOLD, root[2:])
         elif root == BEGUN_ROOT:
             self._memory(root, said_of, self._base, "resolve")
         elif root.startswith(f"{TEXT_PREFIX}_") and "." in root[3:]:
@@ -325,6 +342,22 @@ class _Judge:
                 self._does(field, "import")
             elif layout is not Layout.LOG or entry[2] == self._user or not self._access.allows("import"):
                 self._by(entry[2], field, operation)
+                self._check_signature(f"{layout}{field}", entry)
+
+    def _check_signature(self, root: str, entry: Entry) -> None:
+        """Where the schema asks for signatures, and there is a space by whose keys they can be checked."""
+        issuer = self._rules.in_force.issuer
+        if self._schema is None or not self._schema.signed or issuer is None:
+            return
+        from crdt_sync.identity.certified import verifier_for  # noqa: PLC0415 - cryptography, which most need not
+
+        found = standing(verifier_for(issuer), self._record, root, entry, self._tokens)
+        if found is not Standing.VERIFIED:
+            raise _Denied(FORGED if found is Standing.FORGED else UNSIGNED, root[2:])
+
+    @cached_property
+    def _tokens(self) -> list[str]:
+        return [*tokens_in(self.signers.values), *tokens_in(_list(self._before, SIGNERS_ROOT))]
 
     def _decides(self, root: str, field: str, touch: Touch) -> bool:
         """Whether a conflict is decided that waits for it."""

@@ -5,6 +5,8 @@ import sys
 from collections.abc import Callable
 
 from crdt_sync import limits
+from crdt_sync.identity.certified import verifier_for
+from crdt_sync.identity.keys import KEY_BYTES, KeyPair
 from crdt_sync.records import yrs
 from crdt_sync.records.gate.integrate import Integrator
 from crdt_sync.runtime.heap import Heap
@@ -18,6 +20,7 @@ _SLOW_NICENESS = 15  # a fortieth of what another process gets
 def main() -> None:
     """Serve requests from standard input until it ends."""
     assert yrs.Doc is not None  # imported here, or the first update would be charged for it
+    assert verifier_for is not None  # likewise
     keep_only(int(sys.argv[1]) if sys.argv[1].isdecimal() else None)
     slow = "slow" in sys.argv[2:]
     if slow and hasattr(os, "nice"):
@@ -46,6 +49,8 @@ def _allocated(heap: Heap) -> Callable[[], int | None]:
 
 def _warm_up() -> None:
     """Have everything imported: later no file can be opened."""
+    pair = KeyPair(bytes(KEY_BYTES))  # signatures of entries
+    pair.public.signed(b"", pair.sign(b""))
     "".encode("utf-16-le").decode("utf-16-le")  # a codec is a module that is imported when it is first used
     for update in (b"\x00\x00", b"\x01\x01\x07\x00\x04\x01\x03t.a\x04\xf0\x9f\x98\x80\x00", b"\xff", b""):
         Integrator(1).integrate("a/b", (), (update,), None, True, True)

@@ -6,7 +6,7 @@ What it is asked is written by `marshal`, in a tenth of the time: both are one i
              turn     = null | [µs of processor time after which nothing further is begun, whether it is a short
                         turn, so that what takes longer is left out]
              rules    = null | [version of the policy, policy | null: it was told before, {collection: what is stored
-                        of its definition} of those that were not told or have changed]
+                        of its definition} of those that were not told or have changed, [space, its keys] | null]
              INTEGRATE        item = [record, stored | null, updates, want_snapshot, users: with rules, one an update]
              DIGEST, CONTENT  item = [record, stored]
              TRIM             item = [record, [update, state_vector]]
@@ -41,6 +41,7 @@ from crdt_sync import limits
 from crdt_sync.ids import is_collection
 from crdt_sync.policy.packed import Packed
 from crdt_sync.policy.values import Values
+from crdt_sync.principal import Issuer
 from crdt_sync.runtime.worker.values import ACCEPTED_KNOWN, ACCEPTED_NEW, OUT_OF_TURN, RecordDigest, Result, Turn
 from crdt_sync.verdicts import POSTPONED, Touched, Verdict, VerdictCode, refused
 
@@ -91,6 +92,7 @@ class Told(NamedTuple):
     version: int
     policy: Packed | None
     definitions: Mapping[str, Sequence[bytes]]
+    issuer: Issuer | None = None  # of the policy
 
 
 class _RefuseTags(Mapping[int, Callable[[Any], Any]]):
@@ -128,7 +130,10 @@ def encode_request(
     rules: Told | None = None,
 ) -> bytes:
     """A request, framed."""
-    told = None if rules is None else (rules.version, rules.policy, rules.definitions)
+    told: Any = None
+    if rules is not None:
+        issuer = None if rules.issuer is None else tuple(rules.issuer)
+        told = (rules.version, rules.policy, rules.definitions, issuer)
     request: Any = (kind, number, stamp_max, None if turn is None else (turn.us, turn.short), items, told)
     return _framed(marshal.dumps(request))
 
@@ -136,7 +141,10 @@ def encode_request(
 def decode_request(body: bytes) -> tuple[int, int, int | None, Turn | None, list[Any], Told | None]:
     """What the parent asks: kind, number, stamp_max, turn, items, rules."""
     kind, number, stamp_max, turn, items, told = marshal.loads(body)
-    rules = None if told is None else Told(*told)
+    rules: Told | None = None
+    if told is not None:
+        version, policy, definitions, issuer = told
+        rules = Told(version, policy, definitions, None if issuer is None else Issuer(*issuer))
     return kind, number, stamp_max, None if turn is None else Turn(*turn), items, rules
 
 

@@ -59,7 +59,7 @@ class Teller:
             if len(self._told) >= SCHEMAS_TAKEN_MAX:
                 self._told.pop(next(iter(self._told)))
             self._told[collection] = seq
-        return Told(in_force.version, policy, definitions)
+        return Told(in_force.version, policy, definitions, in_force.issuer)
 
 
 class Ruling:
@@ -74,7 +74,7 @@ class Ruling:
     def hear(self, told: Told) -> None:
         """Go by what the parent tells from now on."""
         if told.policy is not None:
-            self._in_force = InForce(told.version, unpacked(told.policy))
+            self._in_force = InForce(told.version, unpacked(told.policy), issuer=told.issuer)
             self._rules.clear()
         for collection, stored in told.definitions.items():
             if len(self._schemas) > SCHEMAS_TAKEN_MAX + len(_OWN):

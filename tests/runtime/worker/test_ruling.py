@@ -10,6 +10,7 @@ from crdt_sync.policy.reading import parse_policy
 from crdt_sync.records import Document, parse_schema
 from crdt_sync.records.definition import written
 from crdt_sync.runtime.worker import pipe
+from crdt_sync.runtime.worker.pipe import Told
 from crdt_sync.runtime.worker.pool import IntegrationPool
 from crdt_sync.runtime.worker.ruling import Ruling, Teller
 from crdt_sync.runtime.worker.values import Item
@@ -147,7 +148,7 @@ def test_each_thing_is_told_once() -> None:
     first = teller.told(held, [ANNA, "people/ben", "others/x", record])
     assert first.policy is not None
     assert first.definitions == {"people": (), "others": ()}
-    assert teller.told(held, [ANNA]) == (1, None, {})
+    assert teller.told(held, [ANNA]) == Told(1, None, {})
     shelf.updates[record] = [definition()]
     assert teller.told(in_force(2), [ANNA]).definitions == {"people": (definition(),)}
     assert shelf.loads == [record]

@@ -1,0 +1,145 @@
+"""What the gate lets in of a collection whose schema asks for signatures, where a policy is in force."""
+
+import pytest
+
+from crdt_sync.policy.in_force import InForce
+from crdt_sync.policy.reading import parse_policy
+from crdt_sync.principal import Issuer
+from crdt_sync.records import Document, Integrator
+from crdt_sync.records.gate.permitted import FORGED, UNSIGNED, UNTOLD, Rules
+from crdt_sync.records.lineages.renewal import renewed
+from crdt_sync.records.roots import SIGNERS_ROOT
+from tests.records.signers import ANNA, BEN, OTHER_KEY, RECORD, SCHEMA, SPACE, SPACE_KEY, edit, signer
+
+POLICY = """
+[[role.sales.grant]]
+collection = "people"
+read = ["*"]
+write = ["*"]
+operations = ["create", "edit", "delete", "restore", "resolve"]
+
+[user.anna]
+role = "sales"
+
+[user.ben]
+role = "sales"
+"""
+
+
+class Relay:
+    """A record behind the gate."""
+
+    def __init__(self, record=RECORD):
+        self.record = record
+        issuer = Issuer(SPACE, (SPACE_KEY.public.raw,))
+        self.rules = Rules(InForce(1, parse_policy(POLICY, "a test"), issuer=issuer), "people", SCHEMA)
+        self.integrator = Integrator(1)
+        self.integrator.integrate(record, (), (), None, True, False)
+        self.writers = iter(range(100, 200))
+
+    def push(self, user, update):
+        """The reason of a refusal; nothing where it was let in."""
+        (verdict,) = self.integrator.integrate(
+            self.record, None, (update,), None, True, False, rules=self.rules, users=(user,)
+        ).verdicts
+        assert verdict.code in ("accepted", "forbidden"), verdict
+        return verdict.reason
+
+    def copy(self):
+        return Document.load((self.integrator.document(self.record).diff(),), next(self.writers))
+
+    def edit(self, user, change, by=None, **how):
+        """What comes of an edit by a device, in the session of that user."""
+        document = self.copy()
+        before = document.state_vector()
+        edit(document, change, by or (ANNA if user == "anna" else BEN), record=self.record, **how)
+        return self.push(user, document.diff(before))
+
+    def raw(self, user, root, entry, *, removes=False):
+        document = self.copy()
+        before = document.state_vector()
+        with document.transaction() as transaction:
+            array = document.array(transaction, root)
+            if removes:
+                array.remove_range(transaction, 0, array.len(transaction))
+            if entry is not None:
+                array.insert(transaction, array.len(transaction), entry)
+        return self.push(user, document.diff(before))
+
+
+def name(value):
+    return lambda editor: editor.update({"name": value})
+
+
+@pytest.fixture
+def relay():
+    held = Relay()
+    assert held.edit("anna", name("Ann")) == ""
+    return held
+
+
+def test_what_its_author_signed_is_let_in_whoever_brings_it(relay):
+    assert relay.edit("anna", name("Anna")) == ""
+    assert relay.edit("ben", name("Ben")) == ""
+    assert relay.edit("ben", name("Ann"), by=ANNA) == ""
+    assert relay.edit("anna", lambda editor: editor.append("calls", "rang")) == ""
+
+
+def test_what_nobody_signed_is_refused_with_field_and_rule(relay):
+    stamp = 1_790_000_000_000_005
+    assert relay.raw("anna", "c.name", ["Eve", stamp, "anna"]) == f"name: {UNSIGNED}"
+    assert relay.raw("anna", "l.calls", ["rang", stamp, "anna"]) == f"calls: {UNSIGNED}"
+    assert relay.edit("anna", name("Eve"), by=signer("anna", 1, by=OTHER_KEY)) == ""  # its device left a token before
+    fresh = signer("anna", 9, by=OTHER_KEY)
+    assert relay.edit("anna", name("Eva"), by=fresh) == f"name: {UNSIGNED}"
+
+
+def test_another_entry_under_a_good_signature_is_refused(relay):
+    (entry,) = relay.copy().contents()["c.name"]
+    assert relay.raw("anna", "c.name", ["Eve", *entry[1:]]) == f"name: {FORGED}"
+    assert relay.raw("anna", "c.phone", entry) == f"phone: {FORGED}"
+    assert relay.raw("ben", "c.name", [entry[0], entry[1], "ben", entry[3]]) == f"name: {FORGED}"
+    other = Relay("people/2")
+    assert other.edit("anna", lambda editor: editor.update({"phone": "1"})) == ""
+    assert other.raw("anna", "c.name", entry) == f"name: {FORGED}"
+
+
+def test_ben_signs_nothing_in_annas_name(relay):
+    document = relay.copy()
+    before = document.state_vector()
+    edit(document, name("Eve"), BEN, actor="anna")  # an honest device signs its own user's entries alone
+    assert relay.push("ben", document.diff(before)) == f"name: {UNSIGNED}"
+
+
+def test_what_is_no_entry_needs_no_signature(relay):
+    def change(editor):
+        editor.update({"visits": 2, "tags": ["vip"], "notes": "x"})
+
+    assert relay.edit("anna", change) == ""
+    assert relay.edit("anna", lambda editor: editor.delete()) == ""
+    assert relay.edit("anna", lambda editor: editor.restore()) == ""
+
+
+def test_tokens_are_added_and_not_taken_away(relay):
+    assert relay.raw("ben", SIGNERS_ROOT, None, removes=True) == f"_signers: {UNTOLD}"
+    assert relay.raw("ben", SIGNERS_ROOT, ["x" * 3000, 0, "ben"]) == f"_signers: {UNTOLD}"
+    assert relay.raw("ben", SIGNERS_ROOT, "x") == f"_signers: {UNTOLD}"
+
+
+def test_what_is_here_already_is_not_asked_for_a_signature():
+    relay = Relay()
+    issuer, relay.rules = relay.rules, Rules(InForce(1, relay.rules.in_force.policy), "people", SCHEMA)
+    assert relay.raw("anna", "c.name", ["Old", 1_790_000_000_000_000, "anna"]) == ""
+    relay.rules = issuer
+    assert relay.edit("ben", lambda editor: editor.update({"phone": "1"})) == ""
+    fresh = renewed(relay.copy(), next(relay.writers))
+    edit(fresh, lambda editor: editor.update({"phone": "2"}), ANNA)
+    assert relay.push("anna", fresh.diff()) == ""
+
+
+def test_a_renewed_record_brings_signed_entries_of_others(relay):
+    away = relay.copy()
+    edit(away, name("Ben"), BEN)
+    edit(away, lambda editor: editor.append("calls", "rang"), ANNA)
+    assert relay.push("anna", renewed(away).diff()) == ""
+    assert relay.edit("ben", name("Anne"), by=ANNA) == ""
