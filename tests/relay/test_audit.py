@@ -327,7 +327,8 @@ def test_who_wrote_it_who_brought_it_and_which_fields_are_told(run: Run, tmp_pat
     """Anna's edit reaches the relay on Ben's phone, with one of his own."""
 
     async def story() -> None:
-        async with with_people(tmp_path / "data", audit=True) as relay:
+        policy = POLICY.replace('"resolve"', '"resolve", "bundle"')
+        async with with_people(tmp_path / "data", policy, audit=True) as relay:
             with device(tmp_path / "anna", "anna-phone") as anna, device(tmp_path / "ben", "ben-phone") as ben:
                 await join(anna, invited(relay, "anna"))
                 await join(ben, invited(relay, "ben"))
@@ -335,7 +336,7 @@ def test_who_wrote_it_who_brought_it_and_which_fields_are_told(run: Run, tmp_pat
                 await sync(ben, relay.url)
                 with anna.edit("customers") as customer:
                     customer["name"] = "Ann"
-                create_bundle(anna, tmp_path / "a.bundle")
+                create_bundle(anna, tmp_path / "a.bundle", to="user:ben")
                 apply_bundle(ben, tmp_path / "a.bundle")
                 with ben.edit(customer.record) as again:
                     again["phone"] = "1"

@@ -32,7 +32,7 @@ POLICY = """
 collection = "people"
 read = ["*"]
 write = ["*"]
-operations = ["create", "edit", "delete", "restore", "resolve"]
+operations = ["create", "edit", "delete", "restore", "resolve", "bundle"]
 
 [[role.sales.grant]]
 collection = "crdt-sync-schemas"
@@ -87,7 +87,7 @@ def test_what_a_device_signed_is_verified_on_others_whichever_way_it_came(tmp_pa
                     person["phone"] = "2"
                 with anna.edit(record) as person:
                     person["phone"] = "3"
-                create_bundle(ben, tmp_path / "b.bundle")
+                create_bundle(ben, tmp_path / "b.bundle", to="user:anna")
                 apply_bundle(anna, tmp_path / "b.bundle")
                 (conflict,) = anna.conflicts_of(record)
                 assert [(each.actor, each.standing) for each in conflict.entries] == [
