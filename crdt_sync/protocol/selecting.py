@@ -128,7 +128,8 @@ class Selected:
                 self._differing = None
             told = [each for each in found if each is not None]
             dropped = list(dict.fromkeys(record for record, held in told if not held))
-            came = dict.fromkeys(record for record, held in told if held)
+            # What they show was asked for many at once, some steps ago.
+            came = [record for record in dict.fromkeys(record for record, held in told if held) if self.holds(record)]
             listed = [change for record in came if (change := self._sights.change(record)) is not None]
             return Step(dropped, listed, cursor, ended=False)
         if self._gathering is not None:

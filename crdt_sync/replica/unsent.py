@@ -78,14 +78,11 @@ def forget(store: Settings, gone: Collection[Unsent]) -> dict[str, bytes | None]
 
 
 def stored_after_all(store: Settings, accepted: Mapping[str, int]) -> list[Unsent]:
-    """Those that are kept and no later than an edit that the partner has stored: by record its number.
+    """Those whose newest edit is the one that the partner has stored: by record its number.
 
-    Of each record the newest alone may be: what was kept before was not in the record any more when that was edited.
+    A later one was made when the record had come again, without what is kept.
     """
-    if not accepted:
-        return []
-    newest = {each.record: each for each in known(store)}
-    return [each for record, each in newest.items() if accepted.get(record, -1) >= each.edit]
+    return [each for each in known(store) if accepted.get(each.record) == each.edit] if accepted else []
 
 
 def _row_of(key: str) -> list[Any]:
