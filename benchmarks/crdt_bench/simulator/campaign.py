@@ -15,6 +15,7 @@ from crdt_bench.simulator.mutants_direct import DIRECT_MUTANTS
 from crdt_bench.simulator.mutants_hosts import HOST_MUTANTS
 from crdt_bench.simulator.mutants_http import HTTP_MUTANTS
 from crdt_bench.simulator.mutants_imports import IMPORT_MUTANTS
+from crdt_bench.simulator.mutants_people import PEOPLE_MUTANTS
 from crdt_bench.simulator.mutants_relay import RELAY_MUTANTS
 from crdt_bench.simulator.mutants_renewal import RENEWAL_MUTANTS
 from crdt_bench.simulator.scenario import draw
@@ -33,6 +34,7 @@ MUTANTS = (
     *HTTP_MUTANTS,
     *IMPORT_MUTANTS,
     *RENEWAL_MUTANTS,
+    *PEOPLE_MUTANTS,
 )
 """Every planted bug."""
 

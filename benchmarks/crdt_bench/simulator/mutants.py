@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from crdt_bench.simulator.scenario import EVENTS_PER_STEP_MAX, Scenario, draw
+from crdt_bench.simulator.scenario import EVENTS_PER_STEP_MAX, Scenario, draw, with_people
 
 Method = Callable[..., Any]
 Patch = tuple[type[Any] | Any, str, Callable[[Method], Any]]  # where, name, from the original to the mutated
@@ -33,6 +33,7 @@ class Mutant:
     beside: float = 0.0
     renewals: float = 0.0
     http: float = 0.0
+    people: float = 0.0
     documents_max: int = 0  # that the worker holds, instead of the drawn number
     scales: Mapping[str, int] = field(default_factory=dict)  # beside those that are drawn
     events_per_step_max: int = EVENTS_PER_STEP_MAX  # fewer show a storm sooner
@@ -53,7 +54,7 @@ class Mutant:
     def scenario(self, seed: int) -> Scenario:
         """The scenario of a seed for this mutant: the drawn one, with the faults that it needs."""
         drawn = draw(seed, steps=self.steps)
-        return replace(
+        changed = replace(
             drawn,
             faults=dict(self.faults),
             records=min(drawn.records, self.records),
@@ -71,6 +72,7 @@ class Mutant:
             scales={**drawn.scales, **self.scales},
             events_per_step_max=self.events_per_step_max,
         )
+        return with_people(changed, self.people) if self.people else changed
 
 
 def returns(value: Any) -> Callable[[Method], Method]:

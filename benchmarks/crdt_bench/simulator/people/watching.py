@@ -5,7 +5,10 @@ and goes by. Beside what frames name, the names that people write are looked for
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
+from typing import NamedTuple
 
 from crdt_bench.grants.oracle import NotAllowed, Oracle, decoded
 from crdt_bench.grants.policies import SCHEMA
@@ -13,20 +16,40 @@ from crdt_bench.simulator.disk import Disk
 from crdt_bench.simulator.failure import Failure
 from crdt_sync.identity.statements import Statements
 from crdt_sync.policy.in_force import InForce
+from crdt_sync.policy.reading import parse_policy
 from crdt_sync.principal import Principal
 from crdt_sync.protocol.hub import Deliver, Hub, HubEffect
-from crdt_sync.protocol.messages import Ack
+from crdt_sync.protocol.messages import Ack, Welcome
 from crdt_sync.storage.values import Batch
 
 MARK = re.compile(rb"n\d+~")
 """A name that somebody writes."""
 
 
-class Watch:
-    """See the module. `failed` hears of the first thing that is not allowed."""
+class _Moment(NamedTuple):
+    """What users may hold at a time, by the text of a policy."""
 
-    def __init__(self, failed: Callable[[Failure], None]) -> None:
+    at: int
+    policy: str
+    allowed: Mapping[str, set[str]]
+
+
+@lru_cache(maxsize=256)
+def _read(text: str) -> InForce:
+    return InForce(1, parse_policy(text, "simulated"))
+
+
+class Watch:
+    """See the module. `failed` hears of the first thing that is not allowed.
+
+    What was on its way to somebody when a record moved may be of before: who tells hears of a commit up to `late_us`
+    after it. Of another policy it hears at once.
+    """
+
+    def __init__(self, failed: Callable[[Failure], None], now: Callable[[], int], late_us: int) -> None:
         self._failed = failed
+        self._now = now
+        self._late_us = late_us
         self._own: dict[str, set[str]] = {}  # by user, the records that its devices have named
         self.marked: dict[bytes, str] = {}  # by what is written, the record
         self.stored: set[bytes] = set()  # what was written and came to the relay's disk
@@ -59,12 +82,27 @@ class Watch:
         if (look := self._looks.get(replica)) is not None:
             look()
 
-    def over(
-        self, hub: Hub, disk: Disk, in_force: Callable[[], InForce | None], statements: Callable[[], Statements]
-    ) -> None:
-        """Look at all that this one tells."""
+    def over(self, hub: Hub, disk: Disk, statements: Callable[[], Statements]) -> None:
+        """Look at all that this one tells, who has heard these statements."""
+
+        def policy() -> str:
+            text = statements().policy
+            assert text is not None, "there is one from the beginning"
+            return text
+
         oracle, principals = self._oracles.setdefault(disk.replica, Oracle(SCHEMA)), dict[int, Principal]()
-        self._looks[disk.replica] = lambda: (policy := in_force()) and oracle.look(disk, policy)
+        moments: deque[_Moment] = deque()
+
+        def moment() -> _Moment:
+            """What everybody may hold now."""
+            text = policy()
+            found = _Moment(self._now(), text, oracle.look(disk, _read(text)))
+            moments.append(found)
+            while moments[0].at < found.at - self._late_us:
+                moments.popleft()
+            return found
+
+        self._looks[disk.replica] = moment
         drained = hub.drain
 
         def drain() -> list[HubEffect]:
@@ -80,12 +118,16 @@ class Watch:
 
         def look(frame: bytes, principal: Principal) -> None:
             self.frames += 1
-            policy, user = in_force(), principal.user
-            assert policy is not None, "there is one from the beginning"
-            allowed = oracle.look(disk, policy).get(user, set())
+            user, now = principal.user, moment()
+            allowed = set[str]().union(
+                *(each.allowed.get(user, set()) for each in moments if each.policy == now.policy)
+            )
             if principal.device in statements().revocations.devices:
                 allowed = set()
             own = self._own.get(user, set())
+            message = decoded(frame)
+            if isinstance(message, Welcome) and message.behind is not None:
+                self._failed(Failure("forbidden", f"{user} is told how much lies behind"))
             try:
                 oracle.check(frame, user, allowed, own)
             except NotAllowed as told:

@@ -50,7 +50,7 @@ class PeopleWorld(World):
         self._number = 0
         self.space = Space(random.Random(f"space/{self.seed}"), self.wall)
         self.space.authority.changed = self._said
-        self.watch = Watch(self.fail)
+        self.watch = Watch(self.fail, lambda: self.loop.now_us, 2 * self.scenario.latency_max + 1_000)
         self.oracle = Oracle(SCHEMA)
 
     def _said(self) -> None:
@@ -78,7 +78,7 @@ class PeopleWorld(World):
         disk.durable = self._relay_stored
         host = start_relay(self.loop, disk, self.wall, machine, in_force=authority.in_force)
         host.engine.people.identities = authority
-        self.watch.over(host.hub, disk, authority.in_force, lambda: authority.statements)
+        self.watch.over(host.hub, disk, lambda: authority.statements)
         self._tell(host)
         return host
 
@@ -96,7 +96,7 @@ class PeopleWorld(World):
 
     def _looked_at(self, device: Member, hub: Hub) -> None:
         member = device.member
-        self.watch.over(hub, device.disk, member.in_force, lambda: member.statements)
+        self.watch.over(hub, device.disk, lambda: member.statements)
 
     def _meet(self, device: Member, name: str, headers: Headers) -> tuple[Link, bytes | None, Guest] | None:
         if not self.faults.reachable(device):
