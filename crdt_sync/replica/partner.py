@@ -434,13 +434,24 @@ class Partner:
         for record in effect.dropped:
             context.recent.forget(self.id, record)
             entry = store.outbox_entry(self.id, record)
-            if entry is not None and (diff := self._diff_or_none(record, entry.acknowledged)) is not None:
+            if entry is None or self._told_all_of(record):
+                continue
+            if (diff := self._diff_or_none(record, entry.acknowledged)) is not None:
                 edits.append((record, diff, entry.edit))
         meta = unsent.set_aside(store, edits, context.wall_clock())
         peers = self._standing(effect.cursor, effect.head)
         store.commit([Batch(peers=peers, meta=meta, drop=effect.dropped)])
         self._gapped.difference_update(effect.dropped)
         context.announce("dropped", effect.dropped)
+
+    def _told_all_of(self, record: str) -> bool:
+        """Whether this partner has told all that is here of a record, and nothing of it was written here.
+
+        It is owed for all that where digests were compared and the record was hidden by then.
+        """
+        head = self._store.record_head(record)
+        history = [] if head is None or head.lineage else self._store.history(record)
+        return bool(history) and not history[0].previous and all(each.origin == self.id for each in history)
 
     def _diff_or_none(self, record: str, acknowledged: bytes) -> bytes | None:
         diff = readable_bytes(lambda: self._context.diff(record, acknowledged))

@@ -117,6 +117,19 @@ def test_a_record_that_goes_twice_leaves_what_was_not_sent_of_either(ann, partne
     assert len(ann.store.meta_keys("unsent/")) == 1
 
 
+def test_of_what_the_partner_has_told_nothing_is_kept_aside_whoever_it_is_owed_to(ann, partner):
+    """Where digests are compared what is hidden there is owed like what is not there."""
+    record = customer(ann, "Nord AG")
+    whole = ann.context.diff(record, b"\x00")
+    partner.regrant(dropped(record))
+    kept = unsent.known(ann.store)
+    ann.integrate([UpdatesEntry(record, whole.update, b"")], RELAY, (), None)
+    ann.store.commit([Batch(outbox=((RELAY, OutboxEntry(record, b"\x00", 99)),))])
+    partner.regrant(dropped(record))
+    assert ann.store.record_head(record) is None
+    assert unsent.known(ann.store) == kept
+
+
 def test_what_a_release_has_kept_that_kept_one_for_each_record_is_known(ann):
     meta = {"unsent/customers/a": b"update", "unsent_sizes": cbor2.dumps([["customers/a", 1, 6, 3]])}
     ann.store.commit([Batch(meta=meta)])
