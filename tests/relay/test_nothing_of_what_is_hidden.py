@@ -42,7 +42,7 @@ collection = "people"
 where = "region in user.regions"
 read = ["*"]
 write = ["*"]
-operations = ["create", "edit"]
+operations = ["create", "edit", "bundle"]
 
 [user.chen]
 role = "lead"
@@ -166,7 +166,8 @@ def test_nothing_of_hidden_records_is_found_on_the_wire_on_the_disk_in_bundles_l
 
         await talk(anna, urls["anna"], asks)
         await sync_once(ben, Address(urls["ben"]))
-        create_bundle(anna, tmp_path / "anna.bundle")
+        created = create_bundle(anna, tmp_path / "anna.bundle", to="user:chen")
+        assert created.end.updates == created.reserved  # the schema
         text = urllib.request.urlopen(f"{metrics}/metrics", timeout=PATIENCE_S).read()
         for server in servers:
             server.close()

@@ -8,6 +8,7 @@ from crdt_bench.simulator.devices import Device, Watched
 from crdt_bench.simulator.network import TO_HOST, Link
 from crdt_sync.errors import IdentityRefused, Unreachable
 from crdt_sync.identity.keys import KeyPair
+from crdt_sync.identity.refusals import Reason
 from crdt_sync.membership.facts import Facts
 from crdt_sync.membership.member import Membership
 from crdt_sync.protocol.hub import Hub
@@ -46,7 +47,7 @@ class Talking(Watched):
         except IdentityRefused:
             self.link.cut()
             raise
-        return Opened(LinkChannel(self.link, TO_HOST), met.token, met.replica or replica, met.known)
+        return Opened(LinkChannel(self.link, TO_HOST), met.token, met.replica or replica, met.known, met.claims)
 
 
 class Member(Device):
@@ -104,8 +105,8 @@ class Member(Device):
         async def until_out() -> None:
             try:
                 await work(*arguments)
-            except IdentityRefused:
-                if not self.is_out:
+            except IdentityRefused as error:  # it is out itself, or whom it dialed is
+                if error.reason != Reason.DEVICE_REVOKED:
                     raise
 
         await super()._reported(until_out)

@@ -124,7 +124,7 @@ class PeopleWorld(World):
     # --- what the checkers hear --------------------------------------------------------------------------------
 
     def _ended(self, device: Device, reason: Closed | CrdtSyncError) -> None:
-        if isinstance(device, Member) and self.is_out(device):
+        if (isinstance(device, Member) and self.is_out(device)) or reason.code == "refused":
             self.trace.note(self.loop.now_us, device.name, f"session over: {reason.code}: {reason}")
         else:
             super()._ended(device, reason)
