@@ -11,7 +11,6 @@ Every method may be called from any thread. An edit is on disk when its block en
 does not need, status, repair and what partners send, is imported where it is asked for.
 """
 
-import asyncio
 import random
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -120,6 +119,8 @@ class Replica:
         `DeviceWiped`.
         """
         if self._is_member and self.folder is not None:
+            import asyncio  # noqa: PLC0415 - whoever asks has it; commands that sync nothing need none of it
+
             from crdt_sync.replica import silence  # noqa: PLC0415 - most devices are in no such space
 
             now = self.wall_clock()
