@@ -10,6 +10,7 @@ import click
 from crdt_sync.cli import partners
 from crdt_sync.cli.invocation import Invocation
 from crdt_sync.cli.options import PATH
+from crdt_sync.cli.policy_remarks import tell_no_role
 from crdt_sync.cli.setup import signature
 from crdt_sync.cli.syncing import tell_clock
 from crdt_sync.cli.values import local_time, many, utc_time
@@ -63,6 +64,7 @@ def join(call: Invocation, link: str, name: str | None, id_token: Path | None) -
     if signed:
         call.output.note(f"{many(signed)} that were edited here before are signed by {data['user']} now.")
     tell_clock(call.output, offset)
+    tell_no_role(call.output, member.in_force(), member.user)
     call.output.note("Next: crdt-sync sync. No token is needed: this device proves itself by a key of its own.")
 
 
@@ -87,6 +89,7 @@ def whoami(call: Invocation) -> None:
     if data["out"]:
         lines.append(f"Out: {data['out']}")
     call.output.result(data, "\n".join(lines))
+    tell_no_role(call.output, member.in_force(), member.user)
     path = call.store / folder.KEY_FILE
     if open_to_others(path):
         call.output.note(f"Other users of this machine may read {path}: chmod 600 it.", "yellow")

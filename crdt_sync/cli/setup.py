@@ -164,6 +164,10 @@ def schema_add(call: Invocation, source: str, stricter: bool) -> None:
     schema = _schema(source)
     with call.open() as replica, filled_in(FILE=source):
         replica.add_schema(schema, stricter=stricter)
+        if (member := replica.membership) is not None:
+            from crdt_sync.cli.policy_remarks import tell_misfits  # noqa: PLC0415 - few devices have a policy
+
+            tell_misfits(call.output, member.in_force(), schema)
     call.output.result(_summary(schema), f"{schema.collection}, version {schema.version}: {len(schema.fields)} fields.")
 
 

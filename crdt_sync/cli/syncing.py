@@ -15,6 +15,7 @@ from crdt_sync.cli.invocation import Invocation
 from crdt_sync.cli.last_failure import Failure
 from crdt_sync.cli.options import AS_KEPT, Way, relay_option, way_options
 from crdt_sync.cli.output import Output
+from crdt_sync.cli.policy_remarks import tell_no_role
 from crdt_sync.cli.progress import spinner
 from crdt_sync.cli.renewed_token import Renewal
 from crdt_sync.cli.schemaless import tell_schemaless
@@ -159,6 +160,8 @@ def _exchange(call: Invocation, replica: Replica, device: Device, chosen: list[D
     tell_schemaless(call.output, replica)
     if not address.direct:
         tell_clock(call.output, replica.clock.offset)
+    if (member := replica.membership) is not None:
+        tell_no_role(call.output, member.in_force(), member.user)
     if standing is not None and standing.refused:
         return UpdateRefused("refused", _refused(standing.refused))
     left = missing.error_of(replica, standing)

@@ -267,3 +267,34 @@ def test_an_encrypted_store_that_locks_itself_forgets_its_key(run, space, tmp_pa
     assert "(store_locked)" in run("list", "--store", store).err
     monkeypatch.setenv("CRDT_SYNC_PASSPHRASE", "correct horse")
     assert "Weiß OHG" in run("list", "--store", store).out
+
+
+def test_a_user_without_a_role_is_told_why_nothing_is_there(run, space, tmp_path):
+    (tmp_path / "roleless.toml").write_text(f"{POLICY}\n[user.dora]\n", encoding="utf-8")
+    space.operator("policy", "apply", str(tmp_path / "roleless.toml"))
+    store = tmp_path / "dora"
+    told = "The policy gives 'dora' no role: nothing can be seen or done. Ask who keeps the policy for one."
+    for words in (("join", space.link("dora")), ("sync",), ("whoami",)):
+        result = run(*words, "--store", store)
+        assert result.code == 0
+        assert told in " ".join(result.err.split())
+
+
+def test_a_filter_field_that_is_renamed_is_told_with_the_grant_that_named_it(run, space, tmp_path):
+    grant = (
+        'collection = "clients"\nwhere = "region == user.id"\nread = ["*"]\nwrite = ["*"]\noperations = ["create"]\n'
+    )
+    schemas = 'collection = "crdt-sync-schemas"\nread = ["*"]\nwrite = ["*"]\noperations = ["create", "edit"]\n'
+    policy = f"[[role.keeper.grant]]\n{grant}[[role.keeper.grant]]\n{schemas}[user.anna]\nrole = 'keeper'\n"
+    (tmp_path / "keeper.toml").write_text(policy, encoding="utf-8")
+    space.operator("policy", "apply", str(tmp_path / "keeper.toml"))
+    store = tmp_path / "anna"
+    assert run("join", space.link(), "--store", store).code == 0
+    schema = tmp_path / "clients.toml"
+    for number, field, fits in ((1, "region", True), (2, "area", False)):
+        text = f"collection = 'clients'\nversion = {number}\n[fields.name]\n[fields.{field}]\nfilter = true\n"
+        schema.write_text(text, encoding="utf-8")
+        result = run("schema", "add", schema, "--store", store)
+        assert result.code == 0, result.err
+        warned = "'where': 'clients' has no field 'region'. Known fields: area, name." in " ".join(result.err.split())
+        assert warned != fits
