@@ -22,9 +22,9 @@ def _rows(entry, *columns, least=0):
 
 
 verdicts = (
-    st.builds(m.Verdict, st.just(m.VerdictCode.ACCEPTED), numbers, st.just(b""), st.just(""), st.just(False))
-    | st.builds(m.Verdict, st.just(m.VerdictCode.GAP), st.just(0), state_vectors, reasons, st.just(False))
-    | st.builds(m.Verdict, refusals, st.just(0), st.just(b""), reasons, st.just(False))
+    st.builds(m.Verdict, st.just(m.VerdictCode.ACCEPTED), numbers, st.just(b""), st.just(""), st.just(False), st.none())
+    | st.builds(m.Verdict, st.just(m.VerdictCode.GAP), st.just(0), state_vectors, reasons, st.just(False), st.none())
+    | st.builds(m.Verdict, refusals, st.just(0), st.just(b""), reasons, st.just(False), st.none())
 )
 readable = st.sampled_from([standing for standing in m.Standing if standing < m.Standing.CHANGING])
 unreadable = st.sampled_from([standing for standing in m.Standing if standing >= m.Standing.CHANGING])

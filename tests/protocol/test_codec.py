@@ -60,7 +60,7 @@ def readable(value: object) -> object:
         named = {field.name: readable(getattr(value, field.name)) for field in fields(value)}
         return {"type": type(value).__name__, **named}
     if isinstance(value, tuple) and hasattr(value, "_asdict"):
-        local = {"new"} if isinstance(value, Verdict) else set()  # what a verdict says on its own side alone
+        local = {"new", "touched"} if isinstance(value, Verdict) else set()  # what a verdict says on its own side alone
         return {name: readable(part) for name, part in value._asdict().items() if name not in local}
     if isinstance(value, tuple):
         return [readable(part) for part in value]
