@@ -26,6 +26,10 @@ IMPORTS = "crdt-sync-imports"
 RESERVED = frozenset({SCHEMAS, IMPORTS})
 """Collections of this library's own: their records travel as all do, and nobody means them by "all records"."""
 
+SECTION_MARK = "__"
+"""Between a collection and a section: `customers__finance/KEY` holds what `customers/KEY` has in the section `finance`.
+It sorts behind the record itself."""
+
 _NAME = r"[a-z][a-z0-9_-]{0,47}"
 _COLLECTION = re.compile(rf"\A{_NAME}\Z")
 _RECORD = re.compile(rf"\A{_NAME}/[A-Za-z0-9._~-]{{1,79}}\Z")
@@ -117,6 +121,28 @@ def import_book(collection: str, source: str) -> str:
     """The record that tells which versions of a source were imported into a collection."""
     material = f"{collection}/{source}".encode("utf-8", "surrogatepass")
     return record_id(IMPORTS, _base32(hashlib.blake2b(material, digest_size=16).digest()))
+
+
+def in_section(record: str, section: str) -> str:
+    """The companion that holds the fields which a record has in one section."""
+    collection, _, key = record.partition("/")
+    return record_id(f"{collection}{SECTION_MARK}{section}", key)
+
+
+def section_of(target: str) -> str:
+    """Which section of a record a companion, or its collection, holds; empty for any other."""
+    return collection_of(target).partition(SECTION_MARK)[2]
+
+
+def whole_record(record: str) -> str:
+    """The record to which a companion belongs; any other one itself."""
+    collection, _, key = record.partition("/")
+    return f"{collection.partition(SECTION_MARK)[0]}/{key}"
+
+
+def whole_collection(collection: str) -> str:
+    """The collection of the records to which the companions in one belong; any other one itself."""
+    return collection.partition(SECTION_MARK)[0]
 
 
 def is_reserved(target: str) -> bool:

@@ -9,7 +9,7 @@ import click
 
 from crdt_sync.cli.output import Output
 from crdt_sync.errors import StoreCorrupt, StoreMissing
-from crdt_sync.ids import is_reserved
+from crdt_sync.ids import is_reserved, whole_record
 from crdt_sync.replica import Event, Replica
 from crdt_sync.replica.opening import MEMBER_FILE, obey
 from crdt_sync.storage.lmdb.directory import prepare
@@ -26,7 +26,7 @@ class StoredEdits:
     def note(self, events: Sequence[Event]) -> None:
         """To be called after each commit."""
         edited = (event.record for event in events if event.kind == "edited")
-        self.records.update(dict.fromkeys(record for record in edited if not is_reserved(record)))
+        self.records.update(dict.fromkeys(whole_record(record) for record in edited if not is_reserved(record)))
 
     def advice(self) -> str:
         """What not to do; empty where nothing was edited."""

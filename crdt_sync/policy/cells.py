@@ -21,6 +21,10 @@ class Seen(NamedTuple):
     read: frozenset[str]
     masks: frozenset[tuple[str, str]]
 
+    def gives(self, section: str) -> bool:
+        """Whether who sees this of a record has its companion for a section: who masks anything has none whole."""
+        return section in self.read and not self.masks
+
 
 class Cell(NamedTuple):
     """Records at an atom that show the `rest` as well, and what is seen of them."""

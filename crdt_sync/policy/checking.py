@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from crdt_sync.ids import is_reserved
 from crdt_sync.nearest import suggestion
-from crdt_sync.policy.model import ALL, Grant, Policy, covers
+from crdt_sync.policy.model import ALL, Grant, Policy, sees
 from crdt_sync.policy.problems import Problem
 from crdt_sync.policy.schemas import Collection, Field, section_of
 from crdt_sync.policy.values import EMPTY, told
@@ -26,18 +26,36 @@ def check(policy: Policy, schemas: Mapping[str, Collection]) -> list[Problem]:
 
 def _grant_problems(grant: Grant, schema: Collection) -> list[Problem]:
     found = [*_unknown(grant, schema), *_filters(grant, schema)]
+    if ALL not in grant.read:
+        hint = """Read "*" as well, and give what is not to be seen a section of its own in the schema."""
+        message = "fields are read one by one, but whoever has a record has all of its fields that are in no section"
+        found.append(Problem(grant.line, message, hint))
     for name in sorted(grant.masks.keys() & schema.fields.keys()):
-        if not covers(grant.read, name, section_of(schema, name)):
-            found.append(
-                Problem(grant.line, f"{name!r} is masked, and not read", "Name it, or its section, in 'read'.")
-            )
+        found += _of_mask(grant, name, section_of(schema, name))
     for name in schema.fields:
         section = section_of(schema, name)
-        if name in grant.write and not covers(grant.read, name, section):
-            found.append(Problem(grant.line, f"{name!r} is written, and not read", "Name it in 'read' as well."))
-        if section and section in grant.write and not covers(grant.read, name, section):
-            found.append(Problem(grant.line, f"section {section!r} is written, and not read", "Name it in 'read'."))
+        if section and name in grant.read and name not in grant.masks:
+            message = f"{name!r} is read by itself, and is in the section {section!r}, which goes as a whole"
+            found.append(Problem(grant.line, message, f"Read {section!r}, or give {name!r} a section of its own."))
+        written = name in grant.write or (section and section in grant.write)
+        if written and not sees(grant, name, section):
+            what = f"section {section!r}" if section and section in grant.write else repr(name)
+            hint = f"Name {section!r} in 'read'." if section else "Name it in 'read' as well."
+            found.append(Problem(grant.line, f"{what} is written, and not read", hint))
     return list(dict.fromkeys(found))
+
+
+def _of_mask(grant: Grant, name: str, section: str | None) -> list[Problem]:
+    if not section:
+        message = f"{name!r} is masked and in no section: whoever has the record has it whole"
+        return [Problem(grant.line, message, "Give it one in the schema: a new field with 'section = \"...\"'.")]
+    sections = sorted(grant.read - {ALL} - grant.masks.keys())
+    if sections:
+        message = f"{name!r} is masked, and a grant that masks gives no section, as {sections[0]!r}"
+        return [Problem(grant.line, message, f"Read {', '.join(map(repr, sections))} in a grant of its own.")]
+    if name not in grant.read:
+        return [Problem(grant.line, f"{name!r} is masked, and not read", "Name it in 'read'.")]
+    return []
 
 
 def _unknown(grant: Grant, schema: Collection) -> list[Problem]:

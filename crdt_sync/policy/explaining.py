@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from crdt_sync.policy.model import ID, Alternative, Condition, Grant, Operation, User, covers
+from crdt_sync.policy.model import ID, Alternative, Condition, Grant, Operation, User, covers, sees
 from crdt_sync.policy.rights import CLEAR, Access, Rights, wanted_by
 from crdt_sync.policy.values import Forms, Values, forms_of
 
@@ -23,7 +23,7 @@ class Asked(NamedTuple):
         """Whether a grant gives it, for the records of which it holds."""
         match self.act:
             case "read":
-                return covers(grant.read, self.field, self.section)
+                return sees(grant, self.field, self.section)
             case "write":
                 return covers(grant.write, self.field, self.section)
             case operation:

@@ -8,6 +8,7 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, TypeVar
 
+from crdt_sync import ids
 from crdt_sync.policy.cells import Atom, Cell, Seen, by_atom
 from crdt_sync.policy.rights import Wanted, met
 from crdt_sync.policy.values import EMPTY, EVERY, Forms, Values, forms_of
@@ -100,10 +101,16 @@ class Index(Generic[S]):
         shelves = self._shelves.get(collection)
         return _held(shelves, forms_of(values)) if shelves else set()
 
-    def reached(self, collection: str, forms: Forms) -> Set[S]:
-        """Who may hold a record that shows these forms."""
-        shelves = self._shelves.get(collection)
-        return _held(shelves, {**forms, EVERY: EMPTY}) if shelves else set()
+    def reached(self, record: str, forms: Forms) -> Set[S]:
+        """Who may hold a record that shows these forms; of a companion, one whose record does."""
+        shelves = self._shelves.get(ids.whole_collection(ids.collection_of(record)))
+        if not shelves:
+            return set()
+        forms, section = {**forms, EVERY: EMPTY}, ids.section_of(record)
+        held = _held(shelves, forms)
+        if not section:
+            return held
+        return {each for each in held if any(seen.gives(section) for seen in _seen(shelves, each, forms))}
 
     def change(self, collection: str, old: Values | None, new: Values | None) -> Audience[S]:
         """Who is to hear of a change, by what the record showed and shows; None where there was or is none."""

@@ -7,7 +7,9 @@ Rules:
    record it gives fields to read, some of them masked, fields to write, and operations.
 3. Grants of a role unite: whoever has one that allows it is allowed. Of a field that one grant masks and another does
    not, the value is shown.
-4. `*` among what is read or written are the fields that are in no section; a section or a field in one is named.
+4. `*` among what is read or written are the fields that are in no section; a section is named. A record cannot be cut:
+   whoever has it has all of `*`, and of its sections those that are read whole. A grant that masks fields gives none
+   whole; the fields that it masks are in sections and are read by their own names.
 5. What is written was seen: a field is written only where it is read, and not masked.
 6. An attribute that a user lacks equals nothing, an empty field included.
 """
@@ -97,6 +99,13 @@ class Policy:
         known = self.users.get(user)
         role = self.roles.get(known.role) if known is not None else None
         return self.silence if role is None or role.silence is None else role.silence
+
+
+def sees(grant: Grant, name: str, section: str | None) -> bool:
+    """Whether a grant gives a field to read, in part where it masks it; `section` as in `covers`."""
+    if section and name not in grant.masks:
+        return section in grant.read and not grant.masks
+    return name in grant.read or (not section and covers(grant.read, name, section))
 
 
 def covers(names: frozenset[str], name: str, section: str | None) -> bool:

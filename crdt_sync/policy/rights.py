@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from crdt_sync.policy.masks import weaker
-from crdt_sync.policy.model import ID, Alternative, Condition, Grant, Operation, Policy, User, covers
+from crdt_sync.policy.model import ID, Alternative, Condition, Grant, Operation, Policy, User, covers, sees
 from crdt_sync.policy.values import EVERY, Forms, Values, form, forms_of
 
 CLEAR: Final = "clear"
@@ -60,7 +60,7 @@ class Access:
         """How a field is seen: `CLEAR`, the name of a mask, or None for not at all. `section` as in `covers`."""
         best: str | None = None
         for grant in self.grants:
-            if covers(grant.read, field, section):
+            if sees(grant, field, section):
                 mask = grant.masks.get(field)
                 if mask is None:
                     return CLEAR
@@ -93,9 +93,6 @@ class Rights:
 
     def on(self, collection: str, values: Values) -> Access:
         """What is allowed on a record, by what its filter fields show; a field that is not there shows nothing."""
-        bound = self.grants.get(collection)
-        if not bound:
-            return NOTHING
         return self.at(collection, forms_of(values))
 
     def at(self, collection: str, forms: Forms) -> Access:

@@ -6,12 +6,13 @@ Rules:
 2. What is under way is bounded, in pushes and in bytes: what waits, waits in the outbox.
 3. What is refused for now is pushed again a little later, and by no scan of the outbox before. So is a record in which
    the partner finds one gap after the other: the whole of it closes any, so that partner is wrong, or lies.
+4. A companion is pushed once what its record has under way was answered: who takes it goes by what that shows.
 """
 
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
 
-from crdt_sync import limits
+from crdt_sync import ids, limits
 from crdt_sync.errors import ProtocolViolation
 from crdt_sync.protocol.effects import Pushed
 from crdt_sync.protocol.messages import Ack, Push, PushEntry, VerdictCode
@@ -42,6 +43,7 @@ class Pushing:
         self._noting = 0  # answers that are not on disk yet
         self._gaps: dict[str, int] = {}  # how many of a record came one after the other
         self._later: dict[str, None] = {}  # refused for now
+        self._behind: dict[str, None] = {}  # companions whose records are to be pushed first
         self.again_at: int | None = None
 
     @property
@@ -91,8 +93,12 @@ class Pushing:
             del self._ready[record]
             if record in self._pushed or self._goes(record):
                 continue  # pushed again when its answer is noted, see `noted`
+            if self._waits_for_whole(record):
+                self._behind[record] = None
+                continue
             owed = self._source.outgoing(record)
             if owed is None:
+                self._ready_behind()
                 continue
             outgoing, diff = owed
             if entries and size + len(diff.update) > limits.FRAME_BYTES_MAX // 2:
@@ -154,11 +160,23 @@ class Pushing:
         """The answers to one acknowledgement are on disk; `again` are records that still have something to push."""
         self._noting -= 1
         self._ready.update(dict.fromkeys(record for record in again if record not in self._later))
+        self._ready_behind()
 
     def push_again(self) -> None:
         """The time has come for what was refused for now."""
         self._ready.update(self._later)
         self._later, self.again_at = {}, None
+        self._ready_behind()
+
+    def _waits_for_whole(self, record: str) -> bool:
+        whole = ids.whole_record(record)
+        return whole != record and any(whole in each for each in (self._ready, self._pushed, self._later))
+
+    def _ready_behind(self) -> None:
+        """Companions whose records were answered are to be pushed, behind those that are pushed again."""
+        for record in [each for each in self._behind if not self._waits_for_whole(each)]:
+            del self._behind[record]
+            self._ready[record] = None
 
     def _read_outbox(self) -> bool:
         """Read on in the outbox; whether anything became ready."""

@@ -9,7 +9,9 @@ Rules:
 3. A device that may have come to hold records under several grants since its cursor has an epoch that names them all.
    The difference to what it may hold now is told first, and then it is given one that names the last.
 4. Whoever asks for a record, or pushes it, is answered alike whether it is hidden or not there.
-5. What a session has written, and may not hold then, is dropped before the acknowledgement: a device that never hears
+5. A companion is held where its record is and its section is read. Where a record has moved, its companions are told of
+   like it, though nothing was written into them.
+6. What a session has written, and may not hold then, is dropped before the acknowledgement: a device that never hears
    of it pushes it again, and is told once more.
 """
 
@@ -182,7 +184,23 @@ class Selected:
                 listed.append(change)
             elif self._was_held(change.record, where):
                 dropped.append(change.record)
+            if where.left:
+                self._scan_companions(change.record, dropped, listed)
+        dropped, listed = list(dict.fromkeys(dropped)), list(dict.fromkeys(listed))
         return Step(dropped, listed, page[-1].seq if page else max(cursor, head), ended=not page)
+
+    def _scan_companions(self, moved: str, dropped: list[str], listed: list[Change]) -> None:
+        """Those of a record that has moved since the cursor, whether anything was written into them or not."""
+        companions = self._sights.companions(moved)
+        found = self._sights.whereabouts_of(companions, self._since)
+        for companion, where in zip(companions, found, strict=True):
+            if where is None:
+                continue
+            if self.sight.holds(companion, where.forms):
+                if (change := self._sights.change(companion)) is not None:
+                    listed.append(change)
+            elif self._was_held(companion, where):
+                dropped.append(companion)
 
     def _was_held(self, record: str, where: Whereabouts) -> bool:
         if self.sight.held_before(record, where):
@@ -252,6 +270,9 @@ class Selected:
     def takes(self, record: str) -> bool:
         """Whether what is pushed of a record is looked at: it may be held, or is not there and may be made."""
         where = self._sights.whereabouts(record, _NOW)
+        if where is None and ids.section_of(record):
+            whole = self._sights.whereabouts(ids.whole_record(record), _NOW)
+            return whole is not None and self.sight.holds(record, whole.forms)
         if where is None:
             return ids.collection_of(record) in self.sight.creates
         return self._sees(record, where.forms)
@@ -269,8 +290,12 @@ class Selected:
 
 
 def places_of(page: LivePage, after: int, sights: Sights) -> dict[str, Whereabouts | None]:
-    """Where the records of a page are, asked once for all sessions."""
+    """Where the records of a page are, and the companions of those that have moved; asked once for all sessions."""
     if not page.places:
         records = list(dict.fromkeys([update.record for update in page.updates]))
         page.places.update(zip(records, sights.whereabouts_of(records, after), strict=True))
+        moved = [record for record, where in page.places.items() if where is not None and where.left]
+        companions = [companion for record in moved for companion in sights.companions(record)]
+        companions = [companion for companion in companions if companion not in page.places]
+        page.places.update(zip(companions, sights.whereabouts_of(companions, after), strict=True))
     return page.places

@@ -21,6 +21,10 @@ EVERYBODY = frozenset({Cell(Atom(ids.SCHEMAS, EVERY, EMPTY), (), Seen(frozenset(
 _BOOKS = frozenset({Cell(Atom(ids.IMPORTS, EVERY, EMPTY), (), Seen(frozenset(), frozenset()))})
 
 
+_Found = Mapping[str, Mapping[str, Mapping[str, tuple[tuple[Wanted, Seen], ...]]]]
+"""By collection, field and form: what else is to be met, and what is seen of such a record."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sight:
     """See the module. Make one with `sight_of`. `creates` are the collections in which the user may make records."""
@@ -28,14 +32,18 @@ class Sight:
     cells: frozenset[Cell]
     creates: frozenset[str]
     id: bytes
-    _found: Mapping[str, Mapping[str, Mapping[str, tuple[Wanted, ...]]]] = field(compare=False, repr=False)
+    _found: "_Found" = field(compare=False, repr=False)
 
     def holds(self, record: str, forms: Forms) -> bool:
-        """Whether a record that shows this may be held."""
-        for name, values in self._found.get(ids.collection_of(record), {}).items():
+        """Whether a record that shows this may be held; of a companion, whether one of a record that does."""
+        section = ids.section_of(record)
+        for name, values in self._found.get(ids.whole_collection(ids.collection_of(record)), {}).items():
             shown = EMPTY if name == EVERY else forms.get(name)
-            if shown is not None and any(met(rest, forms) for rest in values.get(shown, ())):
-                return True
+            if shown is None:
+                continue
+            for rest, seen in values.get(shown, ()):
+                if (not section or seen.gives(section)) and met(rest, forms):
+                    return True
         return False
 
     def held_before(self, record: str, where: Whereabouts) -> bool:
@@ -46,10 +54,10 @@ class Sight:
 def sight_of(cells: Iterable[Cell], creates: Iterable[str] = ()) -> Sight:
     """What who has these cells may hold."""
     cells = frozenset(cells)
-    found: dict[str, dict[str, dict[str, tuple[Wanted, ...]]]] = {}
+    found: dict[str, dict[str, dict[str, tuple[tuple[Wanted, Seen], ...]]]] = {}
     for cell in sorted(cells, key=as_rows):
         values = found.setdefault(cell.atom.collection, {}).setdefault(cell.atom.field, {})
-        values[cell.atom.value] = (*values.get(cell.atom.value, ()), cell.rest)
+        values[cell.atom.value] = (*values.get(cell.atom.value, ()), (cell.rest, cell.seen))
     named = blake2b(dumps(tuple(sorted(map(as_rows, cells)))), digest_size=SIGHT_BYTES, person=b"sight").digest()
     return Sight(cells, frozenset(creates), named, found)
 
@@ -108,8 +116,13 @@ class Sights(Protocol):
     def whereabouts_of(self, records: Sequence[str], after: int) -> Sequence[Whereabouts | None]:
         """The same of several."""
 
+    def companions(self, record: str) -> Sequence[str]:
+        """The companions that a record may have; whether they are there, `whereabouts` tells."""
+
     def at(self, cells: Iterable[Cell]) -> Iterator[str]:
-        """The records at the atoms of these cells, whatever else has to be met; one may come several times."""
+        """The records at the atoms of these cells, whatever else has to be met, and companions that they may have in
+        the sections that these read; one may come several times.
+        """
 
     def change(self, record: str) -> Change | None:
         """The newest change of a record; None where it is not there."""

@@ -37,6 +37,9 @@ class Editor:
     with an open conflict is not written (`OpenConflict`) but resolved.
 
     A required field that holds something cannot be emptied, by whatever way. After `end`, writing raises `EditEnded`.
+
+    `companion` gives the document that holds the fields of a section, and how what is written there is signed; without it,
+    `document` holds all of them.
     """
 
     def __init__(
@@ -47,6 +50,7 @@ class Editor:
         actor: str,
         collection: str,
         signing: Signing | None = None,
+        companion: "Callable[[str], tuple[Document, Signing | None]] | None" = None,
     ) -> None:
         if schema is None:
             raise UnknownCollection(
@@ -56,6 +60,8 @@ class Editor:
         if document.writer is None:
             raise ValueError("the document was loaded without a writer id")
         self._pen = _SchemaPen(document, schema, clock, check_actor(actor), self._writable, signing)
+        self._companion = companion
+        self._companions: dict[str, _SchemaPen] = {}  # by section, those that were read or written
         self._document = document
         self._schema = schema
         self._ended = False
@@ -64,11 +70,21 @@ class Editor:
     @property
     def changed(self) -> bool:
         """Whether anything was written."""
-        return self._pen.changed or any(text.changed for text in self._pen.texts)
+        return any(pen.written for pen in (self._pen, *self._companions.values()))
+
+    @property
+    def changed_sections(self) -> Mapping[str, bool]:
+        """The sections into which anything was written, and whether a conflict was decided there."""
+        return {section: pen.resolved for section, pen in self._companions.items() if pen.written}
+
+    @property
+    def changed_outside(self) -> bool:
+        """Whether anything was written that is in no section."""
+        return self._pen.written
 
     @property
     def resolved(self) -> bool:
-        """Whether a conflict was decided."""
+        """Whether a conflict was decided, of what is in no section."""
         return self._pen.resolved
 
     @property
@@ -79,12 +95,12 @@ class Editor:
     def __getitem__(self, field: str) -> Any:
         """The typed value that is shown; None, an empty list or empty text when there is none."""
         spec = self._schema.field(field)
-        value = value_of(self._document, field, self._schema)
+        value = self._pen_of(field).value(field)
         return copy(spec.rules.empty) if value is None else restore(spec, value)
 
     def __setitem__(self, field: str, value: object) -> None:
         spec = self._writable(field)
-        spec.rules.write(self._pen, field, spec, value)
+        spec.rules.write(self._pen_of(field), field, spec, value)
 
     def __delitem__(self, field: str) -> None:
         self.clear(field)
@@ -97,7 +113,7 @@ class Editor:
     def clear(self, field: str) -> None:
         """Empty a field; a log loses all entries seen here. Raises `InvalidValue` for a required field."""
         spec = self._writable(field)
-        spec.rules.clear(self._pen, field, spec)
+        spec.rules.clear(self._pen_of(field), field, spec)
 
     def add(self, field: str, member: object) -> None:
         """Put a member into a set. Always writes, so that it survives a concurrent removal.
@@ -105,26 +121,26 @@ class Editor:
         A member that says the same, see `comparing`, keeps the form in which it was typed first.
         """
         spec = self._writable(field)
-        spec.rules.add(self._pen, field, spec, member)
+        spec.rules.add(self._pen_of(field), field, spec, member)
 
     def remove(self, field: str, member: object) -> None:
         """Take a member out of a set; nothing happens when it is not there."""
         spec = self._writable(field)
-        spec.rules.remove(self._pen, field, spec, member)
+        spec.rules.remove(self._pen_of(field), field, spec, member)
 
     def increment(self, field: str, amount: object = 1) -> None:
         """Count; concurrent increments add up. `amount` may be negative."""
         spec = self._writable(field)
-        spec.rules.increment(self._pen, field, spec, amount)
+        spec.rules.increment(self._pen_of(field), field, spec, amount)
 
     def append(self, field: str, value: object) -> None:
         """Add an entry to a log."""
         spec = self._writable(field)
-        spec.rules.append(self._pen, field, spec, value)
+        spec.rules.append(self._pen_of(field), field, spec, value)
 
     def text(self, field: str) -> TextField:
         """The text of a field, to be edited in place by code point."""
-        return self._writable(field).rules.text(self._pen, field)
+        return self._writable(field).rules.text(self._pen_of(field), field)
 
     def resolve(self, field: str, value: object) -> None:
         """Decide a conflict: `value` supersedes every value seen. For `_deleted`: True deletes, False keeps.
@@ -145,21 +161,21 @@ class Editor:
                 self.restore()
             return
         spec = self._writable(field)
-        spec.rules.resolve(self._pen, field, spec, value)
+        spec.rules.resolve(self._pen_of(field), field, spec, value)
 
     def conflict(self, field: str) -> Conflict | None:
         """The concurrent values of a field of whatever kind, or the delete beside an edit for `_deleted`; else None."""
-        return self._pen.conflict(field)
+        return self._pen_of(field).conflict(field)
 
     def affirm(self, field: str, value: object) -> None:
         """Write a single value even where it is shown already, so that a change of it made elsewhere conflicts."""
         spec = self._writable(field)
-        spec.rules.affirm(self._pen, field, spec, value)
+        spec.rules.affirm(self._pen_of(field), field, spec, value)
 
     def replay(self, field: str, carrier: object) -> None:
         """Write what another document shows in a field next to what is here; see `replay`."""
         spec = self._writable(field)
-        spec.rules.replay(self._pen, field, spec, carrier)
+        spec.rules.replay(self._pen_of(field), field, spec, carrier)
 
     def delete(self) -> None:
         """Delete the record. An edit made elsewhere at the same time brings it back, as a conflict."""
@@ -180,13 +196,13 @@ class Editor:
         return [
             field
             for field, spec in self._schema.fields.items()
-            if spec.required and not filled(value_of(self._document, field, self._schema))
+            if spec.required and not filled(self._pen_of(field).value(field))
         ]
 
     def check_not_emptied(self) -> None:
         """Raise `InvalidValue` where a required field held something before these edits and holds nothing now."""
         for field, before in self._filled_before.items():
-            if before and not filled(value_of(self._document, field, self._schema)):
+            if before and not filled(self._pen_of(field).value(field)):
                 raise emptied(field)
 
     def end(self) -> None:
@@ -206,8 +222,20 @@ class Editor:
         if is_deleted(self._document):
             raise RecordDeleted("the record is deleted", "Restore it first if it is still needed.")
         if spec.required and field not in self._filled_before:
-            self._filled_before[field] = filled(value_of(self._document, field, self._schema))
+            self._filled_before[field] = filled(self._pen_of(field).value(field))
         return spec
+
+    def _pen_of(self, field: str) -> "_SchemaPen":
+        """What writes into the document that holds a field."""
+        spec = self._schema.fields.get(field)
+        if self._companion is None or spec is None or not spec.section:
+            return self._pen
+        pen = self._companions.get(spec.section)
+        if pen is None:
+            document, signing = self._companion(spec.section)
+            pen = _SchemaPen(document, self._schema, self._pen.clock, self._pen.actor, self._writable, signing)
+            self._companions[spec.section] = pen
+        return pen
 
     def _write_deletion(self) -> None:
         pen = self._pen
@@ -230,6 +258,11 @@ class _SchemaPen(Pen):
     ) -> None:
         super().__init__(document, clock, actor, check, signing)
         self._schema = schema
+
+    @property
+    def written(self) -> bool:
+        """Whether anything was written."""
+        return self.changed or any(text.changed for text in self.texts)
 
     def value(self, field: str) -> object:
         return value_of(self.document, field, self._schema)

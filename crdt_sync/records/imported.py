@@ -69,8 +69,7 @@ def bring(document: Document, schema: Schema, source: str, changes: Sequence[Imp
 
     Raises `RecordDeleted`, `UnknownField`, `InvalidValue` and `InvalidTransition`; throw the document away then.
     """
-    if is_deleted(document):
-        raise RecordDeleted("the record is deleted", "Restore it first if it is still needed.")
+    check_not_deleted(document)
     checked = [_checked(schema, change) for change in changes]
     rest = [change for change in checked if change.operation != "replace"]
     if rest:
@@ -79,6 +78,12 @@ def bring(document: Document, schema: Schema, source: str, changes: Sequence[Imp
         if change.operation == "replace":
             account, shown = account_of(source), str(change.carrier)
             bring_text(document, account, change.field, shown, change.said, change.edited_from, apart=change.apart)
+
+
+def check_not_deleted(document: Document) -> None:
+    """Raise `RecordDeleted` where a record is deleted."""
+    if is_deleted(document):
+        raise RecordDeleted("the record is deleted", "Restore it first if it is still needed.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,14 +3,14 @@
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any, Self, get_args
 
 from crdt_sync.errors import InvalidSchema, UnknownField
-from crdt_sync.ids import SCHEMAS, is_collection
+from crdt_sync.ids import SCHEMAS, SECTION_MARK, is_collection
 from crdt_sync.limits import FIELDS_MAX, LABEL_LENGTH_MAX, SCHEMA_VERSION_MAX
 from crdt_sync.nearest import suggestion
 from crdt_sync.records import settings_input
@@ -135,6 +135,15 @@ class Schema:
             raise UnknownField(f"{self.collection} has no field {name[:60]!r}", suggestion(name, self.fields, "fields"))
         return spec
 
+    @cached_property
+    def sections(self) -> Mapping[str, "Schema"]:
+        """Each section with a schema of its fields alone, as its companions hold them; by name."""
+        found: dict[str, dict[str, FieldSpec]] = {}
+        for name, spec in self.fields.items():
+            if spec.section:
+                found.setdefault(spec.section, {})[name] = spec
+        return {section: replace(self, natural_key=(), fields=found[section]) for section in sorted(found)}
+
     def to_toml(self) -> str:
         """The schema as TOML text that `parse_schema` reads back to an equal schema."""
         lines = [f"{key} = {_toml(getattr(self, key))}" for key in ("collection", "version", "label", "natural_key")]
@@ -200,6 +209,11 @@ def _field_problem(spec: FieldSpec) -> str:
         return "a state or choice is named twice"
     if spec.section is not None and not _SECTION.match(spec.section):
         return "'section' is lower case, starts with a letter and has at most 32 characters"
+    if spec.section is not None and SECTION_MARK in spec.section:
+        return f"'section' {spec.section!r} has {SECTION_MARK!r} in it, which stands between collection and section"
+    if spec.section is not None and (spec.filter or spec.required):
+        what = "'filter'" if spec.filter else "'required'"
+        return f"{what} is of fields in no section: who may not see {spec.section!r} could not go by it"
     if spec.filter and not spec.can_filter:
         kinds = " or ".join(repr(kind.name) for kind in KINDS.values() if kind.filters)
         types = ", ".join(_FILTER_TYPES)
@@ -210,11 +224,16 @@ def _field_problem(spec: FieldSpec) -> str:
 def _schema_problem(schema: Schema) -> str:
     if not is_collection(schema.collection):
         return f"'collection' must be lower case and start with a letter: {schema.collection!r}"
+    if SECTION_MARK in schema.collection:
+        return f"'collection' {schema.collection!r}: names with {SECTION_MARK!r} are those of sections"
     if schema.collection != SCHEMAS and any(spec.rules.internal for spec in schema.fields.values()):
         return f"kind 'definition' is for definitions alone; the kinds are {', '.join(sorted(_CHOSEN))}"
     if not 1 <= len(schema.fields) <= FIELDS_MAX:
         return f"a schema has 1 to {FIELDS_MAX} fields, this one has {len(schema.fields)}"
     sections = {spec.section for spec in schema.fields.values()}
+    for section in sorted(filter(None, sections)):
+        if not is_collection(f"{schema.collection}{SECTION_MARK}{section}"):
+            return f"section {section!r}: with the name of the collection it has more than 46 characters"
     for name in schema.fields:
         if name in sections:
             return f"{name!r} names a field and a section: a policy could not tell which is meant"
@@ -228,6 +247,8 @@ def _schema_problem(schema: Schema) -> str:
         spec = schema.fields.get(name)
         if spec is None:
             return f"'natural_key' names the unknown field {name!r}"
+        if spec.section is not None:
+            return f"'natural_key' names {name!r}, which is in the section {spec.section!r}: a key is seen by all"
         if not spec.rules.in_key:
             fit = " or ".join(repr(kind.name) for kind in KINDS.values() if kind.in_key)
             return f"'natural_key' names {name!r} of kind {spec.kind!r}; it must be {fit}"

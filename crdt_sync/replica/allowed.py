@@ -12,19 +12,29 @@ from crdt_sync.verdicts import VerdictCode
 
 if TYPE_CHECKING:
     from crdt_sync.policy.in_force import InForce
+    from crdt_sync.records import Document
     from crdt_sync.records.gate.permitted import Rules
     from crdt_sync.replica.context import Context
 
 
-def rules_for(context: "Context", record: str, in_force: "InForce") -> "Rules":
-    """What the gate goes by for a record."""
+def rules_for(context: "Context", record: str, in_force: "InForce", new: "Document | None" = None) -> "Rules":
+    """What the gate goes by for a record; for a companion, by what its record shows.
+
+    `new` is that record where it is made in the same commit, or not stored yet.
+    """
     from crdt_sync.records.gate.permitted import Rules  # noqa: PLC0415 - devices without a policy need none of it
 
-    return Rules(in_force, ids.collection_of(record), context.schema_of(record))
+    schema = context.schema_of(record)
+    if not ids.section_of(record):
+        return Rules(in_force, ids.collection_of(record), schema)
+    return Rules(in_force, ids.collection_of(record), schema, context.forms_of_whole(record, new))
 
 
-def check_allowed(context: "Context", record: str, update: bytes) -> None:
-    """Raise `EditForbidden` where the user may not do what `update` does to the record as it is stored."""
+def check_allowed(context: "Context", record: str, update: bytes, new: "Document | None" = None) -> None:
+    """Raise `EditForbidden` where the user may not do what `update` does to the record as it is stored.
+
+    `new` is as in `rules_for`.
+    """
     in_force = context.in_force()
     if in_force is None:
         return
@@ -42,7 +52,7 @@ def check_allowed(context: "Context", record: str, update: bytes) -> None:
         None,
         checked=True,
         snapshot=False,
-        rules=rules_for(context, record, in_force),
+        rules=rules_for(context, record, in_force, new),
         users=(context.author,),
     )
     verdict = done.verdicts[0]

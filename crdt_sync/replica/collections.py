@@ -42,9 +42,20 @@ def _collections(store: Records, known: Collection[str]) -> Iterator[str]:
     after = ""
     while page := store.records(after, 1):
         collection = ids.collection_of(page[0])
-        if collection not in known:
+        if collection not in known and not ids.section_of(collection):
             yield collection
         after = f"{collection}/{_LAST}"
+
+
+def count_companions(store: Records) -> int:
+    """How many companions there are, which hold what records have in sections. Costs what they are."""
+    found, after = 0, ""
+    while page := store.records(after, 1):
+        collection = ids.collection_of(page[0])
+        if ids.section_of(collection):
+            found += _count(store, f"{collection}/", store.count())[0]
+        after = f"{collection}/{_LAST}"
+    return found
 
 
 def _count(store: Records, prefix: str, most: int) -> tuple[int, bool]:

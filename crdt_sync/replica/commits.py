@@ -6,7 +6,7 @@ Where another program owns the store, it does that with what it is sent.
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from crdt_sync import limits
+from crdt_sync import ids, limits
 from crdt_sync.errors import (
     CrdtSyncError,
     EditForbidden,
@@ -33,6 +33,7 @@ from crdt_sync.storage.values import Batch, Change, OutboxEntry
 if TYPE_CHECKING:
     from crdt_sync.replica.owner.asking import Owner
 
+_NO_COPIES: Mapping[str, Copy] = {}
 _NOTHING = b"\x00\x00"  # an update without operations and deletions
 
 
@@ -69,24 +70,28 @@ class Commits:
     def _partners(self) -> Sequence[bytes]:
         return self._context.peers_except(None)
 
-    def check(self, record: str, copy: Copy, pending: Pending) -> None:
-        """Raise where a partner would not take it, the policy does not allow it, or somebody has its key."""
-        self._check_size(record, copy)
-        self._check_allowed(record, copy)
-        if (schema := self._keyed(record)) is not None:
-            self.keys.check(record, schema, copy.document, pending)
+    def check(self, edited: Mapping[str, Copy], pending: Pending, beside: Mapping[str, Copy] = _NO_COPIES) -> None:
+        """Raise where a partner would not take it, the policy does not allow it, or somebody has its key.
+
+        `beside` is what a batch has edited before.
+        """
+        for record, copy in edited.items():
+            self._check_size(record, copy)
+            self._check_allowed(record, copy, {**beside, **edited})
+            if (schema := self._keyed(record)) is not None:
+                self.keys.check(record, schema, copy.document, pending)
 
     def note_key(self, record: str, copy: Copy, pending: Pending) -> None:
         """What a batch has edited shows its natural key from now on, if it has one."""
         if (schema := self._keyed(record)) is not None:
             pending.put(record, schema, copy.document)
 
-    def commit_one(self, record: str, copy: Copy) -> None:
-        """Check the copy as it is to be stored, and store it."""
-        if self._context.known_owner is None:  # else the owner brings it up
-            copy = self._current(record, copy)
-        self.check(record, copy, Pending())
-        self.commit({record: copy})
+    def commit_together(self, edited: Mapping[str, Copy]) -> None:
+        """Check the copies as they are to be stored, and store them."""
+        if self._context.known_owner is None:  # else the owner brings them up
+            edited = {record: self._current(record, copy) for record, copy in edited.items()}
+        self.check(edited, Pending())
+        self.commit(edited)
 
     def commit_batch(self, edited: Mapping[str, Copy], pending: Pending, head: int) -> None:
         """Store the copies of a batch, checked again where the store has moved on from `head`."""
@@ -94,7 +99,7 @@ class Commits:
             current = {record: self._current(record, copy) for record, copy in edited.items()}
             if self._context.store.head() != head:
                 for record, copy in current.items():
-                    self._check_again(record, copy, pending, resized=copy is not edited[record])
+                    self._check_again(record, copy, pending, current, resized=copy is not edited[record])
             edited = current
         self.commit(edited)
 
@@ -111,7 +116,7 @@ class Commits:
                 self.note_key(edit.record, copy, pending)
             for record, copy in edited.items():
                 self.renew_grown(record, copy)
-                self._check_again(record, copy, pending, resized=True)
+                self._check_again(record, copy, pending, edited, resized=True)
             self.commit(edited)
 
     def commit(self, edited: Mapping[str, Copy]) -> None:
@@ -199,17 +204,21 @@ class Commits:
         schema = self._context.schema_of(record)
         return schema if schema is not None and schema.natural_key else None
 
-    def _check_again(self, record: str, copy: Copy, pending: Pending, *, resized: bool) -> None:
+    def _check_again(
+        self, record: str, copy: Copy, pending: Pending, together: Mapping[str, Copy], *, resized: bool
+    ) -> None:
         """`check` for what others may have written beside: into the record, or into one that shows its key now."""
         if resized:
             self._check_size(record, copy)
-        self._check_allowed(record, copy)
+        self._check_allowed(record, copy, together)
         if (schema := self._keyed(record)) is not None:
             self.keys.check_again(record, schema, copy.document, pending)
 
-    def _check_allowed(self, record: str, copy: Copy) -> None:
+    def _check_allowed(self, record: str, copy: Copy, together: Mapping[str, Copy]) -> None:
         if self._context.in_force() is not None:
-            check_allowed(self._context, record, _update(copy, is_renewed=copy.renewed))
+            new = together.get(ids.whole_record(record))
+            update = _update(copy, is_renewed=copy.renewed)
+            check_allowed(self._context, record, update, new.document if new is not None and new.new else None)
 
     def _check_size(self, record: str, copy: Copy) -> None:
         """Raise `RecordTooLarge` where a large record, renewed if it may be, would hold more than it does in the store.

@@ -194,9 +194,13 @@ class Context:
         return self.store.replica
 
     def schema_of(self, record: str) -> Schema | None:
-        """The schema of a record's collection, None where this replica does not know it."""
+        """The schema of a record's collection, of a companion that of its section; None where it is not known here."""
         collection = ids.collection_of(record)
-        return _OWN.get(collection) or self.schemas.get(collection)
+        schema = _OWN.get(collection) or self.schemas.get(collection)
+        if schema is None and (section := ids.section_of(collection)):
+            whole = self.schemas.get(ids.whole_collection(collection))
+            return None if whole is None else whole.sections.get(section)
+        return schema
 
     def placed(self, change: Change, document: Document) -> Change:
         """A change with what its record shows in filter fields, where the store keeps that."""
@@ -206,7 +210,14 @@ class Context:
         return change._replace(forms=forms, fields=self.filter_fields())
 
     def forms_of(self, record: str) -> Forms | None:
-        """What a record shows in filter fields, as the store keeps that, or as it is read; None where it cannot be."""
+        """What a record shows in filter fields, as the store keeps that, or as it is read; None where it cannot be.
+
+        Of a companion what its record shows.
+        """
+        if ids.section_of(record):
+            record = ids.whole_record(record)
+            if self.store.record_head(record) is None:
+                return None
         found = self.store.placement() if self.keeps_places else None
         if found is not None and found.through is None and found.fields == self.filter_fields():
             where = self.store.whereabouts(record, 0)
@@ -236,9 +247,23 @@ class Context:
         return self._own[2]
 
     def may_hold(self, record: str, document: Document) -> bool:
-        """Whether what others bring of a record may be held here, as it is then."""
+        """Whether what others bring of a record may be held here, as it is then; of a companion, as its record is."""
         sight = self.own_sight()
-        return sight is None or sight.holds(record, forms_of(values_shown(document, self.schema_of(record))))
+        if sight is None:
+            return True
+        if ids.section_of(record):
+            forms = self.forms_of_whole(record)
+            return forms is not None and sight.holds(record, forms)
+        return sight.holds(record, forms_of(values_shown(document, self.schema_of(record))))
+
+    def forms_of_whole(self, companion: str, new: Document | None = None) -> Forms | None:
+        """What the record of a companion shows; None where it is not here, nor `new`."""
+        record = ids.whole_record(companion)
+        document = new
+        if document is None:
+            stored = self.store.load(record)
+            document = loaded(record, stored.updates) if stored.head is not None else None
+        return None if document is None else forms_of(values_shown(document, self.schema_of(record)))
 
     def note_damage(self, record: str, what: str) -> None:
         """A record was met damaged: the status names it until it is whole again."""

@@ -9,9 +9,10 @@ Rules:
 3. Inside a batch, edited copies are kept, so that a second edit of a record sees the first; only the batch's task does.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from crdt_sync import ids, limits
 from crdt_sync.errors import (
@@ -26,9 +27,10 @@ from crdt_sync.records import Document, Editor, Schema, definition, import_book,
 from crdt_sync.records.clearing import Kept, clear, live_bytes
 from crdt_sync.records.field_values import normalise
 from crdt_sync.records.first_content import as_first_content
-from crdt_sync.records.imported import ImportedChange, bring, meet_beginnings
+from crdt_sync.records.imported import ImportedChange, bring, check_not_deleted, meet_beginnings
 from crdt_sync.records.lineages.renewal import renewed
 from crdt_sync.records.memory.memories import remember
+from crdt_sync.records.memory.sources import EDITED, REMOVED
 from crdt_sync.records.natural_key import required_key
 from crdt_sync.records.replay import replay
 from crdt_sync.records.restamp import restamp
@@ -36,12 +38,14 @@ from crdt_sync.records.updates import state_vector as vectors
 from crdt_sync.replica import copies
 from crdt_sync.replica.blocks import Block, Caller, caller
 from crdt_sync.replica.commits import Commits
+from crdt_sync.replica.companions import Companions, edited
 from crdt_sync.replica.context import Context
 from crdt_sync.replica.copies import Copy
 from crdt_sync.replica.keys import Duplicate, KeyStanding, Pending, check_left, natural_values
 from crdt_sync.replica.owner.sent import SentEdit
 from crdt_sync.replica.reading import check_collection
 
+T = TypeVar("T")
 _KEPT: Mapping[str, Kept] = {ids.SCHEMAS: definition.kept, ids.IMPORTS: import_book.kept}
 
 
@@ -107,9 +111,12 @@ class Edits:
         with ExitStack() as block:
             block.enter_context(self._alone(who, record))
             copy = self._unnamed() if unnamed else self._copy(who, record, create or fresh, block)
+            companions = self._companions(who, None if unnamed else record, block)
             signing = None if unnamed else self._context.signing(record)
             context = self._context
-            editor = EditedRecord(copy.document, schema, context.clock, context.author, schema.collection, signing)
+            editor = EditedRecord(
+                copy.document, schema, context.clock, context.author, schema.collection, signing, companions.opened
+            )
             editor.record = record
             block.callback(editor.end)
             yield editor
@@ -117,15 +124,17 @@ class Edits:
             if not editor.changed:
                 return
             editor.check_not_emptied()
-            with self._context.lock:
+            with context.lock:
+                writer: Editor = editor
                 if unnamed:
-                    editor.record, copy = self._by_natural_key(who, schema, editor, copy, block)
-                    if editor.merged is not None and not editor.merged.changed:
-                        return
+                    editor.record, copy, companions = self._by_natural_key(who, schema, editor, copy, companions, block)
+                    if editor.merged is not None:
+                        writer = editor.merged
+                        if not writer.changed:
+                            return
                 elif copy.new:
-                    self._context.check_required(editor, record)
-                copy.may_add |= editor.resolved
-                self._finish(who, editor.record, copy)
+                    context.check_required(editor, record)
+                self._finish(who, edited(writer, editor.record, copy, companions))
 
     def bring(
         self,
@@ -145,19 +154,24 @@ class Edits:
                 present = natural_values(schema, copy.document)
                 named = {change.field: change.value for change in changes if change.field in present}
                 check_left(record, schema, present, {**present, **named})
-            bring(copy.document, schema, source, changes)
+            companions = self._companions(who, record, block)
+            check_not_deleted(copy.document)
+            for section, its_changes in _by_section(schema, changes, lambda change: change.field).items():
+                bring(companions.document(section) if section else copy.document, schema, source, its_changes)
             if copy.new:
                 editor = Editor(copy.document, schema, self._context.clock, self._context.author, schema.collection)
                 self._context.check_required(editor, record)
-            if said is not None:
-                meet_beginnings(copy.document, said.keys())
-                remember(copy.document, self._context.clock, self._context.author, source, said)
+            for section, its_said in _said_by_section(schema, said).items() if said is not None else ():
+                document = companions.document(section) if section else copy.document
+                meet_beginnings(document, its_said.keys())
+                remember(document, self._context.clock, self._context.author, source, its_said)
+            brought = {record: copy, **companions.by_record(record)}
             with self._context.lock:
                 if not dry_run:
-                    self._finish(who, record, copy)
+                    self._finish(who, brought)
                     return {}
-                self._commits.check(record, copy, self._pending(who))
-            return values_of(copy.document, schema)
+                self._commits.check(brought, self._pending(who))
+            return _shown(schema, copy, companions)
 
     def restamp(self, record: str) -> bool:
         """See `Replica.restamp`."""
@@ -171,7 +185,7 @@ class Edits:
             copy.whole = True  # who reads us by its bytes would find the stamps that were refused among them
             copy.may_add = True
             try:
-                self._commits.check(record, copy, Pending())
+                self._commits.check({record: copy}, Pending())
             except EditForbidden:  # the policy is another one by now: whoever refuses it says so
                 return False
             self._commits.commit({record: copy})
@@ -189,7 +203,7 @@ class Edits:
                 return False
             copy.whole = copy.may_add = True
             try:
-                self._commits.check(record, copy, Pending())
+                self._commits.check({record: copy}, Pending())
             except EditForbidden:
                 return False
             self._commits.commit({record: copy})
@@ -246,6 +260,11 @@ class Edits:
 
     def _resolve(self, target: str) -> tuple[str, Schema, bool]:
         fresh = "/" not in target
+        if ids.section_of(target):
+            raise UsageError(
+                f"{target} holds the section {ids.section_of(target)!r} of a record",
+                f"Edit the record: {target if fresh else ids.whole_record(target)}.",
+            )
         record = self._context.new_record(target) if fresh else ids.check_record(target)
         collection = ids.collection_of(record)
         schema = self._context.schema_of(record)
@@ -284,16 +303,27 @@ class Edits:
         batch = self._batches.get(who)
         return Pending() if batch is None else batch.pending
 
-    def _finish(self, who: Caller, record: str, copy: Copy) -> None:
-        """The copy is edited; the lock is held."""
+    def _companions(self, who: Caller, record: str | None, block: ExitStack) -> Companions:
+        """The companions of a record, as the batch or the store has them; of none yet, they are new."""
+        if record is None:
+            return Companions(lambda _section: self._unnamed(), lambda _section: None)
+        return Companions(
+            lambda section: self._copy(who, ids.in_section(record, section), True, block),
+            lambda section: self._context.signing(ids.in_section(record, section)),
+        )
+
+    def _finish(self, who: Caller, edited: Mapping[str, Copy]) -> None:
+        """The copies are edited; the lock is held."""
         batch = self._batches.get(who)
-        self._commits.renew_grown(record, copy)
+        for record, copy in edited.items():
+            self._commits.renew_grown(record, copy)
         if batch is None:
-            self._commits.commit_one(record, copy)
+            self._commits.commit_together(edited)
             return
-        self._commits.check(record, copy, batch.pending)
-        batch.copies[record] = copy
-        self._commits.note_key(record, copy, batch.pending)
+        self._commits.check(edited, batch.pending, batch.copies)
+        batch.copies.update(edited)
+        for record, copy in edited.items():
+            self._commits.note_key(record, copy, batch.pending)
 
     def standing(self, collection: str, values: Mapping[str, object]) -> KeyStanding:
         """See `Replica.key_standing`."""
@@ -317,8 +347,14 @@ class Edits:
             )
 
     def _by_natural_key(
-        self, who: Caller, schema: Schema, editor: EditedRecord, copy: Copy, block: ExitStack
-    ) -> tuple[str, Copy]:
+        self,
+        who: Caller,
+        schema: Schema,
+        editor: EditedRecord,
+        copy: Copy,
+        companions: Companions,
+        block: ExitStack,
+    ) -> tuple[str, Copy, Companions]:
         """The record that shows the natural key already, edited by what was entered; or else the new one and its id.
 
         Raises `KeyTaken` where a record came to the key by a change: whoever enters the key may mean somebody else.
@@ -327,14 +363,47 @@ class Edits:
         if not standing.own:
             if not standing.shown_by:
                 self._context.check_required(editor, standing.fresh)
-            context, signing = self._context, self._context.signing(standing.fresh)
-            copy.document = as_first_content(copy.document, context.clock.tick(), context.author, signing)
-            return standing.fresh, copy  # `_finish` refuses it where the key is taken
+            context = self._context
+            for name, each in {standing.fresh: copy, **companions.by_record(standing.fresh)}.items():
+                signing = context.signing(name)
+                each.document = as_first_content(each.document, context.clock.tick(), context.author, signing)
+            return standing.fresh, copy, companions  # `_finish` refuses it where the key is taken
         record = standing.shown_by[0]
         block.enter_context(self._alone(who, record))
         existing = self._copy(who, record, False, block)
-        context, signing = self._context, self._context.signing(record)
-        editor.merged = Editor(existing.document, schema, context.clock, context.author, schema.collection, signing)
-        replay(copy.document, schema, editor.merged)
-        editor.merged.check_not_emptied()
-        return record, existing
+        others = self._companions(who, record, block)
+        context = self._context
+        signing = context.signing(record)
+        merged = editor.merged = Editor(
+            existing.document, schema, context.clock, context.author, schema.collection, signing, others.opened
+        )
+        replay(copy.document, schema, merged)
+        for section, companion in sorted(companions.copies.items()):
+            replay(companion.document, schema.sections[section], merged)
+        merged.check_not_emptied()
+        return record, existing, others
+
+
+def _shown(schema: Schema, copy: Copy, companions: Companions) -> Mapping[str, object]:
+    """What a record shows as it is edited, its sections included."""
+    shown = values_of(copy.document, schema)
+    for section, its_schema in schema.sections.items():
+        held = values_of(companions.document(section), its_schema)
+        shown.update({field: held[field] for field in its_schema.fields if field in held})
+    return shown
+
+
+def _by_section(schema: Schema, named: Iterable[T], field: Callable[[T], str]) -> Mapping[str, Sequence[T]]:
+    """What is said of fields, by the section that each is in, empty for what is in none, which comes first."""
+    found: dict[str, list[T]] = {}
+    for each in named:
+        spec = schema.fields.get(field(each))
+        found.setdefault((spec.section if spec is not None else "") or "", []).append(each)
+    return dict(sorted(found.items()))
+
+
+def _said_by_section(schema: Schema, said: Mapping[str, object]) -> Mapping[str, Mapping[str, object]]:
+    """What a source says, by section; outside of all of them always something, and everywhere who edited it."""
+    found = _by_section(schema, said.items(), lambda each: each[0].removeprefix(REMOVED))
+    edited = {EDITED: said[EDITED]} if EDITED in said else {}
+    return {section: {**dict(found.get(section, ())), **edited} for section in sorted({"", *found})}

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from crdt_sync import ids
 from crdt_sync.records import Document, Schema, values_of
 from crdt_sync.records.entries import Entry, well_formed
 from crdt_sync.records.memory.memory_index import memories_of
@@ -37,7 +38,31 @@ class Former:
 
 
 def former(store: Records, record: str, schema: Schema | None) -> Former:
-    """What a record held; nothing where it cannot be read, and no values where its log cannot be."""
+    """What a record held, in its sections as well; nothing where it cannot be read, and no values where its log cannot
+    be.
+    """
+    found = _former(store, record, schema)
+    for section, fields in () if schema is None or ids.section_of(record) else schema.sections.items():
+        companion = ids.in_section(record, section)
+        if store.record_head(companion) is not None:
+            found = _joined(found, _former(store, companion, fields))
+    return found
+
+
+def _joined(one: Former, other: Former) -> Former:
+    """Both, of different fields: of each field the values that it held, the oldest perhaps several times."""
+    states = max(len(one.values), len(other.values))
+    series = [[*(list(each.values[:1]) or [{}]) * (states - len(each.values)), *each.values] for each in (one, other)]
+    return Former(
+        [{**left, **right} for left, right in zip(*series, strict=True)],
+        {**(one.removed or {}), **(other.removed or {})},
+        one.written_once | other.written_once,
+        one.by_people | other.by_people,
+        {**one.replaced, **other.replaced},
+    )
+
+
+def _former(store: Records, record: str, schema: Schema | None) -> Former:
     held = readable(lambda: _held(store, record))
     if held is None:
         return Former()

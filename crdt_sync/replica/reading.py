@@ -4,7 +4,8 @@ A view that is damaged is made anew from its document. A record of which that is
 named in `Context.unshown`.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 
 from crdt_sync import ids, limits
 from crdt_sync.errors import StoreCorrupt, UnknownCollection, UnknownRecord
@@ -24,15 +25,31 @@ REPAIR_HINT = "Run 'crdt-sync verify --repair': it saves what is intact, and nam
 _PAGE = 1000
 
 
-def get(context: Context, record: str, pending: Document | None) -> RecordView:
-    """See `Replica.get`. `pending` is the record as an open batch has it, if one does."""
-    schema = context.schema_of(record)
-    view = encode_view(pending, schema) if pending else _view(context, record)
+def get(context: Context, record: str, pending: Callable[[str], Document | None]) -> RecordView:
+    """See `Replica.get`. `pending` gives a record as an open batch has it, if one does."""
+
+    def stored(record: str) -> bytes | None:
+        edited = pending(record)
+        return encode_view(edited, context.schema_of(record)) if edited else _view(context, record)
+
+    view = stored(record)
     if view is None:
         if record in context.unshown:
             raise StoreCorrupt(f"{record} is damaged: {context.damaged[record]}", REPAIR_HINT, record)
         raise UnknownRecord(record)
-    return RecordView(record, view, schema)
+    return _shown(context, record, view, lambda section: stored(ids.in_section(record, section)))
+
+
+def _shown(context: Context, record: str, stored: bytes, companion: Callable[[str], bytes | None]) -> RecordView:
+    """The view of a record with what is in its sections; `companion` gives the stored view of each, if there is one."""
+    schema = context.schema_of(record)
+    view = RecordView(record, stored, schema)
+    if schema is not None and not ids.section_of(record):
+        for section, fields in schema.sections.items():
+            view.leave_out(fields.fields)
+            if (found := companion(section)) is not None:
+                view.join(found, fields)
+    return view
 
 
 def document(store: Records, record: str) -> Document:
@@ -46,7 +63,7 @@ def document(store: Records, record: str) -> Document:
 def count(store: Records) -> int:
     """See `Replica.count`."""
     reserved = (store.records("", limits.RESERVED_COUNTED_MAX, f"{each}/") for each in sorted(ids.RESERVED))
-    return store.count() - sum(map(len, reserved))
+    return store.count() - sum(map(len, reserved)) - collections.count_companions(store)
 
 
 def schemaless(context: Context, collection: str | None = None) -> tuple[Schemaless, ...]:
@@ -71,14 +88,41 @@ def listed(context: Context, collection: str | None, *, deleted: bool) -> Iterat
 
 
 def _listed(context: Context, prefix: str, deleted: bool) -> Iterator[RecordView]:
+    beside: dict[str, _Beside] = {}
+    for record, stored in _views_in_order(context, prefix):
+        if not prefix and (ids.is_reserved(record) or ids.section_of(record)):
+            continue
+        if stored is not None:
+            view = _shown(context, record, stored, partial(_companion, context, beside, record))
+            if deleted or not view.deleted:
+                yield view
+
+
+def _companion(context: Context, beside: "dict[str, _Beside]", record: str, section: str) -> bytes | None:
+    collection = ids.collection_of(ids.in_section(record, section))
+    if collection not in beside:
+        beside[collection] = _Beside(_views_in_order(context, f"{collection}/"))
+    return beside[collection].view(ids.in_section(record, section))
+
+
+class _Beside:
+    """The views of one section, read on beside those of the records."""
+
+    def __init__(self, views: Iterator[tuple[str, bytes | None]]) -> None:
+        self._views = views
+        self._next = next(views, None)
+
+    def view(self, record: str) -> bytes | None:
+        """That of a companion; each is asked for behind the last."""
+        while self._next is not None and self._next[0] < record:
+            self._next = next(self._views, None)
+        return self._next[1] if self._next is not None and self._next[0] == record else None
+
+
+def _views_in_order(context: Context, prefix: str) -> Iterator[tuple[str, bytes | None]]:
     after = ""
     while page := _views(context, after, prefix):
-        for record, stored in page:
-            if not prefix and ids.is_reserved(record):
-                continue
-            view = None if stored is None else RecordView(record, stored, context.schema_of(record))
-            if view is not None and (deleted or not view.deleted):
-                yield view
+        yield from page
         after = page[-1][0]
 
 
@@ -148,6 +192,22 @@ def _authored(context: Context, record: str, held: Document) -> Sequence[Authore
 
 def conflicts_of(context: Context, record: str, *, superseded: bool) -> tuple[Conflict, ...]:
     """See `Replica.conflicts_of`."""
+    schema = context.schema_of(record)
+    apart = {} if schema is None or ids.section_of(record) else schema.sections
+    found = [
+        each
+        for each in _conflicts_of(context, record, superseded)
+        if not any(each.field in section.fields for section in apart.values())
+    ]
+    for section, fields in apart.items():
+        companion = ids.in_section(record, section)
+        if context.store.record_head(companion) is not None:
+            conflicts = _conflicts_of(context, companion, superseded)
+            found += [each for each in conflicts if each.field in fields.fields]
+    return tuple(found)
+
+
+def _conflicts_of(context: Context, record: str, superseded: bool) -> tuple[Conflict, ...]:
     try:
         schema, held = context.schema_of(record), document(context.store, record)
         found = reading_of(held, schema, all_kinds=superseded).conflicts

@@ -434,7 +434,7 @@ class Replica:
 
     def get(self, record: str) -> RecordView:
         """The record as it is shown, a deleted one too. Raises `UnknownRecord`, `InvalidRecordId`."""
-        return reading.get(self.context, record, self._edits.pending(ids.check_record(record)))
+        return reading.get(self.context, ids.check_record(record), self._edits.pending)
 
     def list(self, collection: str | None = None, *, deleted: bool = False) -> Results[RecordView]:
         """All records of a collection (None: of all) that are not deleted, or with `deleted` those too.

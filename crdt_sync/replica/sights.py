@@ -20,6 +20,7 @@ from crdt_sync.policy.values import EVERY, Whereabouts
 from crdt_sync.principal import Principal
 from crdt_sync.protocol.sight import SIGHT_BYTES, Sight, Standing, as_rows, sight_for, sight_of
 from crdt_sync.protocol.source import Change
+from crdt_sync.replica.whereabouts import companions_of, sections_of, whereabouts, whereabouts_of
 from crdt_sync.storage.port import Store
 from crdt_sync.storage.values import Batch
 
@@ -144,18 +145,29 @@ class StoreSights:
 
     def whereabouts(self, record: str, after: int) -> Whereabouts | None:
         """See `Sights.whereabouts`."""
-        return self._store.whereabouts(record, after)
+        return whereabouts(self._store, record, after)
 
     def whereabouts_of(self, records: Sequence[str], after: int) -> Sequence[Whereabouts | None]:
         """See `Sights.whereabouts_of`."""
-        return self._store.whereabouts_of(records, after)
+        return whereabouts_of(self._store, records, after)
+
+    def companions(self, record: str) -> Sequence[str]:
+        """See `Sights.companions`."""
+        return companions_of(self._store, record)
 
     def at(self, cells: Iterable[Cell]) -> Iterator[str]:
         """See `Sights.at`."""
-        for atom in sorted({cell.atom for cell in cells}):
+        seen: dict[Atom, set[Seen]] = {}
+        for cell in cells:
+            seen.setdefault(cell.atom, set()).add(cell.seen)
+        for atom, found in sorted(seen.items()):
+            apart = sections_of(self._store, atom.collection)
+            sections = [section for section in apart if any(each.gives(section) for each in found)]
             after = ""
             while page := self._page(atom, after):
                 yield from page
+                for section in sections:
+                    yield from (ids.in_section(record, section) for record in page)
                 after = page[-1]
 
     def _page(self, atom: Atom, after: str) -> list[str]:
@@ -178,7 +190,7 @@ class StoreSights:
         return sorted(
             record
             for record in found
-            if (where := self._store.whereabouts(record, 0)) is not None and sight.holds(record, where.forms)
+            if (where := self.whereabouts(record, 0)) is not None and sight.holds(record, where.forms)
         )
 
 

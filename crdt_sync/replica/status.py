@@ -10,7 +10,7 @@ Rules:
 4. Looking costs what waits, up to a limit, and never what is held. Beyond the limit a figure is a least one.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -28,6 +28,7 @@ from crdt_sync.replica.names import names
 from crdt_sync.replica.readers import count_lacking, lacks
 from crdt_sync.replica.told import read_told, to_fetch
 from crdt_sync.replica.unsent import Unsent
+from crdt_sync.replica.whereabouts import companions_of
 from crdt_sync.storage.port import LoggedRecords, Store
 from crdt_sync.storage.values import OutboxEntry, Peer
 
@@ -74,7 +75,7 @@ class Backlog:
 
     Where `sized` is less than the records pending, `bytes` is the least that it can be. `oldest` is the oldest of the
     first `STATUS_ENTRIES_MAX` by record id, and `reserved` how many of those to be sent are no records that people
-    entered: definitions of collections, and books of imported tables.
+    entered: definitions of collections, books of imported tables, and sections of records that are to be sent as well.
     """
 
     bytes: int
@@ -257,7 +258,7 @@ def _backlog(context: Context, peer: bytes) -> Backlog:
     for entry in _outbox(context.store, peer):
         if oldest is None or entry.edit < oldest.edit:
             oldest = entry
-        reserved += entry.refusal is None and ids.is_reserved(entry.record)
+        reserved += entry.refusal is None and _is_counted_apart(context, peer, entry.record)
         if entry.refusal is None and sized < STATUS_SIZED_MAX and size < STATUS_BYTES_MAX:
             try:
                 diff = context.diff(entry.record, entry.acknowledged)
@@ -267,6 +268,13 @@ def _backlog(context: Context, peer: bytes) -> Backlog:
             size += len(diff.update) if diff else 0
             sized += 1
     return Backlog(size, sized, None if oldest is None else Waiting(oldest.record, oldest.edit, why(oldest)), reserved)
+
+
+def _is_counted_apart(context: Context, peer: bytes, record: str) -> bool:
+    """Whether something that is owed is no record that people entered, or part of one that is owed as well."""
+    if ids.section_of(record):
+        return context.store.outbox_entry(peer, ids.whole_record(record)) is not None
+    return ids.is_reserved(record)
 
 
 def why(entry: OutboxEntry) -> str:
@@ -287,7 +295,27 @@ def record_status(context: Context, record: str) -> RecordStatus:
         return RecordStatus("damaged", (), corrupt.message)
     if head is None:
         raise UnknownRecord(record)
-    return _record_status(context.store, record)
+    found = _record_status(context.store, record)
+    for companion in companions_of(context.store, record):
+        if context.store.record_head(companion) is not None:
+            found = _together(found, _record_status(context.store, companion))
+    return found
+
+
+def _together(one: RecordStatus, other: RecordStatus) -> RecordStatus:
+    """The standing of a record and of what it has in a section: with each partner the worse of the two."""
+    refused = {**one.refused_at, **other.refused_at}
+    pending = {url: why for url, why in {**one.pending_at, **other.pending_at}.items() if url not in refused}
+    waits_for = {**one.waits_for, **other.waits_for}
+    unknown = dict.fromkeys((*one.unknown_at, *other.unknown_at))
+    return _stands(
+        stored=[url for url in one.stored_at if url in other.stored_at],
+        pending=pending,
+        refused=refused,
+        unknown=[url for url in unknown if url not in refused and url not in pending],
+        held_by={label: way for label, way in one.held_by.items() if label not in waits_for},
+        waits_for=waits_for,
+    )
 
 
 def _record_status(store: Store, record: str) -> RecordStatus:
@@ -314,6 +342,18 @@ def _record_status(store: Store, record: str) -> RecordStatus:
             stored.append(peer.url)
     held_by = {reads.label: reads.way for reads in readers.values() if reads.holds}
     waits_for = {reads.label: reads.way for reads in readers.values() if not reads.holds}
+    return _stands(stored, pending, refused, unknown, held_by, waits_for)
+
+
+def _stands(
+    stored: Sequence[str],
+    pending: dict[str, str],
+    refused: dict[str, str],
+    unknown: Sequence[str],
+    held_by: dict[str, str],
+    waits_for: dict[str, str],
+) -> RecordStatus:
+    """The worst of it, in a word."""
     if refused:
         state = "refused"
     elif pending or unknown:

@@ -1,11 +1,12 @@
 """Views: the current values of a record, kept beside it so that reading needs no document."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
 from crdt_sync.errors import StoreCorrupt
+from crdt_sync.ids import SECTION_MARK
 from crdt_sync.records import Document, Schema, reading_of, restore
 from crdt_sync.records.memory.sources import Source, parse_source, standing
 from crdt_sync.records.natural_key import tells_apart
@@ -41,8 +42,14 @@ def rules(schema: Schema) -> dict[str, object]:
 
 def refresh_views(store: Store, schema: Schema) -> None:
     """Make the views of a collection anew, as `schema` reads its records; a damaged one waits until it is mended."""
+    _refresh_views(store, schema.collection, schema)
+    for section, fields in schema.sections.items():
+        _refresh_views(store, f"{schema.collection}{SECTION_MARK}{section}", fields)
+
+
+def _refresh_views(store: Store, collection: str, schema: Schema) -> None:
     after = ""
-    while page := store.records(after, _VIEWS_PER_COMMIT, f"{schema.collection}/"):
+    while page := store.records(after, _VIEWS_PER_COMMIT, f"{collection}/"):
         views = {}
         for record in page:
             with suppress(StoreCorrupt):
@@ -67,6 +74,19 @@ class RecordView(Mapping[str, Any]):
         parsed = (parse_source(*source) for source in view.get("sources", ()))
         self.sources: tuple[Source, ...] = tuple(standing([source for source in parsed if source is not None]))
         self._schema = schema
+
+    def join(self, stored: bytes, section: Schema) -> None:
+        """Show what a companion holds as well, whose stored view this is: the fields of a section."""
+        companion = RecordView(self.record, stored, section)
+        self.raw.update({field: companion.raw[field] for field in section.fields if field in companion.raw})
+        self.conflicts = tuple(sorted({*self.conflicts, *section.fields.keys() & set(companion.conflicts)}))
+        joined = (*self.sources, *companion.sources)
+        self.sources = tuple(sorted(joined, key=lambda source: source.stamp, reverse=True))
+
+    def leave_out(self, fields: Collection[str]) -> None:
+        """Show nothing of these fields."""
+        self.raw = {field: carrier for field, carrier in self.raw.items() if field not in fields}
+        self.conflicts = tuple(field for field in self.conflicts if field not in fields)
 
     def __contains__(self, field: object) -> bool:
         return field in self.raw

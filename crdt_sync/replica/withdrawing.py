@@ -16,7 +16,7 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from crdt_sync.errors import CrdtSyncError
-from crdt_sync.ids import collection_of
+from crdt_sync.ids import collection_of, whole_record
 from crdt_sync.records import Document, Editor, Schema, restore, value_of
 from crdt_sync.records.deleted import is_deleted
 from crdt_sync.records.entries import is_entry
@@ -74,7 +74,11 @@ def withdraw(context: Context, record: str, update: bytes, state_vector: bytes, 
                 aside.append(edit)
     now = context.wall_clock()
     meta = kept(
-        store, [RefusedEdit(0, record, edit.field, edit.value, edit.author, now, entry.reason) for edit in aside]
+        store,
+        [
+            RefusedEdit(0, whole_record(record), edit.field, edit.value, edit.author, now, entry.reason)
+            for edit in aside
+        ],
     )
     if meta is None:
         return False

@@ -250,7 +250,7 @@ def naive_grants(data: Data, user: str, collection: str, values: Values) -> list
 def naive_sight(found: list[Data], field: str) -> str | None:
     """How a field is seen."""
     section = SECTIONS[field]
-    reading = [grant for grant in found if _named(grant["read"], field, section)]
+    reading = [grant for grant in found if _read(grant, field, section)]
     if not reading:
         return None
     masks = [grant["mask"].get(field) for grant in reading]
@@ -260,6 +260,13 @@ def naive_sight(found: list[Data], field: str) -> str | None:
 def naive_writes(found: list[Data], field: str) -> bool:
     """Whether it may be written."""
     return naive_sight(found, field) == "clear" and any(_named(each["write"], field, SECTIONS[field]) for each in found)
+
+
+def _read(grant: Data, field: str, section: str | None) -> bool:
+    if section:
+        by_name, whole = field in grant["read"], section in grant["read"]
+        return by_name if field in grant["mask"] else whole and not grant["mask"]
+    return _named(grant["read"], field, section)
 
 
 def _named(names: list[str], field: str, section: str | None) -> bool:

@@ -47,7 +47,7 @@ def problems(settings, collection="customers"):
     "settings",
     [
         'read = ["*", "finance"]\nwrite = ["iban", "name", "*", "finance"]',
-        'read = ["iban"]\nmask = { iban = "last4" }',
+        'read = ["*", "iban"]\nmask = { iban = "last4" }',
         'read = [\'*\']\nwhere = \'stage in ["lead", "won"] and region == "" or size == 3 and vip == true\'',
         "read = ['*']\nwhere = 'stage == \"\" or lang == \"zh\" or region in user.regions'",
     ],
@@ -59,10 +59,14 @@ def test_what_fits_is_passed(settings):
 @pytest.mark.parametrize(
     ("settings", "named", "hint"),
     [
-        ('read = ["nane"]', "no field or section 'nane'", "name"),
+        ('read = ["*", "nane"]', "no field or section 'nane'", "name"),
         ('read = ["*"]\nwrite = ["finanse"]', "'write': 'customers' has no field or section", "finance"),
         ('read = ["*"]\nmask = { iben = "last4" }', "'mask': 'customers' has no field 'iben'", "iban"),
-        ('read = ["*"]\nmask = { iban = "last4" }', "'iban' is masked, and not read", "section"),
+        ('read = ["*"]\nmask = { iban = "last4" }', "'iban' is masked, and not read", "Name it in 'read'"),
+        ('read = ["name", "region"]', "whoever has a record has all of its fields that are in no section", "section"),
+        ('read = ["*", "phone"]\nmask = { phone = "phone" }', "'phone' is masked and in no section", "in the schema"),
+        ('read = ["*", "finance"]\nmask = { iban = "last4" }', "gives no section, as 'finance'", "a grant of its own"),
+        ('read = ["*", "iban"]', "in the section 'finance', which goes as a whole", "Read 'finance'"),
         ('read = ["*"]\nwrite = ["iban"]', "'iban' is written, and not read", "'read'"),
         ('read = ["*"]\nwrite = ["finance"]', "section 'finance' is written, and not read", "'read'"),
         ('read = ["*"]\nwhere = "regoin == user.id"', "has no field 'regoin'", "region"),

@@ -54,7 +54,7 @@ TABLE = {
         nora     heart  name:r  phone:m  care_notes:rw  diagnosis:-  insurance:-  invoices:-    edit
         nora     home
         nora     child
-        kai      child  name:r  insurance:m  invoices:rw  paid:rw  diagnosis:-  care_notes:-  ward:-    edit export
+        kai      child  name:r  insurance:m  invoices:rw  paid:rw  diagnosis:-  care_notes:-  ward:r    edit export
     """,
     "shops": """
         till-1  bonn     name:rw  phone:m  shop:r  wishes:rw    create edit

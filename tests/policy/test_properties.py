@@ -103,8 +103,8 @@ _PLANTED: dict[str, tuple[Any, str, Any, Callable[..., None]]] = {
     "of two masks the one that hides more counts": (rights, "weaker", min, check_decisions),
     "the star reads sections, too": (
         rights,
-        "covers",
-        lambda names, name, section: name in names or section in names or "*" in names,
+        "sees",
+        lambda grant, name, section: name in grant.read or section in grant.read or "*" in grant.read,
         check_decisions,
     ),
     "what is masked may be written": (

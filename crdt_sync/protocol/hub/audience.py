@@ -10,7 +10,7 @@ Rules:
 
 from collections.abc import Collection
 
-from crdt_sync import ids, limits
+from crdt_sync import limits
 from crdt_sync.policy.index import Index
 from crdt_sync.policy.values import Whereabouts
 from crdt_sync.protocol.live_pages import LivePages
@@ -63,7 +63,7 @@ class Audience:
     def holders(self, record: str) -> Collection[int]:
         """The sessions that may hold a record."""
         where = self._sights.whereabouts(record, 0) if self._sessions else None
-        return () if where is None else self._index.reached(ids.collection_of(record), where.forms)
+        return () if where is None else self._index.reached(record, where.forms)
 
     def concerned(self) -> list[int]:
         """Read on in the log; the sessions that may have something to send. Raises `StoreError`."""
@@ -87,8 +87,7 @@ class Audience:
             self._position = page.cursor
 
     def _reached(self, record: str, where: Whereabouts) -> set[int]:
-        collection = ids.collection_of(record)
-        return set().union(*(self._index.reached(collection, forms) for forms in (where.forms, *where.left)))
+        return set().union(*(self._index.reached(record, forms) for forms in (where.forms, *where.left)))
 
     def _wake(self, sessions: "dict[int, None] | dict[int, SelectedServing]") -> None:
         for session in sessions:

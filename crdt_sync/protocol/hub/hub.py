@@ -97,7 +97,9 @@ class Hub:
         self._effects: list[HubEffect] = []
         self._closing: tuple[str, str, int] | None = None
         self._presence = OpenRecords()
-        self._pipeline = Pipeline(self, self._effects, wall_clock, snapshot_due, acknowledged_after, quotas, own)
+        self._pipeline = Pipeline(
+            self, self._effects, wall_clock, snapshot_due, acknowledged_after, quotas, own, sights
+        )
 
     # --- sessions --------------------------------------------------------------------------------------------
 

@@ -31,8 +31,8 @@ from functools import partial
 from itertools import chain
 from typing import NamedTuple, Protocol
 
-from crdt_sync import limits
-from crdt_sync.policy.values import forms_of
+from crdt_sync import ids, limits
+from crdt_sync.policy.values import Values, forms_of
 from crdt_sync.principal import Principal
 from crdt_sync.protocol.effects import Accept
 from crdt_sync.protocol.hub.effects import (
@@ -60,7 +60,7 @@ from crdt_sync.protocol.hub.lanes import (
 )
 from crdt_sync.protocol.messages import PushEntry, Verdict, VerdictCode
 from crdt_sync.protocol.quotas import Quotas
-from crdt_sync.protocol.sight import Sight
+from crdt_sync.protocol.sight import Sight, Sights
 from crdt_sync.verdicts import POSTPONED, Touched, refused
 
 _new_verdict: Callable[[tuple[VerdictCode, int, bytes, str, bool, None]], Verdict] = partial(tuple.__new__, Verdict)
@@ -105,8 +105,10 @@ class Pipeline:
         acknowledged_after: Callable[[int], object],
         quotas: Quotas | None = None,
         own: Callable[[], Sight | None] = lambda: None,
+        sights: Sights | None = None,
     ) -> None:
         self._own = own
+        self._sights = sights
         self._quotas = quotas
         self.tells_refused = False
         self._sessions = sessions
@@ -396,7 +398,7 @@ class Pipeline:
             return results
         found = [
             result
-            if result.shown is None or own.holds(item.record, forms_of(result.shown))
+            if result.shown is None or self._is_held(own, item.record, result.shown)
             else result._replace(verdicts=[_NOT_HERE if each.new else each for each in result.verdicts])
             for item, result in zip(batch.items, results, strict=True)
         ]
@@ -405,6 +407,13 @@ class Pipeline:
                 lane.discard = len(lane.integrating)
             self._effects.append(Forget())
         return found
+
+    def _is_held(self, own: Sight, record: str, shown: Values | None) -> bool:
+        """Whether a record that shows this may be held here; a companion by what its record shows on disk."""
+        if not ids.section_of(record):
+            return own.holds(record, forms_of(shown or {}))
+        where = None if self._sights is None else self._sights.whereabouts(ids.whole_record(record), 0)
+        return where is not None and own.holds(record, where.forms)
 
     def _ride(self, riders: Sequence[tuple[Part, Verdict]], touched: dict[int, None]) -> None:
         """Answer these with the newest commit, or at once: see the fifth rule."""

@@ -16,6 +16,9 @@ Rules:
 8. A record is written anew by whoever may change something in it. What its lineage covers and does not show cannot be
    told: where nobody here has seen that, it takes whoever may change everything. So that a delete that stands says
    something else of what it had seen, it takes whoever may delete.
+9. A field is written where it lives: one in a section into the companion of its record, any other into the record.
+   A companion is judged by what its record shows, and writing into it is `edit`; who may not edit and may make records
+   begins one by `create`. Nothing in it says that it is deleted: its record does.
 
 A reason names the field and the rule, and never a value.
 """
@@ -31,9 +34,9 @@ from crdt_sync.errors import UpdateRefused
 from crdt_sync.limits import FILTER_VALUE_LENGTH_MAX, REASON_LENGTH_MAX
 from crdt_sync.policy.in_force import InForce
 from crdt_sync.policy.model import Operation
-from crdt_sync.policy.rights import Access, Rights
+from crdt_sync.policy.rights import NOTHING, Access, Rights
 from crdt_sync.policy.schemas import section_of
-from crdt_sync.policy.values import Values
+from crdt_sync.policy.values import Forms, Values
 from crdt_sync.records.comparing import filled, identity
 from crdt_sync.records.deletion import seen_by
 from crdt_sync.records.document import Document
@@ -74,6 +77,8 @@ NOT_WRITABLE = "{user} may not write this field"
 NOT_ALLOWED = "{user} may not {operation} here"
 NOT_HELD = "{user} may not write into this record"
 NOBODY = "an entry is signed by nobody that the policy names"
+ELSEWHERE = "this field is in the section {section!r}, which a newer release of crdt-sync writes apart"
+NOT_OF_SECTION = "this field is not of the section {section!r}"
 OTHER_KIND = "this field is of another kind"
 NO_VALUE = "this is no value of the field"
 NO_MOVE = "the stage may not become this"
@@ -89,14 +94,30 @@ RESTATED = "{user} may not delete here, and so not say anew what a delete had se
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What the gate goes by for the records of one collection. `schema` is None where nobody has described it."""
+    """What the gate goes by for the records of one collection. `schema` is None where nobody has described it.
+
+    For one companion the schema is that of its section, and `whole` what its record shows, None where that is not here.
+    """
 
     in_force: InForce
     collection: str
     schema: Schema | None
+    whole: Forms | None = None
     _plain: dict[str, int] = kept(default_factory=dict, init=False, repr=False, compare=False)
     _shows: dict[str, bool] = kept(default_factory=dict, init=False, repr=False, compare=False)
     _allowed: set[tuple[object, ...]] = kept(default_factory=set, init=False, repr=False, compare=False)
+
+    @property
+    def section(self) -> str:
+        """The section of a companion; empty for a record itself."""
+        return ids.section_of(self.collection)
+
+    def access(self, user: str, values: Values) -> Access:
+        """What a user may do with the record that shows `values`, or with the companion."""
+        rights = self.in_force.rights(user)
+        if not self.section:
+            return rights.on(self.collection, values)
+        return NOTHING if self.whole is None else rights.at(ids.whole_collection(self.collection), self.whole)
 
     def values(self, document: Document) -> Values:
         """What the filter fields of a record show; of a long value as much as it takes to equal nothing."""
@@ -132,7 +153,7 @@ def plainly_permitted(rules: Rules, user: str, written: Overwritten, values: Val
     schema = rules.schema
     if schema is None or not root.startswith(Layout.ENTRIES) or entry[2] != user or entry[1] == IMPORTED:
         return False
-    if (spec := schema.fields.get(name)) is None:
+    if (spec := schema.fields.get(name)) is None or (spec.section or "") != rules.section:
         return False
     most = rules._plain.get(name)
     if most is None:
@@ -141,7 +162,7 @@ def plainly_permitted(rules: Rules, user: str, written: Overwritten, values: Val
         return False
     case = (user, name, *values.items())
     if case not in rules._allowed:
-        access = rules.in_force.rights(user).on(rules.collection, values)
+        access = rules.access(user, values)
         if not access.allows("edit") or not access.writes(name, spec.section or ""):
             return False
         if len(rules._allowed) >= _CASES_MAX:
@@ -252,7 +273,10 @@ class _Judge:
         self._base: Operation = "create" if values is None else "edit"
         self._values = rules.values(self._after) if values is None else values
         self._rights = rules.in_force.rights(user)
-        self._access = self._rights.on(rules.collection, self._values)
+        self._access = rules.access(user, self._values)
+        if rules.section:
+            begins = values is None and not self._access.allows("edit")
+            self._base = "create" if begins and self._access.allows("create") else "edit"
         self._is_book = rules.collection == ids.IMPORTS and _may_import(self._rights)
         self._brought: dict[str, set[tuple[str, Operation]]] = {}
 
@@ -269,6 +293,8 @@ class _Judge:
 
     def root(self, root: str, touch: Touch) -> None:
         """Judge what is done to one root."""
+        if root == DELETED_ROOT and self._rules.section:
+            raise _Denied(UNTOLD, "_deleted")
         if root == DELETED_ROOT:
             self._deletion(touch)
         elif root == SOURCES_ROOT:
@@ -289,9 +315,20 @@ class _Judge:
         """The user writes a field, by one of these operations."""
         if self._is_book and field in _BOOK_FIELDS:
             return
+        self._check_place(field)
         if not self._access.writes(field, section_of(self._schema, field)):
             raise _Denied(NOT_WRITABLE.format(user=_named(self._user)), field)
         self._does(field, *operations)
+
+    def _check_place(self, field: str) -> None:
+        """Whether a field lives in what is written."""
+        if self._schema is None:
+            return
+        here, lives = self._rules.section, section_of(self._schema, field)
+        if here and lives != here:
+            raise _Denied(NOT_OF_SECTION.format(section=here), field)
+        if not here and lives:
+            raise _Denied(ELSEWHERE.format(section=lives), field)
 
     def _does(self, field: str, *operations: Operation) -> None:
         if not any(map(self._access.allows, operations)):
@@ -307,7 +344,7 @@ class _Judge:
         for author, done in sorted(self._brought.items()):
             if author not in self._rules.in_force.policy.users:
                 raise _Denied(NOBODY, min(done)[0])
-            access = self._rules.in_force.rights(author).on(self._rules.collection, self._values)
+            access = self._rules.access(author, self._values)
             for field, operation in sorted(done):
                 if field and not access.writes(field, section_of(self._schema, field)):
                     raise _Denied(NOT_WRITABLE.format(user=_named(author)), field)

@@ -7,7 +7,8 @@ What it is asked is written by `marshal`, in a tenth of the time: both are one i
                         turn, so that what takes longer is left out]
              rules    = null | [version of the policy, policy | null: it was told before, {collection: what is stored
                         of its definition} of those that were not told or have changed, [space, its keys] | null]
-             INTEGRATE        item = [record, stored | null, updates, want_snapshot, users: with rules, one an update]
+             INTEGRATE        item = [record, stored | null, updates, want_snapshot, users: with rules, one an update,
+                                    what is stored of its record: with rules, for a companion]
              DIGEST, CONTENT  item = [record, stored]
              TRIM             item = [record, [update, state_vector]]
              FIELDS           item = the record of a definition; with rules

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Protocol
 
-from crdt_sync import limits
+from crdt_sync import ids, limits
 from crdt_sync.errors import StoreCorrupt, StoreError
 from crdt_sync.policy.in_force import InForce
 from crdt_sync.runtime.worker import pipe
@@ -321,6 +321,14 @@ class IntegrationPool:
         handed_over = self._handed_over.get(record)
         return (*stored, *handed_over) if handed_over else stored
 
+    def _whole(self, record: str) -> Sequence[bytes]:
+        """What is stored of the record to which a companion belongs, by which that is judged; of others nothing."""
+        if not ids.section_of(record):
+            return ()
+        with contextlib.suppress(_Unreadable):
+            return tuple(self._readable(ids.whole_record(record)))
+        return ()
+
     async def _integrate(self, request: Request, stamp_max: int | None, in_force: InForce | None) -> pipe.Results:
         self._forgotten.clear()
         self._forgotten_all = False
@@ -329,7 +337,9 @@ class IntegrationPool:
         items: Sequence[Sequence[object]] = request.items
         if in_force is not None:
             rules = self._told(in_force, [item[0] for item in request.items])
-            items = [(*item, users) for item, users in zip(request.items, request.users, strict=True)]
+            items = [
+                (*item, users, self._whole(item[0])) for item, users in zip(request.items, request.users, strict=True)
+            ]
         number, frame = self._frame(pipe.INTEGRATE, stamp_max, items, request.turn, rules)
         asked = self._ask(worker, number, frame, request.budget, request)
         del frame

@@ -12,12 +12,14 @@ from crdt_sync.errors import StoreError
 from crdt_sync.limits import SCHEMAS_TAKEN_MAX
 from crdt_sync.policy.in_force import InForce
 from crdt_sync.policy.packed import packed, unpacked
+from crdt_sync.policy.values import forms_of
 from crdt_sync.records import Document, Schema, bundled_schema
 from crdt_sync.records.definition import DEFINITIONS, FIELD, in_use
 from crdt_sync.records.entries import well_formed
-from crdt_sync.records.filtered import fields_of
+from crdt_sync.records.filtered import fields_of, values_shown
 from crdt_sync.records.gate.permitted import Rules
 from crdt_sync.records.import_book import IMPORT_BOOKS
+from crdt_sync.replica.readable import readable
 from crdt_sync.runtime.worker.pipe import Told
 from crdt_sync.storage.port import Records
 
@@ -45,7 +47,7 @@ class Teller:
         policy = None if self._in_force is in_force else packed(in_force.policy)
         self._in_force = in_force
         definitions = {}
-        for collection in dict.fromkeys(map(ids.collection_of, records)):
+        for collection in dict.fromkeys(ids.whole_collection(ids.collection_of(record)) for record in records):
             if collection in _OWN:
                 continue
             definition = ids.schema_record(collection)
@@ -89,14 +91,26 @@ class Ruling:
             self._schemas[collection] = self._defined(collection, (stored,))
             self._rules.pop(collection, None)
 
-    def of(self, record: str) -> Rules:
-        """The rules for a record, of whose collection it was told."""
+    def of(self, record: str, whole: Sequence[bytes] = ()) -> Rules:
+        """The rules for a record, of whose collection it was told; for a companion with what is stored of its record,
+        nothing where that is not here.
+        """
         collection = ids.collection_of(record)
+        if section := ids.section_of(record):
+            return self._of_companion(collection, section, whole)
         rules = self._rules.get(collection)
         if rules is None:
             assert self._in_force is not None
             rules = self._rules[collection] = Rules(self._in_force, collection, self._schemas.get(collection))
         return rules
+
+    def _of_companion(self, collection: str, section: str, whole: Sequence[bytes]) -> Rules:
+        assert self._in_force is not None
+        schema = self._schemas.get(ids.whole_collection(collection))
+        fields = None if schema is None else schema.sections.get(section)
+        document = readable(lambda: Document.load(whole)) if whole else None
+        forms = None if document is None else forms_of(values_shown(document, schema))
+        return Rules(self._in_force, collection, fields, forms)
 
     def fields_of(self, collection: str) -> bytes:
         """A name for the filter fields of a collection that it was told of."""

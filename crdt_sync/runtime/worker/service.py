@@ -149,6 +149,7 @@ class Service:
         stamp_max: int | None,
         want_snapshot: bool,
         users: Sequence[str] = (),
+        whole: Sequence[bytes] = (),
     ) -> tuple[Any, ...]:
         """Integrate one by one, so that the mark names the update that this process may die of."""
 
@@ -163,7 +164,7 @@ class Service:
         quick = self._turn is not None and self._turn.short
         integrate = self._integrator.integrate
         if self._ruled:
-            integrate = partial(integrate, rules=self._ruling.of(record), users=users)
+            integrate = partial(integrate, rules=self._ruling.of(record, whole), users=users)
         done = integrate(record, None, updates, stamp_max, True, want_snapshot, quick=quick, begin=begin)
         verdicts = [_encoded(verdict) for verdict in done.verdicts]
         verdicts += [pipe.NOT_REACHED] * (len(updates) - len(verdicts))
