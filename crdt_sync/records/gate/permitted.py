@@ -230,13 +230,14 @@ def renewable(
     it does not show and nobody here has seen, `restated` that a delete that stands would say that it had seen other
     operations.
     """
-    rights = rules.in_force.rights(user)
-    access = rights.on(rules.collection, rules.values(after) if values is None else values)
-    if rules.collection == ids.IMPORTS and _may_import(rights):
+    access = rules.access(user, rules.values(after) if values is None else values)
+    if rules.collection == ids.IMPORTS and _may_import(rules.in_force.rights(user)):
         return ""
     if not access.held:
         return NOT_HELD.format(user=_named(user))
-    if not access.changes:
+    fields = () if rules.schema is None else rules.schema.fields
+    writes = not rules.section or any(access.writes(field, rules.section) for field in fields)
+    if not (access.changes and writes):
         return NOT_RENEWED.format(user=_named(user))
     if hidden and not _changes_all(access, rules.schema):
         return HIDDEN.format(user=_named(user))

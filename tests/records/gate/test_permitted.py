@@ -44,7 +44,6 @@ filter = true
 kind = "review"
 
 [fields.iban]
-section = "finance"
 
 [fields.stage]
 kind = "stage"
