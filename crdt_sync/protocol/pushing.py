@@ -92,6 +92,7 @@ class Pushing:
             record = next(iter(self._ready))
             del self._ready[record]
             if record in self._pushed or self._goes(record):
+                self._ready_behind()
                 continue  # pushed again when its answer is noted, see `noted`
             if self._waits_for_whole(record):
                 self._behind[record] = None

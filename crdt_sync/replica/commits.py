@@ -62,7 +62,7 @@ class Commits:
         renewing.renew_grown(copy, context.store, self._partners)
         if is_ruled and copy.document is not document:
             try:
-                self._check_allowed(record, copy)
+                self._check_allowed(record, copy, _NO_COPIES)
             except EditForbidden:  # for that, or for the edit, which is told of later
                 copy.document = document
 
