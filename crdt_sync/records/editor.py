@@ -38,8 +38,8 @@ class Editor:
 
     A required field that holds something cannot be emptied, by whatever way. After `end`, writing raises `EditEnded`.
 
-    `companion` gives the document that holds the fields of a section, and how what is written there is signed; without it,
-    `document` holds all of them.
+    `companion` gives the document that holds the fields of a section, and how what is written there is signed; without
+    it, `document` holds all of them.
     """
 
     def __init__(

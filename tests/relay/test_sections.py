@@ -1,11 +1,11 @@
-"""A relay on a disk, and a device without a section: nothing of it is in any file, bundle, log or metric of that."""
+"""A relay on a disk, and a device without a section: nothing of it is in any file of that, whatever way it came."""
 
 import asyncio
 from pathlib import Path
 
 import pytest
 
-from crdt_sync import Address, Replica, create_bundle
+from crdt_sync import Address, Replica, apply_bundle, create_bundle
 from crdt_sync.records import parse_schema
 from crdt_sync.runtime.client import conversed
 from crdt_sync.runtime.conversation import Conversation
@@ -36,7 +36,7 @@ operations = ["create", "edit"]
 collection = "clients"
 read = ["*", "finance"]
 write = ["*", "finance"]
-operations = ["create", "edit"]
+operations = ["create", "edit", "bundle"]
 
 [[role.lead.grant]]
 collection = "crdt-sync-schemas"
@@ -87,15 +87,17 @@ def test_nothing_of_a_section_is_left_where_it_may_not_be_read(
             await sync(anna, relay.url)
             assert dict(anna.get(client.record)) == {"name": "Bo", "region": "North"}
             assert chen.get(client.record)["iban"] == TYPED_LATER
-            await asyncio.to_thread(create_bundle, anna, tmp_path / "bundles" / "anna.bundle")
+            bundle = tmp_path / "chen.bundle"
+            await asyncio.to_thread(create_bundle, chen, bundle, to="user:anna")
+            await asyncio.to_thread(apply_bundle, anna, bundle)
+            assert dict(anna.get(client.record)) == {"name": "Bo", "region": "North"}
             anna.close()
             chen.close()
 
-    (tmp_path / "bundles").mkdir()
     asyncio.run(scenario())
     told = "".join(capsys.readouterr()) + caplog.text
     for marker in (MARKER, TYPED_LATER):
         assert marker.encode() in contents(tmp_path / "chen")
-        assert marker.encode() not in contents(tmp_path / "anna") + contents(tmp_path / "bundles")
+        assert marker.encode() not in contents(tmp_path / "anna")
         assert marker not in told
     assert b"clients__finance/" not in contents(tmp_path / "anna")

@@ -34,7 +34,8 @@ from crdt_sync.errors import UpdateRefused
 from crdt_sync.limits import FILTER_VALUE_LENGTH_MAX, REASON_LENGTH_MAX
 from crdt_sync.policy.in_force import InForce
 from crdt_sync.policy.model import Operation
-from crdt_sync.policy.rights import NOTHING, Access, Rights
+from crdt_sync.policy.rights import NOTHING as NO_ACCESS
+from crdt_sync.policy.rights import Access, Rights
 from crdt_sync.policy.schemas import section_of
 from crdt_sync.policy.values import Forms, Values
 from crdt_sync.records.comparing import filled, identity
@@ -117,7 +118,7 @@ class Rules:
         rights = self.in_force.rights(user)
         if not self.section:
             return rights.on(self.collection, values)
-        return NOTHING if self.whole is None else rights.at(ids.whole_collection(self.collection), self.whole)
+        return NO_ACCESS if self.whole is None else rights.at(ids.whole_collection(self.collection), self.whole)
 
     def values(self, document: Document) -> Values:
         """What the filter fields of a record show; of a long value as much as it takes to equal nothing."""
