@@ -8,8 +8,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-import structlog
-
 from crdt_sync.errors import CrdtSyncError, StoreError
 from crdt_sync.protocol.hub import Hub, MakeCheck, MakeReceipt, PinAudit, PinIndex
 from crdt_sync.protocol.reconcile import Pinned, View
@@ -19,11 +17,11 @@ from crdt_sync.replica.index import UNKNOWN_TO_ACCEPTOR, StoreIndex
 from crdt_sync.replica.sights import StoreSights
 from crdt_sync.runtime.hosting.audits import Audits
 from crdt_sync.runtime.hosting.digests import Digests
+from crdt_sync.runtime.hosting.logs import LOG, Log
 from crdt_sync.runtime.worker.process import WorkerUnavailable
 from crdt_sync.storage.port import Store
 
 Asked = PinIndex | PinAudit | MakeCheck | MakeReceipt
-_log = structlog.get_logger("crdt_sync.hosting")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +39,7 @@ class Answers:
     unreadable: Callable[[int, CrdtSyncError], None]
     now: Callable[[], int]
     sights: StoreSights | None = None
+    log: Log = LOG
 
     async def answer(self, asked: Asked) -> None:
         """Hand the answer to the hub."""
@@ -70,7 +69,7 @@ class Answers:
             await self.digests.refresh()
         except (StoreError, WorkerUnavailable) as error:
             # A digest that is missing makes its record be exchanged, which costs more and is right all the same.
-            _log.warning("digests_stale", code=error.code)
+            self.log.warning("digests_stale", code=error.code)
         sight = self.hub.sight(session)
         pin = self.index.pin if sight is None else partial(self._held_view, sight)
         return await asyncio.get_running_loop().run_in_executor(None, pin)

@@ -17,8 +17,6 @@ from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future
 from typing import Protocol
 
-import structlog
-
 from crdt_sync import limits
 from crdt_sync.audit_log.entry import Entry
 from crdt_sync.errors import CrdtSyncError, StoreCorrupt, StoreError, StoreFailed, StoreFull
@@ -62,6 +60,7 @@ from crdt_sync.runtime.hosting.flow import Flow
 from crdt_sync.runtime.hosting.following import Following
 from crdt_sync.runtime.hosting.health import Health
 from crdt_sync.runtime.hosting.held import HeldSessions
+from crdt_sync.runtime.hosting.logs import LOG, Log
 from crdt_sync.runtime.hosting.meter import Counts, Meter
 from crdt_sync.runtime.hosting.people import LOOK_S, People
 from crdt_sync.runtime.hosting.placing import OwnSchemas, Placing
@@ -86,7 +85,6 @@ _ANSWER_S = 0.0001  # that the loop takes for a receipt, and for the parts of ot
 _ASKED_MAX = 8  # receipts and the like under way for one session
 _NAMED_MAX = 8  # senders in one line of the log
 _NO_REFUSAL = frozenset({"done", "connection_lost", "going_away", "timeout"})  # who was never let in may end so
-_log = structlog.get_logger("crdt_sync.hosting")
 _QUICK = Turn(limits.QUICK_TURN_US, short=True)
 _SLOW = Turn(limits.SLOW_TURN_US)
 
@@ -114,7 +112,8 @@ class Engine:
     each update is judged by, for the user of the session that pushed it, and by which sessions hold some records and
     not others; None: whoever is let in may hold and write everything. Call `policy_changed` when it is another.
     `schemas` are those of a host that reads records itself; else the worker goes by those that the store holds. `own`
-    tells which records may be held here at all: a device takes no others.
+    tells which records may be held here at all: a device takes no others. Of several engines in one process each
+    shares the turns of the loop with the one whose queue it is `beside`, and names itself in its `log`.
     """
 
     def __init__(
@@ -137,8 +136,11 @@ class Engine:
         in_force: Callable[[], InForce | None] = lambda: None,
         schemas: OwnSchemas | None = None,
         own: Callable[[], Sight | None] = lambda: None,
+        beside: FairQueue | None = None,
+        log: Log = LOG,
     ) -> None:
         self.store = store
+        self.log = log
         self.logs_pushes = logs_pushes
         self._in_force = in_force
         self._policy = in_force()  # that sessions were told of last
@@ -148,7 +150,7 @@ class Engine:
             store.begin_life()
         except (StoreFull, StoreFailed) as error:
             # Cursors are handed out in the last life then, and honoured as far as that went: no worse than comparing.
-            _log.warning("life_not_begun", code=error.code, error=error.message, hint=error.hint)
+            self.log.warning("life_not_begun", code=error.code, error=error.message, hint=error.hint)
         self.metrics = metrics or Counts()
         self._clock_doubted = clock_doubted
         self._damage_met = damage_met
@@ -177,7 +179,7 @@ class Engine:
             seq=self._seq,
         )
         self.writer = outside.make_writer(commits or store)
-        self._placing = Placing(store, in_force, self.pool, self.writer, self._start, self.policy_changed, schemas)
+        self._placing = Placing(store, in_force, self.pool, self.writer, self._start, self.policy_changed, schemas, log)
         self.sights = StoreSights(store, in_force, self._placing.sure, self._keep_sight, self._placing.begin)
         self.hub = Hub(
             self.source,
@@ -191,18 +193,18 @@ class Engine:
             self.sights,
             own,
         )
-        self.people = People(self.hub, self._now)
+        self.people = People(self.hub, self._now, log)
         self._looking: asyncio.TimerHandle | None = None
-        self.health = Health(store, self.pool, wall_clock)
+        self.health = Health(store, self.pool, wall_clock, log)
         self._wall_clock = wall_clock
         self.loop = asyncio.get_running_loop()
         self.recorder: Recorder | None = None
-        self.queue = FairQueue(self.loop, outside.clock)
+        self.queue = FairQueue(self.loop, outside.clock, beside)
         self._gone = Flow()  # of what still comes of sessions that are over
         self.admission = Admission(self._now)
         self._links: dict[int, Link] = {}  # of all sessions, until what they pushed was decided on
         self._held = HeldSessions(self)
-        self._filling = Filling(self.hub, self.queue, self.loop, self._now, self._pump, self._unreadable)
+        self._filling = Filling(self.hub, self.queue, self.loop, self._now, self._pump, self._unreadable, log)
         self.fill, self.untaken = self._filling.fill, self._filling.untaken
         self._uncommitted = Uncommitted()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -219,6 +221,7 @@ class Engine:
             self._unreadable,
             self._now,
             self.sights,
+            log,
         )
         self._presence_timer: asyncio.TimerHandle | None = None
         alike = self._filling.tell_alike
@@ -230,12 +233,18 @@ class Engine:
         self.stopping = False
         self.stopped = False
 
-    async def start(self) -> None:
-        """Start the workers. Raises `WorkerUnavailable`."""
-        await self.pool.start()
+    async def start(self, *, workers: bool = True) -> None:
+        """Begin, and start the `workers`, which else start when they are first needed. Raises `WorkerUnavailable`."""
+        if workers:
+            await self.pool.start()
         if self.pool.unconfined:
-            _log.warning("worker_not_confined", missing=list(self.pool.unconfined))
+            self.log.warning("worker_not_confined", missing=list(self.pool.unconfined))
         self._placing.begin()
+
+    def rest(self) -> None:
+        """End the workers where nothing is asked of them, until they are needed again."""
+        self.pool.rest()
+        self.slow_pool.rest()
 
     async def stop(self, retry_after_us: int, grace_s: float, why: str = "it restarts") -> None:
         """Take nothing new, store and acknowledge what was taken, say bye and `why`, and release everything.
@@ -251,7 +260,7 @@ class Engine:
                     self._idle.clear()
                     await self._idle.wait()
         except TimeoutError:
-            _log.warning("stopped_with_pushes_unanswered")
+            self.log.warning("stopped_with_pushes_unanswered")
         self.hub.close(*bye, self._now())
         self._pump()
         self.stopped = True
@@ -520,7 +529,7 @@ class Engine:
         try:
             seat.link.send(frame)
         except Exception:  # the effects that follow are of others, who would wait for their answers for ever
-            _log.exception("session_failed", session=session, **self._named((session,)))
+            self.log.exception("session_failed", session=session, **self._named((session,)))
             self.hub.expel(session, "unavailable", "this cannot be served now", RETRY_US, self._now())
 
     async def _integrate(self, effect: Integrate) -> None:
@@ -633,7 +642,7 @@ class Engine:
         if isinstance(error, StoreCorrupt):
             self._corrupt(error)
         named = self._named((session,))
-        _log.warning("session_ended_by_failure", session=session, code=error.code, error=error.message, **named)
+        self.log.warning("session_ended_by_failure", session=session, code=error.code, error=error.message, **named)
         self.hub.expel(session, "unavailable", "this cannot be served now", RETRY_US, self._now())
 
     def _is_known(self, record: str) -> bool:
@@ -650,15 +659,15 @@ class Engine:
         return {"senders": found[:_NAMED_MAX]} if found else {}
 
     def _quota_reached(self, session: int, limit: str) -> None:
-        _log.warning("quota_reached", session=session, limit=limit, **self._named((session,)))
+        self.log.warning("quota_reached", session=session, limit=limit, **self._named((session,)))
 
     def _worker_died(self, reason: str, at: WorkedOn) -> None:
         record = {"record": at.record} if at.record else {}
-        _log.warning("worker_died", reason=reason, **record, **self._named(at.sessions))
+        self.log.warning("worker_died", reason=reason, **record, **self._named(at.sessions))
 
     def _unloadable(self, found: WorkedOn) -> None:
         hint = "pushes to it are answered retry: see verify --repair"
-        _log.error("unloadable_record", record=found.record, hint=hint, **self._named(found.sessions))
+        self.log.error("unloadable_record", record=found.record, hint=hint, **self._named(found.sessions))
 
     def _corrupt(self, corrupt: StoreCorrupt) -> None:
         self.health.damaged(corrupt)
@@ -698,7 +707,7 @@ class Engine:
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
-            _log.error("task_failed", exc_info=task.exception())
+            self.log.error("task_failed", exc_info=task.exception())
 
     def _now(self) -> int:
         return steady_us(self.loop)

@@ -10,6 +10,8 @@ Rules:
 3. Each step runs once, those of one flow in the order in which they were asked for.
 4. Whoever has not been let in yet is of one flow with all other strangers of its address. Of those who were, all
    sessions of one user, or of one device at one address, are of one flow.
+5. A queue may be beside another one, as those of the spaces that one process hosts: they share the passes, and the
+   queue that has used least since the waiting began is next, by the same rules, however many wait in each.
 """
 
 import asyncio
@@ -32,18 +34,81 @@ _CREDIT_S = 0.005  # so that it need not wait for all who have used as little
 _STEP_S_MIN = 20e-6  # what a step counts at least: waking and reading for it
 
 
-class FairQueue:
-    """See the module."""
+class _Line:
+    """Those that wait, by what they have used; each with the queue that it is of."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, clock: Clock = time.perf_counter) -> None:
-        self._loop = loop
-        self._clock = clock
-        self._spent_s = 0.0  # in this pass
-        self._passing = False  # the pass has an end that is scheduled
-        self._waiting: list[tuple[float, int, Flow]] = []
+    def __init__(self) -> None:
+        self.waiting: list[tuple[float, int, Flow, FairQueue]] = []
         self._asked = 0
         self._contention = 0
         self._least_s = 0.0  # what those that were served had used at most, before that
+
+    def add(self, flow: Flow, queue: "FairQueue") -> None:
+        """One more waits."""
+        if flow.contention != self._contention:
+            flow.contention, flow.used_s = self._contention, 0.0
+        flow.used_s = max(flow.used_s, self._least_s - _CREDIT_S)
+        flow.queued = True
+        self._asked += 1
+        heapq.heappush(self.waiting, (flow.used_s, self._asked, flow, queue))
+
+    def take(self) -> "tuple[Flow, FairQueue]":
+        """Whoever is next, who waits no more."""
+        used_s, _, flow, queue = heapq.heappop(self.waiting)
+        self._least_s = max(self._least_s, used_s)
+        flow.queued = False
+        return flow, queue
+
+    def empty(self) -> None:
+        """Nobody waits: what was used until now is nobody's fault."""
+        self._contention += 1
+        self._least_s = 0.0
+
+
+class _Passes:
+    """The passes of one loop, which the queues that are beside each other share."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, clock: Clock) -> None:
+        self.loop = loop
+        self.clock = clock
+        self.spent_s = 0.0  # in this one
+        self.passing = False  # it has an end that is scheduled
+        self.queues = _Line()
+
+    def begin(self) -> None:
+        """See to it that the pass ends."""
+        if not self.passing:
+            self.passing = True
+            self.loop.call_soon(self._ended)
+
+    def _ended(self) -> None:
+        self.spent_s = 0.0
+        self.passing = bool(self.queues.waiting)
+        if not self.passing:
+            return
+        self.loop.call_soon(self._ended)
+        try:
+            while self.queues.waiting and self.spent_s < _PASS_S:
+                turn, queue = self.queues.take()
+                queue.serve_next(turn)
+        finally:
+            if not self.queues.waiting:
+                self.queues.empty()
+
+
+class FairQueue:
+    """See the module. `beside`: the queue whose passes it shares."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        clock: Clock = time.perf_counter,
+        beside: "FairQueue | None" = None,
+    ) -> None:
+        self._loop = loop
+        self._passes: _Passes = _Passes(loop, clock) if beside is None else beside._passes
+        self._turn = Flow()  # of this queue, among those beside it
+        self._flows = _Line()
         self._strangers: OrderedDict[str, Flow] = OrderedDict()  # by address
         self._members: WeakValueDictionary[Share, Flow] = WeakValueDictionary()  # while sessions of theirs are here
 
@@ -68,11 +133,10 @@ class FairQueue:
 
     def ran(self, step: Callable[[], None], counted_s: float = _STEP_S_MIN) -> bool:
         """Run `step` now if nobody needs to wait; else False. It counts as `counted_s` at least."""
-        if self._waiting or self._spent_s >= _AT_ONCE_S:
+        passes = self._passes
+        if passes.queues.waiting or passes.spent_s >= _AT_ONCE_S:
             return False
-        if not self._passing:
-            self._passing = True
-            self._loop.call_soon(self._pass_ended)
+        passes.begin()
         self._run(step, counted_s)
         return True
 
@@ -103,44 +167,31 @@ class FairQueue:
         self.take(flow, stepped, counted_s)
         await done
 
-    def _queue(self, flow: Flow) -> None:
-        if flow.contention != self._contention:
-            flow.contention, flow.used_s = self._contention, 0.0
-        flow.used_s = max(flow.used_s, self._least_s - _CREDIT_S)
-        flow.queued = True
-        self._asked += 1
-        heapq.heappush(self._waiting, (flow.used_s, self._asked, flow))
-        if not self._passing:
-            self._passing = True
-            self._loop.call_soon(self._pass_ended)
-
-    def _pass_ended(self) -> None:
-        self._spent_s = 0.0
-        self._passing = bool(self._waiting)
-        if not self._passing:
-            return
-        self._loop.call_soon(self._pass_ended)
+    def serve_next(self, turn: Flow) -> None:
+        """It is the turn of this queue, which is that flow among those beside it: run one step."""
+        flow, _ = self._flows.take()
         try:
-            while self._waiting and self._spent_s < _PASS_S:
-                self._serve_next()
-        finally:
-            if not self._waiting:  # what was used while nobody had to wait is nobody's fault
-                self._contention += 1
-                self._least_s = 0.0
-
-    def _serve_next(self) -> None:
-        used_s, _, flow = heapq.heappop(self._waiting)
-        self._least_s = max(self._least_s, used_s)
-        flow.queued = False
-        try:
-            flow.used_s += self._run(*flow.steps.popleft())
+            took_s = self._run(*flow.steps.popleft())
+            flow.used_s += took_s
+            turn.used_s += took_s
         finally:
             if flow.steps and not flow.queued:
                 self._queue(flow)
+            elif not self._flows.waiting:
+                self._flows.empty()
+            elif not turn.queued:
+                self._passes.queues.add(turn, self)
+
+    def _queue(self, flow: Flow) -> None:
+        self._flows.add(flow, self)
+        if not self._turn.queued:
+            self._passes.queues.add(self._turn, self)
+        self._passes.begin()
 
     def _run(self, step: Callable[[], None], counted_s: float) -> float:
-        begun = self._clock()
+        passes = self._passes
+        begun = passes.clock()
         step()
-        took = max(counted_s, self._clock() - begun)
-        self._spent_s += took
+        took = max(counted_s, passes.clock() - begun)
+        passes.spent_s += took
         return took

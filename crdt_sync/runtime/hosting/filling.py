@@ -10,20 +10,18 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
-import structlog
-
 from crdt_sync import limits
 from crdt_sync.errors import CrdtSyncError, StoreError
 from crdt_sync.protocol.effects import Closed
 from crdt_sync.protocol.hub import Hub
 from crdt_sync.runtime.hosting.fair_queue import FairQueue
 from crdt_sync.runtime.hosting.flow import Flow
+from crdt_sync.runtime.hosting.logs import LOG, Log
 from crdt_sync.runtime.transports.room import Room
 from crdt_sync.verdicts import VerdictCode
 
 RETRY_US = 5_000_000
 _ONE_FRAME = 1  # byte of room: what is queued for a slow link is what everything else must wait for
-_log = structlog.get_logger("crdt_sync.hosting")
 
 
 class Link(Protocol):
@@ -87,7 +85,9 @@ class Filling:
         now: Callable[[], int],
         pump: Callable[[], None],
         unreadable: Callable[[int, CrdtSyncError], None],
+        log: Log = LOG,
     ) -> None:
+        self._log = log
         self.seats: dict[int, Seat] = {}
         self.untaken = Room(loop, limits.UNTAKEN_BYTES_MAX)
         self._hub = hub
@@ -178,7 +178,7 @@ class Filling:
 
     def _fail(self, session: int) -> None:
         """End the session after an exception: it must not go on as if what was to be sent had been."""
-        _log.exception("session_failed", session=session)
+        self._log.exception("session_failed", session=session)
         self._hub.expel(session, "unavailable", "this cannot be served now", RETRY_US, self._now())
         self._pump()
 

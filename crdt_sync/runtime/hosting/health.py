@@ -9,10 +9,9 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-import structlog
-
 from crdt_sync import limits
 from crdt_sync.errors import CrdtSyncError, StoreCorrupt, StoreError, StoreFailed
+from crdt_sync.runtime.hosting.logs import LOG, Log
 from crdt_sync.runtime.worker.pool import IntegrationPool
 from crdt_sync.runtime.worker.process import WorkerUnavailable
 from crdt_sync.runtime.worker.values import Item
@@ -22,13 +21,13 @@ from crdt_sync.storage.values import Batch
 _PROBE_EVERY_S = 1.0
 _CANARY_EVERY_S = 2.0  # who asks more often is told the same
 _PROBE = [Item("probe/probe", (b"\x00\x00",))]  # an empty update of a record that is never stored
-_log = structlog.get_logger("crdt_sync.hosting")
 
 
 class Health:
     """The state of one store and one pool. Call `close` before either is closed."""
 
-    def __init__(self, store: Committer, pool: IntegrationPool, wall_clock: Callable[[], int]) -> None:
+    def __init__(self, store: Committer, pool: IntegrationPool, wall_clock: Callable[[], int], log: Log = LOG) -> None:
+        self._log = log
         self._store = store
         self._pool = pool
         self._wall_clock = wall_clock
@@ -61,40 +60,40 @@ class Health:
             return  # met again: a partner asks for it, or pushes it, every other second
         if len(self._damages_told) < limits.DAMAGED_NAMED_MAX:
             self._damages_told.add(corrupt.message)
-        _log.error("corrupt_record", record=corrupt.record, error=corrupt.message, hint=corrupt.hint)
+        self._log.error("corrupt_record", record=corrupt.record, error=corrupt.message, hint=corrupt.hint)
 
     def commit_failed(self, error: BaseException, size: int = 0) -> None:
         """The store refused a commit of `size` bytes."""
         self._refused_bytes = max(self._refused_bytes, size)
         if not isinstance(error, StoreError):
-            _log.error("commit_failed", exc_info=error)
+            self._log.error("commit_failed", exc_info=error)
             error = StoreFailed(f"a commit failed: {type(error).__name__}")
         elif self.store_failure is None:
-            _log.error("commit_failed", code=error.code, error=error.message, hint=error.hint)
+            self._log.error("commit_failed", code=error.code, error=error.message, hint=error.hint)
         self.store_failure = error
         self._probe()
 
     def commit_succeeded(self) -> None:
         """The store took a commit."""
         if self.store_failure is not None:
-            _log.info("commits_succeed_again")
+            self._log.info("commits_succeed_again")
             self.store_failure = None
             self._refused_bytes = 0
 
     def integration_failed(self, error: Exception) -> None:
         """The pool could not integrate at all."""
         if not isinstance(error, CrdtSyncError):
-            _log.error("integration_failed", exc_info=error)
+            self._log.error("integration_failed", exc_info=error)
             return
         if self.worker_failure is None:
-            _log.error("integration_unavailable", code=error.code, error=error.message, hint=error.hint)
+            self._log.error("integration_unavailable", code=error.code, error=error.message, hint=error.hint)
         self.worker_failure = error
         self._probe()
 
     def integration_succeeded(self) -> None:
         """The pool answered."""
         if self.worker_failure is not None:
-            _log.info("integration_available_again")
+            self._log.info("integration_available_again")
             self.worker_failure = None
 
     async def canary(self) -> str | None:

@@ -15,8 +15,6 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping
 
-import structlog
-
 from crdt_sync.limits import FRAME_BYTES_MAX, HELLO_BYTES_MAX, LINK_BYTES_PER_S_MIN
 from crdt_sync.protocol.effects import Closed
 from crdt_sync.runtime.guests import Guest
@@ -30,7 +28,6 @@ BUFFER_BYTES = 32 * 1024  # what is behind it waits for so long as it takes: 6 s
 _TOGETHER = 8  # frames of one turn: half a millisecond
 _TOGETHER_BYTES = 4096  # of them, when no other joins
 _UNREMARKABLE = frozenset({"done", "connection_lost", "going_away"})
-_log = structlog.get_logger("crdt_sync.hosting")
 
 
 class DeviceLink:
@@ -112,7 +109,7 @@ class DeviceLink:
         if closed.code == POISONED and not closed.by_partner and self._visitor.is_in:
             self._visitor.expelled()
         if closed.code not in _UNREMARKABLE:
-            _log.info(
+            self._engine.log.info(
                 "session_closed",
                 session=self.session,
                 code=closed.code,
@@ -128,7 +125,7 @@ class DeviceLink:
         self._visitor.pushed(verdicts)
         if self._engine.logs_pushes:
             counts = {code.name.lower(): count for code, count in verdicts.items()}
-            _log.info("session_pushed", session=self.session, updates=counts, **self._visitor.named())
+            self._engine.log.info("session_pushed", session=self.session, updates=counts, **self._visitor.named())
 
     async def read(self) -> None:
         """Hand frames to the engine until the link ends; pause while the device is ahead of the disk, or behind us."""
@@ -156,7 +153,7 @@ class DeviceLink:
         except ChannelClosed:
             pass
         except Exception:
-            _log.exception("session_failed", session=session, **self._visitor.named())
+            self._engine.log.exception("session_failed", session=session, **self._visitor.named())
             channel.abort()
         finally:
             if self._waiting is not None:
@@ -207,7 +204,7 @@ class DeviceLink:
                     before, taken = taken, self._told_bytes - channel.unsent_bytes
                 if taken < before + LINK_BYTES_PER_S_MIN * self._send_timeout_s:
                     unsent = channel.unsent_bytes
-                    _log.warning(
+                    self._engine.log.warning(
                         "device_does_not_read", session=self.session, unsent_bytes=unsent, **self._visitor.named()
                     )
                     channel.abort()

@@ -47,7 +47,7 @@ class ParsedInTurns(Arrivals):
     `leave_room` is to be called when nothing will be received from it any more.
     """
 
-    queue: ClassVar[FairQueue]
+    queue: FairQueue
     room: ClassVar[Room]
     flow: Callable[[], Flow]
     held: Callable[[bool], None] | None = None

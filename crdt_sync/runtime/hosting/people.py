@@ -6,22 +6,21 @@ and then the bye. Who was let in without an identity, before there were any, end
 
 from collections.abc import Callable
 
-import structlog
-
 from crdt_sync.errors import CrdtSyncError, IdentityRefused
 from crdt_sync.identity.statements import Versions
 from crdt_sync.protocol.acceptor import Refusal
 from crdt_sync.protocol.hub import Hub
 from crdt_sync.runtime.guests import IDENTITY_NEEDED, Guest, Identities
+from crdt_sync.runtime.hosting.logs import LOG, Log
 
 LOOK_S = 60.0  # between two looks at tokens that are due, and at who is out for another reason than news
-_log = structlog.get_logger("crdt_sync.hosting")
 
 
 class People:
     """See the module. `now` is steady, in microseconds; after each call the hub's effects are to be carried out."""
 
-    def __init__(self, hub: Hub, now: Callable[[], int]) -> None:
+    def __init__(self, hub: Hub, now: Callable[[], int], log: Log = LOG) -> None:
+        self._log = log
         self._hub = hub
         self._now = now
         self.identities: Identities | None = None
@@ -53,11 +52,11 @@ class People:
         try:
             news = identities.hear(statements)
         except IdentityRefused as refusal:
-            _log.warning("statement_refused", session=session, reason=refusal.reason, error=refusal.message)
+            self._log.warning("statement_refused", session=session, reason=refusal.reason, error=refusal.message)
             self._hub.expel(session, "protocol_violation", f"said: {refusal.message}", None, self._now())
             news = True  # of what came with it
         except CrdtSyncError as error:
-            _log.warning("statement_not_kept", session=session, code=error.code, error=error.message)
+            self._log.warning("statement_not_kept", session=session, code=error.code, error=error.message)
             return False
         if news:
             self.changed()
@@ -97,5 +96,5 @@ class People:
             self._hub.give_token(session, token, self._now())
 
     def _end(self, session: int, refusal: Refusal) -> None:
-        _log.info("session_ended_by_identity", session=session, code=refusal.code)
+        self._log.info("session_ended_by_identity", session=session, code=refusal.code)
         self._hub.expel(session, refusal.code, refusal.message, refusal.retry_after_us, self._now())

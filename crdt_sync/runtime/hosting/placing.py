@@ -7,22 +7,19 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 
-import structlog
-
 from crdt_sync.errors import StoreError
 from crdt_sync.ids import SCHEMAS, collection_of
 from crdt_sync.policy.in_force import InForce
 from crdt_sync.policy.values import Values
 from crdt_sync.records.filtered import FIELDS_BYTES, Schemas
 from crdt_sync.replica.placing import Placer, defined, shown_here
+from crdt_sync.runtime.hosting.logs import LOG, Log
 from crdt_sync.runtime.worker.pool import IntegrationPool
 from crdt_sync.runtime.worker.process import WorkerUnavailable
 from crdt_sync.runtime.worker.values import Item
 from crdt_sync.storage.port import Store
 from crdt_sync.storage.values import Batch, Placement
 from crdt_sync.storage.writer import Writer
-
-_log = structlog.get_logger("crdt_sync.hosting")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +46,9 @@ class Placing:
         start: Callable[[Coroutine[object, object, None]], None],
         changed: Callable[[], None],
         schemas: OwnSchemas | None = None,
+        log: Log = LOG,
     ) -> None:
+        self._log = log
         self._store = store
         self._in_force = in_force
         self._pool = pool
@@ -90,7 +89,7 @@ class Placing:
                 if await self._read() and not self._doubted:
                     return
         except (StoreError, WorkerUnavailable) as error:  # the next one whom it concerns begins again
-            _log.warning("places_not_read", code=error.code, error=error.message)
+            self._log.warning("places_not_read", code=error.code, error=error.message)
         finally:
             self._running = False
 

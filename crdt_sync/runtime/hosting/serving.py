@@ -19,7 +19,7 @@ from websockets.typing import Origin, Subprotocol
 from crdt_sync.errors import InvalidSettings
 from crdt_sync.limits import COMING_BYTES_MAX, HANDSHAKE_BYTES_MAX, HANDSHAKE_TIMEOUT_US, HELLO_BYTES_MAX
 from crdt_sync.protocol import SUBPROTOCOL
-from crdt_sync.runtime.guests import Guest, Introduce
+from crdt_sync.runtime.guests import Guest, Introduce, Told
 from crdt_sync.runtime.hosting.engine import Engine
 from crdt_sync.runtime.hosting.front import Front
 from crdt_sync.runtime.hosting.link import BUFFER_BYTES, SEND_TIMEOUT_S, DeviceLink
@@ -28,7 +28,7 @@ from crdt_sync.runtime.hosting.places import Places
 from crdt_sync.runtime.hosting.strangers import Strangers, address_of
 from crdt_sync.runtime.transports import channel
 from crdt_sync.runtime.transports.http.accepted import AcceptedChannel
-from crdt_sync.runtime.transports.http.door import Door
+from crdt_sync.runtime.transports.http.door import Door, Met
 from crdt_sync.runtime.transports.pieces import InPieces
 from crdt_sync.runtime.transports.room import Room
 from crdt_sync.runtime.transports.websocket import WebsocketChannel
@@ -40,6 +40,10 @@ _STRANGERS_MAX = 256  # connections beyond the devices allowed, so that those he
 # What strangers do to the port is no event of ours; what a session does is logged where it happens.
 _quiet = logging.getLogger("crdt_sync.websockets")
 _quiet.setLevel(logging.CRITICAL)
+
+
+Elsewhere = Callable[[str, Told], tuple[Engine, Guest] | None]
+"""Tells, by the target and the headers of a request, whose another engine is to be; None: of the one that listens."""
 
 
 class Port:
@@ -72,10 +76,12 @@ class Port:
         sessions_max: int,
         send_timeout_s: float = SEND_TIMEOUT_S,
         introduce: Introduce | None = None,
+        elsewhere: Elsewhere = lambda _target, _told: None,
         http_too: bool = False,
     ) -> Self:
         """Listen. `browsers` admits web pages: they cannot be kept out of a port of this machine by the network.
-        `http_too` accepts channels over HTTP beside websockets.
+        `http_too` accepts channels over HTTP beside websockets. Who is `elsewhere` has the turns of another engine, one
+        that is beside this, from the answer to its request on; until then all have this one's.
 
         Raises `InvalidSettings` where the address cannot be listened on.
         """
@@ -83,15 +89,19 @@ class Port:
         unknown = Strangers(engine.loop, engine.queue)
         channels_max = sessions_max + _STRANGERS_MAX
 
-        async def talk(opened: AcceptedChannel) -> None:
-            link = DeviceLink(opened, engine, send_timeout_s, opened.guest)
-            opened.held = partial(engine.hold, link.session)
+        async def talk(host: Engine, opened: AcceptedChannel) -> None:
+            link = DeviceLink(opened, host, send_timeout_s, opened.guest)
+            opened.held = partial(host.hold, link.session)
             await link.read()
+
+        def met(target: str, told: Told) -> Met | None:
+            found = elsewhere(target, told)
+            return None if found is None else Met(found[1], partial(talk, found[0]), found[0].untaken)
 
         taken: Places[_Known] = Places(channels_max, lambda: len(door))
         for_frames = Room(engine.loop, COMING_BYTES_MAX)
         door = Door(
-            talk,
+            partial(talk, engine),
             BUFFER_BYTES,
             taken.make_way,
             for_frames,
@@ -100,6 +110,7 @@ class Port:
             connections_max=2 * channels_max,
             browsers=browsers,
             introduce=introduce,
+            elsewhere=met,
         )
 
         class Known(_Known):
@@ -107,14 +118,16 @@ class Port:
             strangers = unknown
             queue = engine.queue
             room = for_frames
+            host = engine
 
         async def handle(websocket: ServerConnection) -> None:
             assert isinstance(websocket, Known)
             opened = WebsocketChannel(websocket, BUFFER_BYTES)
             let_in = partial(unknown.leave, websocket.transport)
-            link = DeviceLink(opened, engine, send_timeout_s, websocket.guest, websocket.small_message, let_in)
-            websocket.flow = partial(engine.flow, link.session)
-            websocket.held = partial(engine.hold, link.session)
+            host = websocket.host
+            link = DeviceLink(opened, host, send_timeout_s, websocket.guest, websocket.small_message, let_in)
+            websocket.queue, websocket.flow = host.queue, partial(host.flow, link.session)
+            websocket.held = partial(host.hold, link.session)
             try:
                 await link.read()
             finally:
@@ -130,8 +143,12 @@ class Port:
             assert isinstance(websocket, Known)
             if response.status_code != http.HTTPStatus.SWITCHING_PROTOCOLS:
                 websocket.forget_failures()  # its end may have come before
-            elif introduce is not None:
-                websocket.guest = introduce(request.headers.get_all)
+            else:
+                found = elsewhere(request.path, request.headers.get_all)
+                if found is not None:
+                    websocket.host, websocket.guest = found
+                elif introduce is not None:
+                    websocket.guest = introduce(request.headers.get_all)
                 for name, value in websocket.guest.headers if websocket.guest is not None else ():
                     response.headers[name] = value
             return response
@@ -204,6 +221,7 @@ class _Known(ParsedInTurns, ServerConnection):
 
     places: ClassVar[Places["_Known"]]
     strangers: ClassVar[Strangers]
+    host: Engine
     guest: Guest | None = None
     address = ""
     _asked_bytes = 0

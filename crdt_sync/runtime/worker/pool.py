@@ -135,6 +135,11 @@ class IntegrationPool:
         async with self._turn:
             await self._worker()
 
+    def rest(self) -> None:
+        """End the worker where nothing is asked of it; the next call starts another one."""
+        if self._active is not None and not self._turn.locked() and not self._waiting:
+            self._dismiss(self._active)
+
     async def close(self) -> None:
         """Kill the workers and wait for their end; calls under way fail with `WorkerUnavailable`."""
         self._closed = True

@@ -327,3 +327,62 @@ def test_each_step_runs_once_and_in_the_order_of_its_flow(asked):
             assert [name for name in work.done if name in set(names)] == names, number
 
     asyncio.run(ask())
+
+
+def test_of_two_queues_beside_each_other_each_has_half_however_many_wait_in_one():
+    async def ask() -> None:
+        work = Work()
+        beside = FairQueue(asyncio.get_running_loop(), lambda: work.now, work.queue)
+        work.queue.take(Flow(), work.step("first", 1.0))  # fills the pass
+        lonely = Flow()
+        for _ in range(400):
+            work.queue.take(Flow(), work.step("one of many"))
+            beside.take(lonely, work.step("lonely"))
+        while work.done.count("lonely") < 200:
+            await asyncio.sleep(0)
+        assert abs(work.done.count("one of many") - 200) <= round(_CREDIT_S / _STEP_S)
+
+    asyncio.run(ask())
+
+
+def test_who_asks_for_little_is_served_before_the_flood_of_a_queue_beside():
+    async def ask() -> None:
+        work = Work()
+        beside = FairQueue(asyncio.get_running_loop(), lambda: work.now, work.queue)
+        for _ in range(2000):
+            work.queue.take(Flow(), work.step("flood"))
+        while len(work.done) < 100:
+            await asyncio.sleep(0)
+        before = len(work.done)
+        assert not beside.ran(work.step("at once"))
+        beside.take(Flow(), work.step("little"))
+        while "little" not in work.done:
+            await asyncio.sleep(0)
+        assert work.done.index("little") - before <= 1
+
+    asyncio.run(ask())
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3), st.sampled_from([0.0, 0.0004, 0.003])), max_size=60))
+def test_each_step_of_queues_beside_each_other_runs_once_and_in_its_order(asked: list[tuple[int, int, float]]):
+    async def ask() -> None:
+        work = Work()
+        loop = asyncio.get_running_loop()
+        queues = [work.queue, *(FairQueue(loop, lambda: work.now, work.queue) for _ in range(2))]
+        flows = [[Flow() for _ in range(4)] for _ in queues]
+        ran: dict[tuple[int, int], list[int]] = {}
+        for number, (queue, flow, took) in enumerate(asked):
+
+            def step(at: tuple[int, int] = (queue, flow), number: int = number, took: float = took) -> None:
+                work.now += took
+                ran.setdefault(at, []).append(number)
+
+            queues[queue].take(flows[queue][flow], step)
+        while sum(map(len, ran.values())) < len(asked):
+            await asyncio.sleep(0)
+        assert all(numbers == sorted(numbers) for numbers in ran.values())
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert queues[1].ran(work.step("nobody waits any more"))
+
+    asyncio.run(ask())

@@ -11,13 +11,13 @@ import hmac
 import secrets
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from typing import Protocol, cast
+from typing import NamedTuple, Protocol, cast
 
 import h11
 
 from crdt_sync import limits
 from crdt_sync.protocol import SUBPROTOCOL
-from crdt_sync.runtime.guests import Introduce
+from crdt_sync.runtime.guests import Guest, Introduce, Told
 from crdt_sync.runtime.transports.http.accepted import PIECE_BYTES, AcceptedChannel
 from crdt_sync.runtime.transports.http.connection import Connection, Gone
 from crdt_sync.runtime.transports.http.streams import FrameTooLarge, OffsetUnknown
@@ -31,6 +31,18 @@ _REQUEST_S = 0.0005  # that one takes
 
 Welcome = Callable[[AcceptedChannel], Awaitable[None]]
 """Talks over a new channel until it ends."""
+
+
+class Met(NamedTuple):
+    """Who opens a channel that is not for whom the door is, and who talks over it."""
+
+    guest: Guest
+    welcome: Welcome
+    kept_room: Room
+
+
+Elsewhere = Callable[[str, Told], Met | None]
+"""Tells, by the target and the headers of a request, of whom the door is not; None: it is."""
 
 
 class Strangers(Protocol):
@@ -59,6 +71,7 @@ class Door:
         connections_max: int,
         browsers: bool,
         introduce: Introduce | None = None,
+        elsewhere: Elsewhere = lambda _target, _told: None,
     ) -> None:
         self._welcome = welcome
         self._buffer_bytes = buffer_bytes
@@ -69,6 +82,7 @@ class Door:
         self._connections_max = connections_max
         self._browsers = browsers
         self._introduce = introduce
+        self._elsewhere = elsewhere
         self._channels: dict[str, AcceptedChannel] = {}
         self._strangers: dict[str, AcceptedChannel] = {}  # and some of whom it is known by now who they are
         self._talks: set[asyncio.Task[None]] = set()
@@ -185,21 +199,24 @@ class Door:
             name = secrets.token_hex(TOKEN_BYTES)
             address = connection.transport.get_extra_info("peername")
             peer = str(address[0]) if address else None
-            channel = AcceptedChannel(
-                key, peer, self._buffer_bytes, lambda: self._left(name), self._room, self._kept_room
-            )
-            channel.guest = self._introduce(told) if self._introduce is not None else None
+            met = self._elsewhere(request.target.decode("ascii", "replace"), told)
+            kept_room = self._kept_room if met is None else met.kept_room
+            channel = AcceptedChannel(key, peer, self._buffer_bytes, lambda: self._left(name), self._room, kept_room)
+            if met is not None:
+                channel.guest = met.guest
+            elif self._introduce is not None:
+                channel.guest = self._introduce(told)
             headers = channel.guest.headers if channel.guest is not None else ()
             self._channels[name] = self._strangers[name] = channel
-            talk = asyncio.create_task(self._talk(channel))
+            talk = asyncio.create_task(self._talk(channel, self._welcome if met is None else met.welcome))
             self._talks.add(talk)
             talk.add_done_callback(self._talks.discard)
             again, connection.opened = connection.opened, True
             await connection.answer(200, name.encode(), last=again, headers=headers)
 
-    async def _talk(self, channel: AcceptedChannel) -> None:
+    async def _talk(self, channel: AcceptedChannel, welcome: Welcome) -> None:
         try:
-            await self._welcome(channel)
+            await welcome(channel)
         finally:
             channel.abort()
             channel.leave_room()
