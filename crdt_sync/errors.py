@@ -7,7 +7,7 @@
     │   ├── InvalidRecordId  KeyTaken  EditEnded  EditInProgress  EditOvertaken  EditForbidden
     │   ├── UnknownRefusal
     │   ├── UnknownCollection  UnknownField  UnknownRecord  RecordDeleted  RecordTooLarge
-    │   ├── InvalidSettings  InvalidInvite
+    │   ├── InvalidSettings  InvalidInvite  UnknownSpace  SpaceExists
     │   ├── InvalidTable  KeyNeeded  AlreadyHere  AnotherCustomer  AnotherList  WhichSource
     │   ├── TableNotWritten
     │   └── InvalidBundle (BundleLocked)  BundleNotWritten  OutputNotWritten (EditNotReported)
@@ -237,6 +237,18 @@ class InvalidInvite(UsageError):
     """The link of an invite is damaged, cut off, or none at all."""
 
     code = "invalid_invite"
+
+
+class UnknownSpace(UsageError):
+    """The relay has no space of that name."""
+
+    code = "unknown_space"
+
+
+class SpaceExists(UsageError):
+    """The relay has a space of that name already."""
+
+    code = "space_exists"
 
 
 class NotOnThisSystem(UsageError):

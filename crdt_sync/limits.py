@@ -267,6 +267,7 @@ BUNDLE_PARTNERS_MAX = 256  # partners that are met by bundle, 300 bytes each
 
 # --- relay ---------------------------------------------------------------------------------------------------
 SESSIONS_MAX = 10_000
+SPACES_MAX = 200  # beside the default: each has a store open, two threads, and room for what its devices push
 INTEGRATION_UPDATES_MAX = 512  # updates of one request to the integration worker; of a batch of pushes an eighth: 4 ms
 INTEGRATION_BYTES_MAX = 4 * MIB
 CANARY_US_MAX = 5_000_000  # that the worker and the disk have, each, for what a question about their health sends

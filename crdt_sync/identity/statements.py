@@ -79,6 +79,10 @@ class Statements:
         """How far this is."""
         return Versions(**{kind: held.sealed.version for kind, held in self._newest.items()})
 
+    def knew(self, kid: bytes) -> bool:
+        """Whether a key of that name is one of the space's, or was."""
+        return kid in self._ever
+
     def take(self, raw: bytes) -> bool:
         """Take one statement; whether it is news, to be stored and passed on. Raises `IdentityRefused`."""
         came = sealed(raw, self.space)

@@ -112,6 +112,10 @@ class Administration:
             "told": policy_report.changes_text(found),
         }
 
+    def begin(self) -> None:
+        """Have the space say its first word, its key, which is made; nobody is let in before a policy names them."""
+        self._begun()
+
     def _begun(self) -> Authority:
         if self.authority is None:
             pair = read_key(self._key) if self._key.exists() else make_key(self._key)

@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from crdt_relay import auditing
-from crdt_relay.options import data_options, json_option, key_option
-from crdt_relay.settings import load
+from crdt_relay.options import data_options, json_option, space_options
+from crdt_relay.settings import Settings
 from crdt_sync.audit_log.asking import Asked
 from crdt_sync.audit_log.checkpoint import Checkpoint, read_checkpoint
 from crdt_sync.audit_log.entry import Act
@@ -43,8 +43,7 @@ _US = 1_000_000
 @click.pass_context
 def audit(
     context: click.Context,
-    config: Path | None,
-    data: Path | None,
+    settings: Settings,
     who: str,
     device: str,
     when: str,
@@ -58,11 +57,12 @@ def audit(
 ) -> None:
     """Show who did what, the newest first, while the relay runs or not."""
     if context.invoked_subcommand is not None:
+        _check_no_place(context)
         return
     since, until = _times(when)
     kind = None if act is None else Act(act)
     asked = Asked(who, _device(device), since, until, record, field, kind, refused)
-    found = auditing.search(load({"data": data}, config).data, asked, limit, before or auditing.NEWEST)
+    found = auditing.search(settings.data, asked, limit, before or auditing.NEWEST)
     output = Output(as_json=as_json)
     if as_json:
         for entry in found["entries"]:
@@ -81,14 +81,14 @@ def audit(
 @click.option("--against", type=PATH, metavar="CHECKPOINT", help="A file that 'audit checkpoint' wrote.")
 @click.option("--key-file", type=PATH, metavar="FILE", help="The key that signed it, PEM.")
 @json_option
-def verify(config: Path | None, data: Path | None, against: Path | None, key_file: Path | None, as_json: bool) -> None:
+def verify(settings: Settings, against: Path | None, key_file: Path | None, as_json: bool) -> None:
     """Tell whether the log is whole and unchanged; with a checkpoint, also whether its end was cut or it was rewritten.
 
     Without --key-file a checkpoint may be signed by anybody: compare the name of its key.
     """
     trusted = read_key(key_file).public if key_file is not None else None
     checkpoint = _read(against) if against is not None else None
-    report = auditing.verify(load({"data": data}, config).data, checkpoint, trusted)
+    report = auditing.verify(settings.data, checkpoint, trusted)
     flaws, cut = report["flaws"], report["cut"]
     output = Output(as_json=as_json)
     if flaws and not as_json:
@@ -110,16 +110,14 @@ def verify(config: Path | None, data: Path | None, against: Path | None, key_fil
 
 @audit.command("checkpoint")
 @click.argument("file", type=PATH, required=False, metavar="[FILE]")
-@data_options
-@key_option
+@space_options
 @json_option
-def checkpoint(file: Path | None, config: Path | None, data: Path | None, key_file: Path | None, as_json: bool) -> None:
+def checkpoint(file: Path | None, settings: Settings, as_json: bool) -> None:
     """Sign how the log ends now, to be kept where nobody who can write to the relay's disk can write.
 
     To a new FILE, or printed.
     """
-    settings = load({"data": data, "key_file": key_file}, config)
-    if key_file is None and not settings.space_key.exists():
+    if not settings.space_key.exists():
         raise UsageError(
             f"a checkpoint is signed with the space's key, and there is none in {settings.space_key}",
             "Name it: --key-file FILE.",
@@ -144,10 +142,18 @@ def checkpoint(file: Path | None, config: Path | None, data: Path | None, key_fi
 @click.argument("file", type=PATH, metavar="FILE")
 @data_options
 @json_option
-def export(file: Path, config: Path | None, data: Path | None, as_json: bool) -> None:
+def export(file: Path, settings: Settings, as_json: bool) -> None:
     """Write all entries to a new FILE, the oldest first, one JSON object a line."""
-    count = auditing.export(load({"data": data}, config).data, file)
+    count = auditing.export(settings.data, file)
     Output(as_json=as_json).result({"file": str(file), "entries": count}, f"{count:,} entries in {file}.")
+
+
+def _check_no_place(context: click.Context) -> None:
+    """Raise `UsageError` for what would be passed over: a command below this one says itself which log it is of."""
+    for name in ("space", "data", "config"):
+        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            command = context.invoked_subcommand
+            raise UsageError(f"--{name} is of another command there", f"crdt-relay audit {command} --{name} ...")
 
 
 def _read(path: Path) -> Checkpoint:

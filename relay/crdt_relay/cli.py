@@ -17,7 +17,7 @@ from typing import Any
 import click
 
 from crdt_relay import maintenance, running
-from crdt_relay.options import data_options, json_option
+from crdt_relay.options import data_options, json_option, serve_options
 from crdt_relay.server import Relay
 from crdt_relay.settings import Settings, check_token, load
 from crdt_sync.cli import aside
@@ -37,6 +37,7 @@ _MIB = 1024 * 1024
     cls=Commands,
     later={
         "policy": "crdt_relay.policy_command:policy",
+        "space": "crdt_relay.space_command:space",
         "audit": "crdt_relay.audit_command:audit",
         **{name: f"crdt_relay.people_command:{name}" for name in ("invite", "device", "user", "key")},
     },
@@ -56,7 +57,7 @@ def app(context: click.Context, show_version: bool) -> None:
 
 
 @app.command("serve")
-@data_options
+@serve_options
 @click.option("--host", metavar="ADDRESS", show_default="127.0.0.1", help="Address to listen on.")
 @click.option("--port", type=int, metavar="N", show_default="8765", help="Port to listen on; 0 takes a free one.")
 @click.option(
@@ -150,9 +151,9 @@ def serve(
 @app.command("status")
 @data_options
 @json_option
-def status(config: Path | None, data: Path | None, as_json: bool) -> None:
+def status(settings: Settings, as_json: bool) -> None:
     """Show how the running relay is, or what a stopped one holds."""
-    found = maintenance.status(_data(config, data))
+    found = maintenance.status(settings.data)
     _facts(Output(as_json=as_json), found)
 
 
@@ -171,8 +172,7 @@ def status(config: Path | None, data: Path | None, as_json: bool) -> None:
 @click.option("--drop", is_flag=True, help="With --aside: drop them for good.")
 @json_option
 def verify(
-    config: Path | None,
-    data: Path | None,
+    settings: Settings,
     mend: bool,
     set_aside: Sequence[str],
     show_aside: bool,
@@ -189,13 +189,13 @@ def verify(
     if drop and not show_aside:
         raise UsageError("nothing is dropped without --aside", "Give both, on a stopped relay.")
     if show_aside:
-        aside.tell(output, _data(config, data), drop=drop)
+        aside.tell(output, settings.data, drop=drop)
         return
     if mend:
-        mended = maintenance.repair(_data(config, data), set_aside)
+        mended = maintenance.repair(settings.data, set_aside)
         _tell_repair(output, mended, set(set_aside))
         return
-    report = maintenance.verify(_data(config, data))
+    report = maintenance.verify(settings.data)
     findings = report["findings"]
     if findings and not as_json:
         columns = ("where", "record", "problem")
@@ -244,9 +244,9 @@ def _tell_repair(output: Output, mended: Mapping[str, Any], named: Collection[st
 @app.command("compact")
 @data_options
 @json_option
-def compact(config: Path | None, data: Path | None, as_json: bool) -> None:
+def compact(settings: Settings, as_json: bool) -> None:
     """Drop log entries that snapshots cover, while the relay runs or not; no device notices."""
-    done = maintenance.compact(_data(config, data))
+    done = maintenance.compact(settings.data)
     dropped = "1 log entry" if done["dropped"] == 1 else f"{done['dropped']:,} log entries"
     text = f"{dropped} dropped ({_size(done['dropped_bytes'])}), {done['kept']:,} kept."
     Output(as_json=as_json).result(done, f"{text} Their room is used again; the file itself does not shrink.")
@@ -256,9 +256,9 @@ def compact(config: Path | None, data: Path | None, as_json: bool) -> None:
 @click.argument("destination", type=PATH, metavar="DEST", help="Directory to make.")
 @data_options
 @json_option
-def backup(destination: Path, config: Path | None, data: Path | None, as_json: bool) -> None:
+def backup(destination: Path, settings: Settings, as_json: bool) -> None:
     """Write a complete, compact copy of the store, while the relay runs or not."""
-    done = maintenance.backup(_data(config, data), destination)
+    done = maintenance.backup(settings.data, destination)
     text = f"{_counted(done['records'], 'record')} ({_size(done['bytes'])}) in {done['backup']}."
     Output(as_json=as_json).result(done, f"{text}\nCheck it with: crdt-relay verify --data {done['backup']}")
 
@@ -268,9 +268,9 @@ def backup(destination: Path, config: Path | None, data: Path | None, as_json: b
 @data_options
 @click.option("--replace", is_flag=True, help="Put the present store aside; it is kept.")
 @json_option
-def restore(source: Path, config: Path | None, data: Path | None, replace: bool, as_json: bool) -> None:
+def restore(source: Path, settings: Settings, replace: bool, as_json: bool) -> None:
     """Make a backup the store of a stopped relay, under a new epoch: devices bring back what it lacks."""
-    done = maintenance.restore(source, _data(config, data), replace)
+    done = maintenance.restore(source, settings.data, replace)
     lines = [f"Restored into {done['data']}: {_counted(done['records'], 'record')}."]
     if done["previous"]:
         lines.append(f"The store that was there is kept in {done['previous']}.")
@@ -282,9 +282,9 @@ def restore(source: Path, config: Path | None, data: Path | None, replace: bool,
 @click.argument("key_file", type=PATH, metavar="KEYFILE", help="The key that opens it; made if it is not there.")
 @data_options
 @json_option
-def encrypt(key_file: Path, config: Path | None, data: Path | None, as_json: bool) -> None:
+def encrypt(key_file: Path, settings: Settings, as_json: bool) -> None:
     """Encrypt the store of a stopped relay, or that of one that never ran. Cut short, it can be done again."""
-    done = maintenance.encrypt(_data(config, data), key_file)
+    done = maintenance.encrypt(settings.data, key_file)
     text = f"The store in {done['data']} is encrypted. Serve with: crdt-relay serve --store-key-file {key_file}\n"
     Output(as_json=as_json).result(done, f"{text}Without that file nobody opens it: keep a copy of the file apart.")
 
@@ -292,9 +292,9 @@ def encrypt(key_file: Path, config: Path | None, data: Path | None, as_json: boo
 @app.command("decrypt")
 @data_options
 @json_option
-def decrypt(config: Path | None, data: Path | None, as_json: bool) -> None:
+def decrypt(settings: Settings, as_json: bool) -> None:
     """Decrypt the store of a stopped relay, and destroy its key."""
-    done = maintenance.decrypt(_data(config, data))
+    done = maintenance.decrypt(settings.data)
     Output(as_json=as_json).result(done, f"The store in {done['data']} is decrypted.")
 
 
@@ -374,10 +374,6 @@ def _run(arguments: list[str], output: Output) -> int:
         hint = "Run it again with CRDT_RELAY_DEBUG=1, and send what it prints to the maintainers."
         output.error(CrdtSyncError(f"an unexpected failure: {what}", hint))
         return CrdtSyncError.exit_code
-
-
-def _data(config: Path | None, data: Path | None) -> Path:
-    return load({"data": data}, config).data
 
 
 def _announce(output: Output, relay: Relay) -> None:

@@ -2,6 +2,7 @@
 
 import secrets
 from dataclasses import replace
+from typing import Any
 
 import structlog
 
@@ -31,19 +32,19 @@ _RENEWABLE = frozenset({Reason.TOKEN_EXPIRED, Reason.TOKEN_UNKNOWN_KEY, Reason.T
 _log = structlog.get_logger("relay")
 
 
-def introduced(authority: Authority, binding: bytes, told: Told) -> Guest:
+def introduced(authority: Authority, binding: bytes, told: Told, log: Any = _log) -> Guest:
     """Whoever asks for a connection; `binding` is the SHA-256 of the certificate that devices see, or nothing."""
     nonce, known = proof.read_nonce(header(told, proof.NONCE_HEADER)), read_known(header(told, KNOWS_HEADER))
     if nonce is None or known is None:
         return Guest(stranger)
     handshake = Handshake(authority.space, nonce, secrets.token_bytes(proof.NONCE_BYTES), binding)
-    return DeviceGuest(authority, handshake, known)
+    return DeviceGuest(authority, handshake, known, log)
 
 
 class DeviceGuest(Guest):
     """See the module."""
 
-    def __init__(self, authority: Authority, handshake: Handshake, known: Known) -> None:
+    def __init__(self, authority: Authority, handshake: Handshake, known: Known, log: Any = _log) -> None:
         statements = authority.statements
         leading = statements.leading(known.versions.keys, known.kid, STATEMENTS_LEADING_MAX)
         headers = [
@@ -54,6 +55,7 @@ class DeviceGuest(Guest):
         ]
         super().__init__(self._admitted, headers, known.versions)
         self._authority = authority
+        self._log = log
         self._handshake = handshake
         self._claims: Claims | None = None  # of the token that it showed
         self._key: PublicKey | None = None  # once it is let in
@@ -94,7 +96,7 @@ class DeviceGuest(Guest):
             self._key = None
             return Refusal("unavailable", "the keys of the login system are being fetched", _KEYS_US)
         except StoreError as error:
-            _log.warning("identity_not_kept", code=error.code, error=error.message)
+            self._log.warning("identity_not_kept", code=error.code, error=error.message)
             return Refusal("unavailable", "this cannot be stored now", _RETRY_US)
         device = self._key.device
         authority.seen[device] = authority.wall_clock()
@@ -121,7 +123,7 @@ class DeviceGuest(Guest):
                     way = "the invite" if text.startswith("enrol") else "a login, known as the invite"
                     about = f"by {way} {joined.invite.hex()[:12]}"
                     authority.tell(Entry(now, Act.ENROLMENT, joined.user, shown.key.device, about=about))
-                _log.info("device_joined", device=shown.key.device.hex(), user=joined.user, again=joined.again)
+                self._log.info("device_joined", device=shown.key.device.hex(), user=joined.user, again=joined.again)
                 self._needs_token = True
                 return joined.user, joined.key
             case Renewal():
@@ -148,6 +150,6 @@ class DeviceGuest(Guest):
             if device is not None and device.wiped is None:
                 registry.note(replace(device, wiped=now))
                 self._authority.tell(Entry(now, Act.WIPE, device.user, device.id))
-                _log.info("device_wiped", device=device.id.hex(), user=device.user)
+                self._log.info("device_wiped", device=device.id.hex(), user=device.user)
             raise refused(Reason.DEVICE_REVOKED, "it is noted that this device destroyed what it held")
         revocations.check_device(key.device)

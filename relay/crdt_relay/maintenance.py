@@ -16,6 +16,7 @@ from typing import Any
 
 from crdt_relay.auditing import note, operator
 from crdt_relay.control import NotRunning, ask
+from crdt_relay.ownership import give_to_owner
 from crdt_relay.settings import TOKENS_MAX
 from crdt_relay.store_keys import prepare
 from crdt_sync.errors import (
@@ -254,7 +255,7 @@ def _restored(source: Path, data: Path, replace: bool) -> dict[str, Any]:
         os.replace(partial / _DATA_FILE, data / _DATA_FILE)
         changing.settle(data)
         shutil.rmtree(partial)
-        _give_to_owner(data)
+        give_to_owner(data)
         sync_folder(data)
         sync_folder(data.parent)
     return {"data": str(data), "records": records, "head": head, "previous": str(kept) if kept else None}
@@ -270,7 +271,7 @@ def encrypt(data: Path, key_file: Path) -> dict[str, Any]:
     if LmdbStore.exists(data):
         key = secrets.token_bytes(KEY_BYTES)
         changing.encrypt(data, key, key_box.by_key_file(key, key_file))
-        _give_to_owner(data)
+        give_to_owner(data)
     elif not key_box.exists(data):
         prepare(data, key_file)
     return {"data": str(data), "key_file": str(key_file)}
@@ -279,17 +280,8 @@ def encrypt(data: Path, key_file: Path) -> dict[str, Any]:
 def decrypt(data: Path) -> dict[str, Any]:
     """Decrypt the store of a stopped relay. Raises `StoreMissing` where it is not encrypted, `StoreError`."""
     changing.decrypt(data)
-    _give_to_owner(data)
+    give_to_owner(data)
     return {"data": str(data)}
-
-
-def _give_to_owner(data: Path) -> None:
-    """What root made belongs to the user whose directory it is, or the relay could not open it."""
-    if os.geteuid() != 0:
-        return
-    owner = data.stat()
-    for path in data.rglob("*"):
-        os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
 
 
 def write_token(file: Path, force: bool) -> None:

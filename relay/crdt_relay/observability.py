@@ -16,6 +16,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from crdt_sync.runtime.hosting.meter import Observer
+
 _PREFIX: Final = "crdt_relay_"
 # A commit takes 0.2 to 8 ms on a healthy disk, an integration up to its budget, an acknowledgement both.
 _SECONDS: Final = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.0, 2.0, 5.0)
@@ -35,31 +37,53 @@ class Readings:
     unloadable: int = 0
     unconfined: int = 0  # limits that the worker lacks on this machine
     updates: Mapping[str, int] = field(default_factory=dict)  # by verdict: accepted or the refusal's code
+    ready: bool = True
 
 
-class Metrics(Collector):
-    """The relay's metrics, in a registry of their own.
+class SpaceMetrics:
+    """What one space counts; see `Meter`. Add to the plain numbers, and `observe` seconds."""
 
-    `frames_received`, `frames_sent`, `bytes_received` and `bytes_sent` are plain numbers: add to them.
-    `commit_seconds`, `integration_seconds` and `acknowledge_seconds` are histograms: `observe` seconds.
-    """
-
-    def __init__(self) -> None:
-        self.registry = CollectorRegistry(auto_describe=False)
+    def __init__(self, commit: Observer, integration: Observer, acknowledge: Observer) -> None:
         self.frames_received = 0
         self.frames_sent = 0
         self.bytes_received = 0
         self.bytes_sent = 0
-        self.commit_seconds = self._histogram("commit", "Time to make one group of updates durable.")
-        self.integration_seconds = self._histogram("integration", "Time to integrate one batch in the worker.")
-        self.acknowledge_seconds = self._histogram("acknowledge", "Time from a push to its acknowledgement.")
-        self._read: Callable[[], Readings] = Readings
-        self.registry.register(self)
-        ProcessCollector(registry=self.registry)
+        self.commit_seconds = commit
+        self.integration_seconds = integration
+        self.acknowledge_seconds = acknowledge
+        self.read: Callable[[], Readings] = Readings
 
     def read_with(self, read: Callable[[], Readings]) -> None:
         """Have `read` called at every scrape."""
-        self._read = read
+        self.read = read
+
+
+class Metrics(Collector):
+    """The relay's metrics, in a registry of their own; each tells of which space it is, but those of the process."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry(auto_describe=False)
+        self._histograms = (
+            self._histogram("commit", "Time to make one group of updates durable."),
+            self._histogram("integration", "Time to integrate one batch in the worker."),
+            self._histogram("acknowledge", "Time from a push to its acknowledgement."),
+        )
+        self._spaces: dict[str, SpaceMetrics] = {}
+        self.registry.register(self)
+        ProcessCollector(registry=self.registry)
+
+    def of(self, space: str) -> SpaceMetrics:
+        """Those of a space, which are shown from now on."""
+        if space not in self._spaces:
+            commit, integration, acknowledge = (each.labels(space) for each in self._histograms)
+            self._spaces[space] = SpaceMetrics(commit, integration, acknowledge)
+        return self._spaces[space]
+
+    def forget(self, space: str) -> None:
+        """Show those of a space no more."""
+        if self._spaces.pop(space, None) is not None:
+            for each in self._histograms:
+                each.remove(space)
 
     def describe(self) -> Iterator[Metric]:
         """Nothing: names are known only when they are collected."""
@@ -67,23 +91,34 @@ class Metrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """The metrics that are read now."""
-        readings = self._read()
-        yield _gauge("sessions", "Devices connected.", readings.sessions)
-        yield _gauge("records", "Records held.", readings.records)
-        yield _gauge("feed_head", "Newest position of the feed.", readings.feed_head)
-        yield _gauge("store_bytes", "Size of the data on disk.", readings.store_bytes)
-        yield _counter("worker_deaths", "Integration workers that died or were killed.", readings.worker_deaths)
-        yield _counter("poisoned_updates", "Updates refused because they killed workers.", readings.poisoned)
-        yield _gauge("worker_limits_missing", "Limits that the worker cannot set itself.", readings.unconfined)
-        yield _counter("unloadable_records", "Stored records that no worker could load.", readings.unloadable)
-        yield _counters("updates", "Updates by verdict.", "code", readings.updates)
-        frames = {"received": self.frames_received, "sent": self.frames_sent}
+        read = {name: metrics.read() for name, metrics in sorted(self._spaces.items())}
+        gauges: dict[str, tuple[str, Callable[[Readings], float]]] = {
+            "space_ready": ("Whether the space can serve: 1 or 0.", lambda each: each.ready),
+            "sessions": ("Devices connected.", lambda each: each.sessions),
+            "records": ("Records held.", lambda each: each.records),
+            "feed_head": ("Newest position of the feed.", lambda each: each.feed_head),
+            "store_bytes": ("Size of the data on disk.", lambda each: each.store_bytes),
+            "worker_limits_missing": ("Limits that the worker cannot set itself.", lambda each: each.unconfined),
+        }
+        for name, (text, value) in gauges.items():
+            yield _filled(GaugeMetricFamily(_PREFIX + name, text, labels=["space"]), read, value)
+        counters: dict[str, tuple[str, Callable[[Readings], float]]] = {
+            "worker_deaths": ("Integration workers that died or were killed.", lambda each: each.worker_deaths),
+            "poisoned_updates": ("Updates refused because they killed workers.", lambda each: each.poisoned),
+            "unloadable_records": ("Stored records that no worker could load.", lambda each: each.unloadable),
+        }
+        for name, (text, value) in counters.items():
+            yield _filled(CounterMetricFamily(_PREFIX + name, text, labels=["space"]), read, value)
+        metrics = self._spaces
+        updates = {name: each.updates for name, each in read.items()}
+        yield _counters("updates", "Updates by verdict.", "code", updates)
+        frames = {name: {"received": each.frames_received, "sent": each.frames_sent} for name, each in metrics.items()}
         yield _counters("frames", "Frames from and to devices.", "direction", frames)
-        size = {"received": self.bytes_received, "sent": self.bytes_sent}
+        size = {name: {"received": each.bytes_received, "sent": each.bytes_sent} for name, each in metrics.items()}
         yield _counters("bytes", "Bytes of frames from and to devices.", "direction", size)
 
     def _histogram(self, name: str, text: str) -> Histogram:
-        return Histogram(f"{_PREFIX}{name}_seconds", text, registry=self.registry, buckets=_SECONDS)
+        return Histogram(f"{_PREFIX}{name}_seconds", text, ["space"], registry=self.registry, buckets=_SECONDS)
 
 
 def configure_logging(
@@ -131,18 +166,19 @@ def configure_logging(
     root.setLevel(level.upper())
 
 
-def _gauge(name: str, text: str, value: float) -> Metric:
-    return GaugeMetricFamily(_PREFIX + name, text, value=value)
+def _filled(
+    family: GaugeMetricFamily | CounterMetricFamily, read: Mapping[str, Readings], value: Callable[[Readings], float]
+) -> Metric:
+    for space, readings in read.items():
+        family.add_metric([space], value(readings))
+    return family
 
 
-def _counter(name: str, text: str, value: float) -> Metric:
-    return CounterMetricFamily(_PREFIX + name, text, value=value)
-
-
-def _counters(name: str, text: str, label: str, values: Mapping[str, int]) -> Metric:
-    family = CounterMetricFamily(_PREFIX + name, text, labels=[label])
-    for key in sorted(values):
-        family.add_metric([key], values[key])
+def _counters(name: str, text: str, label: str, values: Mapping[str, Mapping[str, int]]) -> Metric:
+    family = CounterMetricFamily(_PREFIX + name, text, labels=["space", label])
+    for space in sorted(values):
+        for key in sorted(values[space]):
+            family.add_metric([space, key], values[space][key])
     return family
 
 

@@ -9,6 +9,7 @@ import click
 from crdt_relay import people_requests
 from crdt_relay.options import json_option, space_options
 from crdt_relay.pictures import picture
+from crdt_relay.settings import Settings
 from crdt_sync.cli.commands import Commands
 from crdt_sync.cli.options import PATH
 from crdt_sync.cli.output import Output, table
@@ -47,13 +48,10 @@ def invite_new(
     address: str | None,
     days: int,
     pin: bool,
-    config: Path | None,
-    data: Path | None,
-    key_file: Path | None,
+    settings: Settings,
     as_json: bool,
 ) -> None:
     """Make a link with which one device of the user joins, once. It is as secret as a password."""
-    settings = people_requests.settings_of(config, data, key_file)
     where, certificate = people_requests.place(settings, address, pin=pin)
     made = people_requests.done(settings, "invite", user=user, address=where, certificate=certificate.hex(), days=days)
     drawn = None if as_json else picture(made["link"])
@@ -74,11 +72,8 @@ def invite_new(
 @click.option("--pin", is_flag=True, help="Let it name the certificate, also where an authority vouches for that.")
 @space_options
 @json_option
-def invite_login(
-    address: str | None, pin: bool, config: Path | None, data: Path | None, key_file: Path | None, as_json: bool
-) -> None:
+def invite_login(address: str | None, pin: bool, settings: Settings, as_json: bool) -> None:
     """Show the link with which everybody joins who logs in with the company's login system. It is no secret."""
-    settings = people_requests.settings_of(config, data, key_file)
     if settings.oidc_issuer is None:
         raise UsageError("no login system is named", "Set oidc_issuer, oidc_audience and oidc_keys in the settings.")
     where, certificate = people_requests.place(settings, address, pin=pin)
@@ -89,9 +84,9 @@ def invite_login(
 @invite.command("list")
 @space_options
 @json_option
-def invite_list(config: Path | None, data: Path | None, key_file: Path | None, as_json: bool) -> None:
+def invite_list(settings: Settings, as_json: bool) -> None:
     """List the invites that were made and not withdrawn."""
-    found = people_requests.done(people_requests.settings_of(config, data, key_file), "invites")["invites"]
+    found = people_requests.done(settings, "invites")["invites"]
     rows = [
         (each["invite"], each["user"], each["standing"], local_time(each["expires"]), (each["device"] or "")[:_SHOWN])
         for each in found
@@ -103,9 +98,9 @@ def invite_list(config: Path | None, data: Path | None, key_file: Path | None, a
 @click.argument("which", metavar="INVITE", help="The beginning of its id, as 'invite list' has it.")
 @space_options
 @json_option
-def invite_withdraw(which: str, config: Path | None, data: Path | None, key_file: Path | None, as_json: bool) -> None:
+def invite_withdraw(which: str, settings: Settings, as_json: bool) -> None:
     """Withdraw an invite: nobody can open it any more. A device that did stays."""
-    gone = people_requests.done(people_requests.settings_of(config, data, key_file), "withdraw", invite=which)
+    gone = people_requests.done(settings, "withdraw", invite=which)
     text = f"The invite of {gone['user']} is withdrawn."
     if gone["device"]:
         text += f" A device has opened it, which stays: crdt-relay device revoke {gone['device'][:_SHOWN]}"
@@ -120,9 +115,9 @@ def device() -> None:
 @device.command("list")
 @space_options
 @json_option
-def device_list(config: Path | None, data: Path | None, key_file: Path | None, as_json: bool) -> None:
+def device_list(settings: Settings, as_json: bool) -> None:
     """List the devices that joined, with their users."""
-    found = people_requests.done(people_requests.settings_of(config, data, key_file), "devices")["devices"]
+    found = people_requests.done(settings, "devices")["devices"]
     rows = [
         (each["device"][:_SHOWN], each["name"], each["user"], _standing(each), local_time(each["joined"]), _seen(each))
         for each in found
@@ -134,9 +129,9 @@ def device_list(config: Path | None, data: Path | None, key_file: Path | None, a
 @click.argument("which", metavar="DEVICE", help="Its name, or the beginning of its id.")
 @space_options
 @json_option
-def device_show(which: str, config: Path | None, data: Path | None, key_file: Path | None, as_json: bool) -> None:
+def device_show(which: str, settings: Settings, as_json: bool) -> None:
     """Show one device."""
-    found = people_requests.done(people_requests.settings_of(config, data, key_file), "device", device=which)
+    found = people_requests.done(settings, "device", device=which)
     _tell_device(as_json, found)
 
 
@@ -145,11 +140,8 @@ def device_show(which: str, config: Path | None, data: Path | None, key_file: Pa
 @click.option("--wipe", is_flag=True, help="It destroys what it holds, at its next contact with anybody of the space.")
 @space_options
 @json_option
-def device_revoke(
-    which: str, wipe: bool, config: Path | None, data: Path | None, key_file: Path | None, as_json: bool
-) -> None:
+def device_revoke(which: str, wipe: bool, settings: Settings, as_json: bool) -> None:
     """Shut a device out, at once and for good: its sessions end, and nobody of the space talks to it any more."""
-    settings = people_requests.settings_of(config, data, key_file)
     _tell_device(as_json, people_requests.done(settings, "revoke", device=which, wipe=wipe))
 
 
@@ -162,9 +154,8 @@ def user() -> None:
 @click.argument("name", metavar="USER", help="As the policy names the user.")
 @space_options
 @json_option
-def user_disable(name: str, config: Path | None, data: Path | None, key_file: Path | None, as_json: bool) -> None:
+def user_disable(name: str, settings: Settings, as_json: bool) -> None:
     """Shut a user out, at once; the policy stays as it is. 'user enable' lets them in again."""
-    settings = people_requests.settings_of(config, data, key_file)
     found = people_requests.done(settings, "user", user=name, disabled=True)
     many = len(found["devices"])
     devices = "1 device" if many == 1 else f"{many} devices"
@@ -175,9 +166,8 @@ def user_disable(name: str, config: Path | None, data: Path | None, key_file: Pa
 @click.argument("name", metavar="USER")
 @space_options
 @json_option
-def user_enable(name: str, config: Path | None, data: Path | None, key_file: Path | None, as_json: bool) -> None:
+def user_enable(name: str, settings: Settings, as_json: bool) -> None:
     """Let a user in again who was shut out with 'user disable'."""
-    settings = people_requests.settings_of(config, data, key_file)
     found = people_requests.done(settings, "user", user=name, disabled=False)
     output = Output(as_json=as_json)
     output.result(dict(found), f"{name} is not shut out by 'user disable' any more.")
@@ -193,9 +183,9 @@ def key() -> None:
 @key.command("show")
 @space_options
 @json_option
-def key_show(config: Path | None, data: Path | None, key_file: Path | None, as_json: bool) -> None:
+def key_show(settings: Settings, as_json: bool) -> None:
     """Show which keys hold."""
-    _tell_keys(as_json, people_requests.done(people_requests.settings_of(config, data, key_file), "keys"), "")
+    _tell_keys(as_json, people_requests.done(settings, "keys"), "")
 
 
 @key.command("rotate")
@@ -204,9 +194,8 @@ def key_show(config: Path | None, data: Path | None, key_file: Path | None, as_j
 )
 @space_options
 @json_option
-def key_rotate(to: Path | None, config: Path | None, data: Path | None, key_file: Path | None, as_json: bool) -> None:
+def key_rotate(to: Path | None, settings: Settings, as_json: bool) -> None:
     """Make a new key, which signs from now on. What the old one signed holds until 'key retire'."""
-    settings = people_requests.settings_of(config, data, key_file)
     found = people_requests.done(settings, "rotate", to=str(to.absolute()) if to is not None else "")
     text = "A new key signs from now on. Once the devices have synced: crdt-relay key retire"
     if to is not None:
@@ -218,9 +207,8 @@ def key_rotate(to: Path | None, config: Path | None, data: Path | None, key_file
 @click.argument("which", metavar="[KEY]", default="", help="The beginning of its name; else all but the newest.")
 @space_options
 @json_option
-def key_retire(which: str, config: Path | None, data: Path | None, key_file: Path | None, as_json: bool) -> None:
+def key_retire(which: str, settings: Settings, as_json: bool) -> None:
     """Take the old key out of use: nothing that it signed is taken from now on. Devices renew by their own keys."""
-    settings = people_requests.settings_of(config, data, key_file)
     found = people_requests.done(settings, "retire", key=which)
     _tell_keys(as_json, found, f"Retired: {', '.join(found['retired'])}.")
 

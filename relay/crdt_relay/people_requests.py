@@ -2,22 +2,16 @@
 
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from crdt_relay.administration import Administration
 from crdt_relay.auditing import act_of, note, operator
 from crdt_relay.control import NotRunning, ask
-from crdt_relay.settings import Settings, load
+from crdt_relay.settings import Settings
 from crdt_sync.errors import InvalidSettings, UsageError
 from crdt_sync.limits import INVITE_ADDRESS_LENGTH_MAX
 from crdt_sync.runtime import certificate
 from crdt_sync.storage.lmdb import LmdbStore
-
-
-def settings_of(config: Path | None, data: Path | None, key_file: Path | None = None) -> Settings:
-    """The settings that the relay goes by. Raises `InvalidSettings`."""
-    return load({"data": data, "key_file": key_file}, config)
 
 
 def done(settings: Settings, act: str, *, makes: bool = False, **arguments: object) -> Mapping[str, Any]:

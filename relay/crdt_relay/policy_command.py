@@ -7,6 +7,7 @@ import click
 
 from crdt_relay import people_requests, policy_report
 from crdt_relay.options import json_option, space_options
+from crdt_relay.settings import Settings
 from crdt_sync.cli.commands import Commands
 from crdt_sync.cli.options import PATH
 from crdt_sync.cli.output import Output
@@ -70,13 +71,12 @@ def compare(old: Path, new: Path, as_json: bool) -> None:
 @click.argument("file", type=PATH, metavar="FILE", help="The policy, TOML.")
 @space_options
 @json_option
-def apply_policy(file: Path, config: Path | None, data: Path | None, key_file: Path | None, as_json: bool) -> None:
+def apply_policy(file: Path, settings: Settings, as_json: bool) -> None:
     """Put a policy in force, at once and on all devices as they hear of it. The first one gives the space its key: from
     then on each device proves who it is, and a shared token opens nothing.
     """
     text = _text(file)
     given = parse_policy(text, str(file))
-    settings = people_requests.settings_of(config, data, key_file)
     found = people_requests.done(settings, "apply", makes=True, text=text, source=str(file))
     version = f"Version {found['policy']} of the policy is in force."
     lines = [found["told"], version if found["applied"] else "This policy is in force already."]

@@ -46,6 +46,10 @@ _PATHS: Final = (
     "data", "token_file", "tls_certificate", "tls_key", "key_file", "proxy_certificate", "store_key_file",
 )  # fmt: skip
 SPACE_KEY_FILE: Final = "space.key"
+OF_A_SPACE: Final = frozenset(
+    {"address", "key_file", "store_key_file", "sessions_max", "audit", *_AUDIT, *QUOTAS}
+)  # fmt: skip
+"""What each space may have for itself."""
 _MAKE_TOKEN: Final = "crdt-relay token FILE"
 
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -151,6 +155,23 @@ class Settings(BaseSettings):
             raise InvalidSettings(f"port and metrics_port are both {self.port}", "Choose another metrics_port.")
         return self
 
+    def of_space(self, folder: Path, address: str | None, own: Mapping[str, Any], file: Path) -> "Settings":
+        """Those of a space in `folder`, which devices reach at `address`: its `own` from `file`, of `OF_A_SPACE`, and
+        the rest as it is here, but for keys and tokens. Raises `InvalidSettings`.
+        """
+        foreign = sorted(set(own) - OF_A_SPACE)
+        if foreign:
+            raise InvalidSettings(
+                f"{foreign[0]!r} in {file} is no setting of a space",
+                f"A space has for itself: {', '.join(sorted(OF_A_SPACE))}. Others are the relay's.",
+            )
+        typed = validated(dict(own), dict.fromkeys(own, f"file {file}"))
+        others = dict.fromkeys(("token", "token_file", "key_file", "store_key_file"))
+        values = {name: getattr(typed, name) for name in own}
+        found = self.model_copy(update={**others, "data": folder, "address": address, **values})
+        found._token_before = None
+        return found
+
     def allowance(self, span: Literal["session", "day"]) -> Allowance:
         """What a session, or a device in a day, may store."""
         return Allowance(*(getattr(self, f"quota_{span}_{what}") for what in Allowance._fields))
@@ -197,7 +218,7 @@ def load(flags: Mapping[str, object] | None = None, file: Path | None = None) ->
     """
     path = _settings_file(file)
     levels = [
-        (_from_file(path) if path else {}, f"file {path}"),
+        (from_file(path) if path else {}, f"file {path}"),
         (EnvSettingsSource(Settings)(), "environment variable"),
         ({name: value for name, value in (flags or {}).items() if value is not None}, "flag"),
     ]
@@ -215,13 +236,14 @@ def load(flags: Mapping[str, object] | None = None, file: Path | None = None) ->
     if values.get("token_file") is not None:
         values["token"], *before = _read_tokens(Path(str(values["token_file"])).expanduser())
         sources["token"] = f"token_file {values['token_file']}"
-        settings = _validated(values, sources)
+        settings = validated(values, sources)
         settings._token_before = before[0] if before else None
         return settings
-    return _validated(values, sources)
+    return validated(values, sources)
 
 
-def _validated(values: dict[str, Any], sources: dict[str, str]) -> Settings:
+def validated(values: dict[str, Any], sources: dict[str, str]) -> Settings:
+    """Settings with these values, each checked; `sources` names where they came from. Raises `InvalidSettings`."""
     for name in _PATHS:
         if isinstance(values.get(name), str):
             values[name] = Path(values[name]).expanduser()
@@ -278,7 +300,8 @@ def _is_file(path: Path) -> bool:
         ) from error
 
 
-def _from_file(path: Path) -> dict[str, Any]:
+def from_file(path: Path) -> dict[str, Any]:
+    """What a settings file says, unchecked. Raises `InvalidSettings`."""
     try:
         values = TomlConfigSettingsSource(Settings, toml_file=path)()
     except tomllib.TOMLDecodeError as error:

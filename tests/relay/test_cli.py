@@ -98,11 +98,11 @@ def test_the_whole_life_of_a_store(run: Run, tmp_path: Path) -> None:
         store(ready["url"], ("customers/a", update(1)))
         with urllib.request.urlopen(ready["metrics_url"] + "/metrics", timeout=PATIENCE_S) as answer:
             text = answer.read().decode()
-        assert 'crdt_relay_updates_total{code="accepted"} 1.0' in text
-        assert "crdt_relay_acknowledge_seconds_count 1.0" in text
-        assert "crdt_relay_commit_seconds_count 1.0" in text
-        assert "crdt_relay_integration_seconds_count 1.0" in text
-        assert "crdt_relay_records 1.0" in text
+        assert 'crdt_relay_updates_total{code="accepted",space="default"} 1.0' in text
+        assert 'crdt_relay_acknowledge_seconds_count{space="default"} 1.0' in text
+        assert 'crdt_relay_commit_seconds_count{space="default"} 1.0' in text
+        assert 'crdt_relay_integration_seconds_count{space="default"} 1.0' in text
+        assert 'crdt_relay_records{space="default"} 1.0' in text
         with urllib.request.urlopen(ready["metrics_url"] + "/readyz", timeout=PATIENCE_S) as answer:
             assert json.load(answer) == {"status": "ready"}
 

@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from crdt_relay import maintenance
-from crdt_relay.server import open_store
+from crdt_relay.space import open_store
 from crdt_sync.errors import KeyUnusable, StoreExists, StoreFormat, StoreKeyWrong
 from crdt_sync.storage import Batch
 from crdt_sync.storage.encryption import key_box

@@ -70,34 +70,35 @@ def samples(text: str) -> dict[str, float]:
 
 def test_a_scrape_shows_what_was_counted_and_what_is_read_at_that_moment() -> None:
     metrics = Metrics()
+    space = metrics.of("default")
     readings = [Readings(sessions=2, records=7, feed_head=9, store_bytes=4096, updates={"accepted": 5, "gap": 1})]
-    metrics.read_with(lambda: readings[-1])
-    metrics.frames_received += 3
-    metrics.bytes_sent += 100
-    metrics.commit_seconds.observe(0.003)
+    space.read_with(lambda: readings[-1])
+    space.frames_received += 3
+    space.bytes_sent += 100
+    space.commit_seconds.observe(0.003)
 
     async def scenario(get: Get) -> None:
         status, text = await get("/metrics")
         found = samples(text)
         assert status == 200
-        assert found["crdt_relay_sessions"] == 2
-        assert found["crdt_relay_records"] == 7
-        assert found["crdt_relay_feed_head"] == 9
-        assert found["crdt_relay_store_bytes"] == 4096
-        assert found["crdt_relay_updates_total{accepted}"] == 5
-        assert found["crdt_relay_updates_total{gap}"] == 1
-        assert found["crdt_relay_frames_total{received}"] == 3
-        assert found["crdt_relay_bytes_total{sent}"] == 100
+        assert found["crdt_relay_sessions{default}"] == 2
+        assert found["crdt_relay_records{default}"] == 7
+        assert found["crdt_relay_feed_head{default}"] == 9
+        assert found["crdt_relay_store_bytes{default}"] == 4096
+        assert found["crdt_relay_updates_total{accepted,default}"] == 5
+        assert found["crdt_relay_updates_total{gap,default}"] == 1
+        assert found["crdt_relay_frames_total{received,default}"] == 3
+        assert found["crdt_relay_bytes_total{sent,default}"] == 100
         assert found["crdt_relay_commit_seconds_bucket{0.002}"] == 0
         assert found["crdt_relay_commit_seconds_bucket{0.004}"] == 1
-        assert found["crdt_relay_acknowledge_seconds_count"] == 0
+        assert found["crdt_relay_acknowledge_seconds_count{default}"] == 0
         readings.append(Readings(sessions=0, worker_deaths=1, poisoned=1, unloadable=1, unconfined=2))
         found = samples((await get("/metrics"))[1])
-        assert found["crdt_relay_sessions"] == 0
-        assert found["crdt_relay_worker_deaths_total"] == 1
-        assert found["crdt_relay_poisoned_updates_total"] == 1
-        assert found["crdt_relay_unloadable_records_total"] == 1
-        assert found["crdt_relay_worker_limits_missing"] == 2
+        assert found["crdt_relay_sessions{default}"] == 0
+        assert found["crdt_relay_worker_deaths_total{default}"] == 1
+        assert found["crdt_relay_poisoned_updates_total{default}"] == 1
+        assert found["crdt_relay_unloadable_records_total{default}"] == 1
+        assert found["crdt_relay_worker_limits_missing{default}"] == 2
 
     with_server(metrics, lambda: None, scenario)
 

@@ -19,7 +19,7 @@ def test_what_is_beyond_a_quota_is_refused_and_counted(tmp_path: Path) -> None:
                 assert mixed == [VerdictCode.QUOTA, VerdictCode.ACCEPTED]
             async with await Device.join(relay.url, follow=False) as other:
                 assert await other.store(("customers/b", update(2))) == [VerdictCode.ACCEPTED]
-            assert relay._read().updates["quota"] == 1
+            assert relay.default.read().updates["quota"] == 1
 
     asyncio.run(scenario())
 
