@@ -18,6 +18,7 @@ from crdt_sync.errors import InvalidSettings
 from crdt_sync.runtime import certificate as certificates
 from crdt_sync.runtime.hosting.engine import Engine
 from crdt_sync.runtime.hosting.link import SEND_TIMEOUT_S
+from crdt_sync.runtime.hosting.proxies import Proxies
 from crdt_sync.runtime.hosting.serving import Port
 from crdt_sync.runtime.space_paths import DEFAULT, at_space
 from crdt_sync.storage.lmdb import LmdbStore
@@ -40,6 +41,7 @@ class Relay:
         port: Port,
         observed: "SideDoor | None",
         certificate: ssl.SSLContext | None,
+        proxies: Proxies,
     ) -> None:
         self.settings = settings
         self.default = default
@@ -47,6 +49,7 @@ class Relay:
         self._port = port
         self._observed = observed
         self._certificate = certificate
+        self._proxies = proxies
 
     @classmethod
     async def start(
@@ -64,6 +67,7 @@ class Relay:
         """
         certificate = _tls(settings)
         metrics = Metrics()
+        proxies = Proxies(settings.trusted_proxies, settings.proxy_header)
         relay: Relay
 
         def attended(space: Space) -> Mapping[str, Action]:
@@ -99,9 +103,10 @@ class Relay:
                 http_too=True,
                 introduce=default.door.introduce,
                 elsewhere=spaces.elsewhere,
+                proxies=proxies,
             )
             started.callback(port.close)
-            relay = cls(settings, default, spaces, port, observed, certificate)
+            relay = cls(settings, default, spaces, port, observed, certificate, proxies)
             await default.attend(attended(default))
             started.pop_all()
         return relay
@@ -155,6 +160,7 @@ class Relay:
             _load_certificate(self._certificate, settings)  # the same file may hold another one
         binding = bound_to(settings)
         self.spaces.check(settings)
+        self._proxies.trusted, self._proxies.header = settings.trusted_proxies, settings.proxy_header
         if settings.tokens != self.settings.tokens:
             changed.add("token")
         self.default.reload(settings, sorted(changed - late), binding)

@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, PrivateAttr, SecretStr, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, IPvAnyNetwork, PrivateAttr, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
@@ -30,6 +31,7 @@ from crdt_sync import limits
 from crdt_sync.errors import InvalidSettings
 from crdt_sync.key_files import open_to_others
 from crdt_sync.protocol.quotas import Allowance
+from crdt_sync.runtime.hosting.proxies import ForwardedHeader
 from crdt_sync.runtime.network import is_loopback
 
 ENVIRONMENT_PREFIX: Final = "CRDT_RELAY_"
@@ -39,7 +41,10 @@ QUOTAS: Final = tuple(f"quota_{span}_{what}" for span in ("session", "day") for 
 _CERTIFICATES: Final = ("tls_certificate", "tls_key", "proxy_certificate")
 _OIDC: Final = ("oidc_issuer", "oidc_audience", "oidc_keys")
 _AUDIT: Final = ("audit_days", "audit_bytes")
-LIVE: Final = frozenset({"token", "token_file", *_CERTIFICATES, "address", "log_format", "log_level", *_AUDIT, *QUOTAS})
+_PROXIES: Final = ("trusted_proxies", "proxy_header")
+LIVE: Final = frozenset(
+    {"token", "token_file", *_CERTIFICATES, *_PROXIES, "address", "log_format", "log_level", *_AUDIT, *QUOTAS}
+)
 """What a running relay takes over; the others need a start."""
 DEFAULT_SOURCE: Final = "default"
 _PATHS: Final = (
@@ -52,7 +57,14 @@ OF_A_SPACE: Final = frozenset(
 """What each space may have for itself."""
 _MAKE_TOKEN: Final = "crdt-relay token FILE"
 
+
+def _listed(value: object) -> object:
+    """A list as the environment has it: with commas."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
 Port = Annotated[int, Field(ge=0, le=65535)]
+Networks = Annotated[tuple[IPvAnyNetwork, ...], NoDecode, BeforeValidator(_listed)]
 Quota = Annotated[int, Field(ge=0)] | None
 
 
@@ -77,6 +89,12 @@ class Settings(BaseSettings):
     )
     proxy_certificate: Path | None = Field(
         default=None, description="certificate of the proxy that ends TLS before the relay, PEM"
+    )
+    trusted_proxies: Networks = Field(
+        default=(), description="addresses or networks of proxies that tell who called them, with commas between"
+    )
+    proxy_header: ForwardedHeader = Field(
+        default="x-forwarded-for", description="header by which they do: x-forwarded-for or forwarded"
     )
     address: str | None = Field(default=None, description="address that invites name, ws:// or wss://")
     store_key_file: Path | None = Field(default=None, description="file with the key that opens the encrypted store")
@@ -369,6 +387,8 @@ def _check_readable(name: str, path: Path, source: str) -> None:
 
 
 def _shown(value: object) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value))
     return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 

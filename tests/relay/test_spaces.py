@@ -13,6 +13,7 @@ from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
 
 from crdt_relay import hosted, spaces
+from crdt_relay.administration import Administration
 from crdt_relay.observability import Metrics
 from crdt_relay.server import Relay
 from crdt_relay.space import Space, wall_clock
@@ -308,7 +309,7 @@ def test_an_addition_that_was_cut_short_is_no_space_and_can_be_made_again(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(spaces.Administration, "begin", cut)
+        patched.setattr(Administration, "begin", cut)
         with pytest.raises(KeyboardInterrupt):
             spaces.add(tmp_path, "acme", wall_clock)
     assert spaces.names(tmp_path) == []

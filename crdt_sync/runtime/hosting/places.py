@@ -47,6 +47,14 @@ class Places(Generic[G]):
         self.make_way()
         self._strangers.setdefault(newcomer.address, {})[newcomer] = None
 
+    def move(self, guest: G, move: Callable[[], None]) -> None:
+        """Its address is another one since `move`, which this calls."""
+        waited = guest in self._strangers.get(guest.address, {})
+        self._forget(guest)
+        move()
+        if waited:
+            self._strangers.setdefault(guest.address, {})[guest] = None
+
     def leave(self, guest: G) -> None:
         """The connection has ended."""
         self.taken.discard(guest)

@@ -25,7 +25,9 @@ from crdt_sync.runtime.hosting.front import Front
 from crdt_sync.runtime.hosting.link import BUFFER_BYTES, SEND_TIMEOUT_S, DeviceLink
 from crdt_sync.runtime.hosting.parsing import ParsedInTurns
 from crdt_sync.runtime.hosting.places import Places
+from crdt_sync.runtime.hosting.proxies import NO_PROXIES, Proxies
 from crdt_sync.runtime.hosting.strangers import Strangers, address_of
+from crdt_sync.runtime.network import network_of
 from crdt_sync.runtime.transports import channel
 from crdt_sync.runtime.transports.http.accepted import AcceptedChannel
 from crdt_sync.runtime.transports.http.door import Door, Met
@@ -77,11 +79,13 @@ class Port:
         send_timeout_s: float = SEND_TIMEOUT_S,
         introduce: Introduce | None = None,
         elsewhere: Elsewhere = lambda _target, _told: None,
+        proxies: Proxies = NO_PROXIES,
         http_too: bool = False,
     ) -> Self:
         """Listen. `browsers` admits web pages: they cannot be kept out of a port of this machine by the network.
         `http_too` accepts channels over HTTP beside websockets. Who is `elsewhere` has the turns of another engine, one
-        that is beside this, from the answer to its request on; until then all have this one's.
+        that is beside this, from the answer to its request on; until then all have this one's. `proxies` tell where
+        somebody comes from.
 
         Raises `InvalidSettings` where the address cannot be listened on.
         """
@@ -111,6 +115,7 @@ class Port:
             browsers=browsers,
             introduce=introduce,
             elsewhere=met,
+            caller=proxies.caller,
         )
 
         class Known(_Known):
@@ -122,7 +127,7 @@ class Port:
 
         async def handle(websocket: ServerConnection) -> None:
             assert isinstance(websocket, Known)
-            opened = WebsocketChannel(websocket, BUFFER_BYTES)
+            opened = WebsocketChannel(websocket, BUFFER_BYTES, websocket.caller)
             let_in = partial(unknown.leave, websocket.transport)
             host = websocket.host
             link = DeviceLink(opened, host, send_timeout_s, websocket.guest, websocket.small_message, let_in)
@@ -133,7 +138,8 @@ class Port:
             finally:
                 websocket.leave_room()
 
-        async def turn_away(websocket: ServerConnection, _: Request) -> Response | None:
+        async def turn_away(websocket: ServerConnection, request: Request) -> Response | None:
+            cast(_Known, websocket).find_caller(proxies, request.headers.get_all)
             await unknown.turn(websocket.transport, _HANDSHAKE_S)
             if not taken.full:
                 return None
@@ -223,6 +229,7 @@ class _Known(ParsedInTurns, ServerConnection):
     strangers: ClassVar[Strangers]
     host: Engine
     guest: Guest | None = None
+    caller: str | None = None  # who came through a proxy
     address = ""
     _asked_bytes = 0
     _greeted = False
@@ -235,6 +242,21 @@ class _Known(ParsedInTurns, ServerConnection):
     def cut_off(self) -> None:
         """See `Guest`."""
         self.drop()
+
+    def find_caller(self, proxies: Proxies, told: Told) -> None:
+        """Count as of the address from which it came to a proxy, from here on."""
+        peer = self.remote_address
+        caller = proxies.caller(str(peer[0]) if peer else None, told)
+        if caller is None or (peer and caller == str(peer[0])):
+            return
+        self.caller, address = caller, network_of(caller)
+
+        def move() -> None:
+            self.address = address
+
+        self.places.move(self, move)
+        self.strangers.move(self.transport, address)
+        self.flow = partial(self.queue.stranger, address)
 
     def read_on(self, size: int) -> None:
         """See `Arrivals`."""

@@ -82,9 +82,22 @@ class Strangers:
             if not beside:
                 del self._here[address]
 
+    def move(self, connection: Connection, address: str) -> None:
+        """It came through a proxy, from that address, and counts there."""
+        before = self._addresses.get(connection)
+        if before is not None:
+            since = self._here[before][connection]
+            lingering = self._lingering.pop(connection, None)
+            self.leave(connection)
+            self._addresses[connection] = address
+            self._here.setdefault(address, {})[connection] = since
+            if lingering is not None:
+                self._lingering[connection] = lingering
+
     def flow(self, connection: Connection) -> Flow:
         """The flow of what it causes."""
-        return self._queue.stranger(address_of(connection))
+        address = self._addresses.get(connection)
+        return self._queue.stranger(address_of(connection) if address is None else address)
 
     def take(self, connection: Connection, step: Callable[[], None]) -> None:
         """Run `step` now, or when its turn comes."""

@@ -16,10 +16,13 @@ _LENGTH_IN_TWO_BYTES, _LENGTH_IN_EIGHT_BYTES = 126, 127  # in place of a length
 
 
 class WebsocketChannel:
-    """See `channel.Channel`. With `buffer_bytes` waiting to be sent there is no room; None: as the library has it."""
+    """See `channel.Channel`. With `buffer_bytes` waiting to be sent there is no room; None: as the library has it.
+    `caller` is the address of who came through a proxy.
+    """
 
-    def __init__(self, websocket: Arrivals, buffer_bytes: int | None = None) -> None:
+    def __init__(self, websocket: Arrivals, buffer_bytes: int | None = None, caller: str | None = None) -> None:
         self._websocket = websocket
+        self._caller = caller
         self._transport, protocol = websocket.transport, websocket.protocol
         self._writes_frames = protocol.side is Side.SERVER and not protocol.extensions
         if buffer_bytes is not None:
@@ -29,7 +32,7 @@ class WebsocketChannel:
     def peer(self) -> str | None:
         """See `Channel`."""
         address = self._websocket.remote_address
-        return str(address[0]) if address else None
+        return self._caller or (str(address[0]) if address else None)
 
     def take_up_to(self, frame_bytes: int) -> None:
         """See `Channel`."""

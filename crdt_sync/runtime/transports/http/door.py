@@ -44,6 +44,9 @@ class Met(NamedTuple):
 Elsewhere = Callable[[str, Told], Met | None]
 """Tells, by the target and the headers of a request, of whom the door is not; None: it is."""
 
+Caller = Callable[[str | None, Told], str | None]
+"""The address of who called, by that of the connection and the headers of a request."""
+
 
 class Strangers(Protocol):
     """Connections that served no session that was let in."""
@@ -72,6 +75,7 @@ class Door:
         browsers: bool,
         introduce: Introduce | None = None,
         elsewhere: Elsewhere = lambda _target, _told: None,
+        caller: Caller = lambda peer, _told: peer,
     ) -> None:
         self._welcome = welcome
         self._buffer_bytes = buffer_bytes
@@ -83,6 +87,7 @@ class Door:
         self._browsers = browsers
         self._introduce = introduce
         self._elsewhere = elsewhere
+        self._caller = caller
         self._channels: dict[str, AcceptedChannel] = {}
         self._strangers: dict[str, AcceptedChannel] = {}  # and some of whom it is known by now who they are
         self._talks: set[asyncio.Task[None]] = set()
@@ -198,7 +203,7 @@ class Door:
             self._make_way()
             name = secrets.token_hex(TOKEN_BYTES)
             address = connection.transport.get_extra_info("peername")
-            peer = str(address[0]) if address else None
+            peer = self._caller(str(address[0]) if address else None, told)
             met = self._elsewhere(request.target.decode("ascii", "replace"), told)
             kept_room = self._kept_room if met is None else met.kept_room
             channel = AcceptedChannel(key, peer, self._buffer_bytes, lambda: self._left(name), self._room, kept_room)
