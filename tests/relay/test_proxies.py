@@ -18,7 +18,7 @@ from crdt_sync.runtime.transports.http.dialed import open_channel
 from .devices import Device, eventually, running, update
 
 TOKEN = "a-token-that-nobody-guesses"
-TRUSTED = {"trusted_proxies": "127.0.0.0/8", "token": TOKEN}
+TRUSTED: dict[str, Any] = {"trusted_proxies": "127.0.0.0/8", "token": TOKEN}
 
 
 async def refused(relay: Relay, forwarded: str, replica: bytes, token: str = "wrong") -> str:
