@@ -12,7 +12,7 @@ import pytest
 
 from crdt_relay import auditing, maintenance, people_requests
 from crdt_relay.auditing import bound, operator
-from crdt_relay.people_requests import settings_of
+from crdt_relay.settings import load
 from crdt_sync import apply_bundle, create_bundle
 from crdt_sync.audit_log.asking import Asked
 from crdt_sync.audit_log.entry import Act, Entry, encode
@@ -359,8 +359,7 @@ def test_enrolments_wipes_and_what_operators_decide_are_told(tmp_path: Path) -> 
 
     async def story() -> None:
         async with running(tmp_path / "data") as relay:
-            assert relay._control is not None
-            settings = settings_of(None, tmp_path / "data")
+            settings = load({"data": tmp_path / "data"})
 
             async def done(act: str, **arguments: Any) -> Mapping[str, Any]:
                 return await asyncio.to_thread(people_requests.done, settings, act, **arguments)
@@ -396,7 +395,7 @@ def test_enrolments_wipes_and_what_operators_decide_are_told(tmp_path: Path) -> 
 
 
 def test_what_operators_decide_is_told_where_no_relay_runs(tmp_path: Path) -> None:
-    settings = settings_of(None, tmp_path)
+    settings = load({"data": tmp_path})
     people_requests.done(settings, "apply", makes=True, text=POLICY, source="policy.toml")
     people_requests.done(settings, "devices")
     people_requests.done(settings, "user", user="anna", disabled=True)
@@ -406,5 +405,5 @@ def test_what_operators_decide_is_told_where_no_relay_runs(tmp_path: Path) -> No
 
 def test_nothing_that_operators_decide_is_told_where_it_is_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CRDT_RELAY_AUDIT", "false")
-    people_requests.done(settings_of(None, tmp_path), "apply", makes=True, text=POLICY, source="policy.toml")
+    people_requests.done(load({"data": tmp_path}), "apply", makes=True, text=POLICY, source="policy.toml")
     assert told(tmp_path) == []
