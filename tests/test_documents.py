@@ -389,6 +389,7 @@ def test_the_commands_for_a_relay_run(home: Path, typed: Callable[[str], str], m
     (home / "etc").mkdir()
     for name in ("fullchain.pem", "privkey.pem"):
         (home / name).touch()
+    (home / "acme.toml").write_text('[role.sales]\n[user.anna]\nrole = "sales"\n', encoding="utf-8")
     typed("crdt-sync init --store data/crdt-relay")  # any store will do
     monkeypatch.setenv("XDG_DATA_HOME", str(home / "data"))
     for command in commands:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from crdt_relay.administration import Administration
 from crdt_relay.auditing import act_of, note, operator
@@ -11,6 +12,7 @@ from crdt_relay.settings import Settings
 from crdt_sync.errors import InvalidSettings, UsageError
 from crdt_sync.limits import INVITE_ADDRESS_LENGTH_MAX
 from crdt_sync.runtime import certificate
+from crdt_sync.runtime.space_paths import DEFAULT, at_space, named_in
 from crdt_sync.storage.lmdb import LmdbStore
 
 
@@ -35,9 +37,11 @@ def done(settings: Settings, act: str, *, makes: bool = False, **arguments: obje
 def place(settings: Settings, given: str | None, *, pin: bool) -> tuple[str, bytes]:
     """The address that an invite names, and the hash of the certificate there where no authority vouches for it.
 
-    Raises `UsageError`.
+    The one that is `given` may be the relay's, without the path of the space. Raises `UsageError`.
     """
     address = given or settings.address or _of_running(settings)
+    if given and named_in(urlsplit(given).path) == DEFAULT:
+        address = at_space(given, settings.space)
     if address is None:
         raise UsageError(
             "at which address do devices reach this relay?",

@@ -33,6 +33,7 @@ from crdt_sync.key_files import open_to_others
 from crdt_sync.protocol.quotas import Allowance
 from crdt_sync.runtime.hosting.proxies import ForwardedHeader
 from crdt_sync.runtime.network import is_loopback
+from crdt_sync.runtime.space_paths import DEFAULT, at_space
 
 ENVIRONMENT_PREFIX: Final = "CRDT_RELAY_"
 TOKEN_LENGTH_MIN: Final = 16  # characters; shorter ones can be guessed
@@ -136,6 +137,7 @@ class Settings(BaseSettings):
 
     _sources: dict[str, str] = PrivateAttr(default_factory=dict)
     _token_before: SecretStr | None = PrivateAttr(default=None)
+    _space: str = PrivateAttr(default=DEFAULT)
 
     @classmethod
     def settings_customise_sources(
@@ -173,10 +175,16 @@ class Settings(BaseSettings):
             raise InvalidSettings(f"port and metrics_port are both {self.port}", "Choose another metrics_port.")
         return self
 
-    def of_space(self, folder: Path, address: str | None, own: Mapping[str, Any], file: Path) -> "Settings":
-        """Those of a space in `folder`, which devices reach at `address`: its `own` from `file`, of `OF_A_SPACE`, and
-        the rest as it is here, but for keys and tokens. Raises `InvalidSettings`.
+    @property
+    def space(self) -> str:
+        """The space that goes by them."""
+        return self._space
+
+    def of_space(self, name: str, folder: Path, own: Mapping[str, Any], file: Path) -> "Settings":
+        """Those of a space in `folder`: its `own` from `file`, of `OF_A_SPACE`, and the rest as it is here, but for
+        keys and tokens. Raises `InvalidSettings`.
         """
+        address = None if self.address is None else at_space(self.address, name)
         foreign = sorted(set(own) - OF_A_SPACE)
         if foreign:
             raise InvalidSettings(
@@ -187,7 +195,7 @@ class Settings(BaseSettings):
         others = dict.fromkeys(("token", "token_file", "key_file", "store_key_file"))
         values = {name: getattr(typed, name) for name in own}
         found = self.model_copy(update={**others, "data": folder, "address": address, **values})
-        found._token_before = None
+        found._token_before, found._space = None, name
         return found
 
     def allowance(self, span: Literal["session", "day"]) -> Allowance:

@@ -16,7 +16,7 @@ from crdt_sync.errors import SpaceExists, UnknownSpace, UsageError
 from crdt_sync.files import sync_folder
 from crdt_sync.limits import SPACES_MAX
 from crdt_sync.nearest import suggestion
-from crdt_sync.runtime.space_paths import DEFAULT, at_space, is_name
+from crdt_sync.runtime.space_paths import DEFAULT, is_name
 from crdt_sync.storage.lmdb import LmdbStore
 from crdt_sync.storage.lmdb.directory import claimed
 from crdt_sync.storage.lmdb.failures import translate
@@ -45,8 +45,7 @@ def settings_of(settings: Settings, name: str) -> Settings:
         return settings
     folder = _found(settings.data, name)
     own = folder / OWN_SETTINGS
-    address = None if settings.address is None else at_space(settings.address, name)
-    return settings.of_space(folder, address, from_file(own) if own.is_file() else {}, own)
+    return settings.of_space(name, folder, from_file(own) if own.is_file() else {}, own)
 
 
 def check_name(name: str) -> str:

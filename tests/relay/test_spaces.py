@@ -15,7 +15,9 @@ from websockets.typing import Subprotocol
 from crdt_relay import hosted, spaces
 from crdt_relay.administration import Administration
 from crdt_relay.observability import Metrics
+from crdt_relay.people_requests import place
 from crdt_relay.server import Relay
+from crdt_relay.settings import load
 from crdt_relay.space import Space, wall_clock
 from crdt_sync.errors import CrdtSyncError, IdentityRefused, InvalidSettings, SpaceExists, UnknownSpace, UsageError
 from crdt_sync.identity.known import KNOWS_HEADER
@@ -405,3 +407,13 @@ def test_workers_of_a_space_where_nothing_happens_end_and_come_back(tmp_path: Pa
                 await eventually("both are stored", lambda: acme.store.count() == 2)
 
     asyncio.run(scenario())
+
+
+def test_an_invite_names_the_space_whether_its_address_does_or_not(tmp_path: Path) -> None:
+    spaces.add(tmp_path, "acme", wall_clock)
+    acme = spaces.settings_of(load({"data": tmp_path}), "acme")
+    for given in ("wss://relay.example.org", "wss://relay.example.org/", "wss://relay.example.org/s/acme"):
+        assert place(acme, given, pin=False)[0] == "wss://relay.example.org/s/acme"
+    with_address = load({"data": tmp_path, "address": "wss://relay.example.org/crm"})
+    assert place(spaces.settings_of(with_address, "acme"), None, pin=False)[0] == "wss://relay.example.org/crm/s/acme"
+    assert place(with_address, None, pin=False)[0] == "wss://relay.example.org/crm"
