@@ -89,8 +89,8 @@ def test_a_scrape_shows_what_was_counted_and_what_is_read_at_that_moment() -> No
         assert found["crdt_relay_updates_total{gap,default}"] == 1
         assert found["crdt_relay_frames_total{received,default}"] == 3
         assert found["crdt_relay_bytes_total{sent,default}"] == 100
-        assert found["crdt_relay_commit_seconds_bucket{0.002}"] == 0
-        assert found["crdt_relay_commit_seconds_bucket{0.004}"] == 1
+        assert found["crdt_relay_commit_seconds_bucket{0.002,default}"] == 0
+        assert found["crdt_relay_commit_seconds_bucket{0.004,default}"] == 1
         assert found["crdt_relay_acknowledge_seconds_count{default}"] == 0
         readings.append(Readings(sessions=0, worker_deaths=1, poisoned=1, unloadable=1, unconfined=2))
         found = samples((await get("/metrics"))[1])
