@@ -20,7 +20,8 @@ from crdt_relay.server import Relay
 from crdt_relay.settings import load
 from crdt_relay.space import Space, wall_clock
 from crdt_sync.errors import CrdtSyncError, IdentityRefused, InvalidSettings, SpaceExists, UnknownSpace, UsageError
-from crdt_sync.identity.known import KNOWS_HEADER
+from crdt_sync.identity.known import KNOWS_HEADER, Known
+from crdt_sync.identity.statements import Versions
 from crdt_sync.protocol import SUBPROTOCOL, codec, proof
 from crdt_sync.protocol.messages import Bye, Hello, VerdictCode
 from crdt_sync.protocol.versions import GREETING
@@ -155,9 +156,9 @@ def greetings(kid: bytes) -> list[dict[str, str]]:
     return [
         {},
         nonce,
-        {KNOWS_HEADER: f"1.1.0.{kid.hex()}"},
-        {**nonce, KNOWS_HEADER: f"1.1.0.{kid.hex()}"},
-        {**nonce, KNOWS_HEADER: f"1.1.0.{bytes(8).hex()}"},
+        {KNOWS_HEADER: str(Known(Versions(1, 1), kid))},
+        {**nonce, KNOWS_HEADER: str(Known(Versions(1, 1), kid))},
+        {**nonce, KNOWS_HEADER: str(Known(Versions(1, 1), bytes(8)))},
         {**nonce, KNOWS_HEADER: "1.1.0.none"},
     ]
 
