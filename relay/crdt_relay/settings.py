@@ -53,7 +53,7 @@ _PATHS: Final = (
 )  # fmt: skip
 SPACE_KEY_FILE: Final = "space.key"
 OF_A_SPACE: Final = frozenset(
-    {"address", "key_file", "store_key_file", "sessions_max", "audit", *_AUDIT, *QUOTAS}
+    {"address", "key_file", "store_key_file", "sessions_max", "audit", *_AUDIT, *_OIDC, "oidc_claim", *QUOTAS}
 )  # fmt: skip
 """What each space may have for itself."""
 _MAKE_TOKEN: Final = "crdt-relay token FILE"
@@ -192,7 +192,9 @@ class Settings(BaseSettings):
                 f"A space has for itself: {', '.join(sorted(OF_A_SPACE))}. Others are the relay's.",
             )
         typed = validated(dict(own), dict.fromkeys(own, f"file {file}"))
-        others = dict.fromkeys(("token", "token_file", "key_file", "store_key_file"))
+        others = dict.fromkeys(
+            ("token", "token_file", "key_file", "store_key_file", *_OIDC)
+        )  # one company's are no other's
         values = {name: getattr(typed, name) for name in own}
         found = self.model_copy(update={**others, "data": folder, "address": address, **values})
         found._token_before, found._space = None, name
