@@ -182,7 +182,7 @@ class Settings(BaseSettings):
 
     def of_space(self, name: str, folder: Path, own: Mapping[str, Any], file: Path) -> "Settings":
         """Those of a space in `folder`: its `own` from `file`, of `OF_A_SPACE`, and the rest as it is here, but for
-        keys and tokens. Raises `InvalidSettings`.
+        keys, tokens and login system. Raises `InvalidSettings`.
         """
         address = None if self.address is None else at_space(self.address, name)
         foreign = sorted(set(own) - OF_A_SPACE)
@@ -192,9 +192,7 @@ class Settings(BaseSettings):
                 f"A space has for itself: {', '.join(sorted(OF_A_SPACE))}. Others are the relay's.",
             )
         typed = validated(dict(own), dict.fromkeys(own, f"file {file}"))
-        others = dict.fromkeys(
-            ("token", "token_file", "key_file", "store_key_file", *_OIDC)
-        )  # one company's are no other's
+        others = dict.fromkeys(("token", "token_file", "key_file", "store_key_file", *_OIDC))  # of one company alone
         values = {name: getattr(typed, name) for name in own}
         found = self.model_copy(update={**others, "data": folder, "address": address, **values})
         found._token_before, found._space = None, name

@@ -350,9 +350,11 @@ def test_a_space_has_limits_of_its_own_beside_those_of_the_relay(tmp_path: Path)
 def test_the_token_and_the_keys_of_the_relay_are_no_others(tmp_path: Path) -> None:
     async def scenario() -> None:
         token = "a-token-that-nobody-guesses"
-        async with running(tmp_path / "relay", token=token) as relay:
+        login: dict[str, Any] = {"oidc_issuer": "https://l", "oidc_audience": "crm", "oidc_keys": "https://l/keys"}
+        async with running(tmp_path / "relay", token=token, **login) as relay:
             acme = await add(relay, "acme")
             assert acme.settings.tokens == ()
+            assert (relay.settings.oidc_issuer, acme.settings.oidc_issuer) == ("https://l", None)
             assert acme.settings.space_key == tmp_path / "relay" / "spaces" / "acme" / "space.key"
             async with await Device.open(at_space(relay.url, "acme")) as someone:
                 await someone.hello(token=token)
