@@ -36,6 +36,7 @@ class MemoryState:
     outboxes: dict[bytes, dict[str, OutboxEntry]] = field(default_factory=dict)
     meta: dict[str, bytes] = field(default_factory=dict)
     quarantined: set[str] = field(default_factory=set)
+    scattered: set[str] = field(default_factory=set)  # records of which the log may hold more than `seqs`
     index: tuple[bytes, ...] = ()
     places: MemoryPlaces = field(default_factory=MemoryPlaces)
     audit: dict[int, bytes] = field(default_factory=dict)  # by number, ascending
@@ -114,7 +115,7 @@ class MemoryState:
     def _drop(self, record: str) -> None:
         head = self.heads.get(record)
         seqs = self.seqs.get(record, [])
-        if record in self.quarantined or (head is not None and head.lineage):
+        if record in self.quarantined | self.scattered or (head is not None and head.lineage):
             seqs = [seq for seq, entry in self.log.items() if entry.record == record]
         for seq in seqs:
             del self.log[seq]
@@ -131,6 +132,7 @@ class MemoryState:
             self.drop_feed(self.heads[record].seq)
             self.names.remove(record)
             self.in_log.discard(record)
+            self.scattered.discard(record)
             del self.heads[record], self.seqs[record]
             self.snapshots.pop(record, None)
             self.views.pop(record, None)
@@ -148,7 +150,9 @@ class MemoryState:
             insort(self.names, record)
             self.heads[record] = Head(0, change.state_vector, 0, 0, 0)
             self.seqs[record] = []
-            self.quarantined.discard(record)
+            if record in self.quarantined:
+                self.scattered.add(record)
+                self.quarantined.discard(record)
         head = self.heads[record]
         seqs = tuple(range(self.seq + 1, self.seq + 1 + len(change.updates)))
         if seqs:
@@ -160,6 +164,7 @@ class MemoryState:
             previous = seq
         if seqs:
             if change.renewed:
+                self.scattered.update((record,) if head.seq else ())
                 self.seqs[record] = []
             self.seqs[record].extend(seqs)
             self.drop_feed(head.seq)

@@ -30,6 +30,7 @@ _LINEAGE = struct.Struct(">Q")
 _HAS_DIGEST = 1
 _SNAPSHOT_IN_LOG = 2
 _HAS_LINEAGE = 4
+_SCATTERED = 8
 
 
 class Seal:
@@ -219,7 +220,10 @@ def log_update(body: bytes) -> bytes:
 
 @dataclass(slots=True)
 class HeadRow:
-    """The row of `heads`: `Head`, the digest if it is valid, and where the snapshot is."""
+    """The row of `heads`: `Head`, the digest if it is valid, and where the snapshot is.
+
+    `scattered`: the log may hold entries of the record that its newest does not lead back to.
+    """
 
     seq: int
     state_vector: bytes
@@ -229,6 +233,7 @@ class HeadRow:
     digest: bytes | None
     snapshot_in_log: bool
     lineage: int = 0
+    scattered: bool = False
 
     def head(self) -> Head:
         """What the port shows of it."""
@@ -237,7 +242,7 @@ class HeadRow:
     def value(self, key: bytes) -> bytes:
         """The sealed value."""
         flags = (_HAS_DIGEST if self.digest else 0) | (_SNAPSHOT_IN_LOG if self.snapshot_in_log else 0)
-        flags |= _HAS_LINEAGE if self.lineage else 0
+        flags |= (_HAS_LINEAGE if self.lineage else 0) | (_SCATTERED if self.scattered else 0)
         fixed = _HEAD.pack(self.seq, self.snapshot_seq, self.tail, self.tail_bytes, flags)
         lineage = _LINEAGE.pack(self.lineage) if self.lineage else b""
         return HEADS.close(key, b"".join((fixed, self.digest or b"", lineage, self.state_vector)))
@@ -256,7 +261,7 @@ def head_row(key: bytes, value: bytes) -> HeadRow:
     if flags & _HAS_LINEAGE:
         (lineage,) = _LINEAGE.unpack_from(body, start)
         start += _LINEAGE.size
-    return HeadRow(seq, body[start:], snapshot_seq, tail, tail_bytes, digest, in_log, lineage)
+    return HeadRow(seq, body[start:], snapshot_seq, tail, tail_bytes, digest, in_log, lineage, bool(flags & _SCATTERED))
 
 
 def head_digests(rows: Iterable[tuple[bytes, bytes]]) -> list[tuple[str, bytes | None]]:

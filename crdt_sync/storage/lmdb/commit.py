@@ -133,6 +133,8 @@ class Commit:
         touched = _Row(record, key, row)
         if row is not None:
             self._touched[record] = touched
+        else:
+            touched.row.scattered = self._transaction.get(key, db=self._tables.quarantine) is not None
         return touched
 
     def _change(self, change: Change) -> tuple[int, ...]:
@@ -173,6 +175,7 @@ class Commit:
         check_replica(change.origin)
         actor, brought_by = change.actor.encode("utf-8"), change.brought_by
         link, seq, previous = self._link, self._seq, 0 if change.renewed else row.seq
+        row.scattered = row.scattered or previous != row.seq
         first = seq + 1
         for update in change.updates:
             if brought_by:

@@ -19,7 +19,7 @@ def drop(transaction: Transaction, tables: Tables, records: Sequence[tuple[bytes
     anywhere: set[str] = set()  # whose updates may be in the log without a way to them
     for key, row in records:
         quarantined = transaction.delete(key, db=tables.quarantine)
-        if row.lineage or quarantined:
+        if row.lineage or row.scattered or quarantined:
             anywhere.add(key.decode("ascii"))
         for seq in _chain(transaction, tables, row.seq):
             transaction.delete(seq_key(seq), db=tables.log)

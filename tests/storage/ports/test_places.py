@@ -178,6 +178,18 @@ def test_a_dropped_record_may_come_back_in_the_same_commit(store, change):
     assert store.verify().findings == ()
 
 
+def test_a_record_that_was_damaged_and_came_back_is_dropped_with_what_was_before(store, change):
+    put(store, change(ANN, b"1"))
+    store.quarantine(ANN)
+    put(store, change(ANN, b"2"))
+    store.commit([Batch(drop=(ANN,))])
+    assert store.remains([ANN])[ANN].entries == ()
+    put(store, change(ANN, b"3"))
+    store.quarantine(ANN)
+    store.commit([Batch(changes=(change(ANN, b"4"),)), Batch(drop=(ANN,))])
+    assert store.remains([ANN])[ANN].entries == ()
+
+
 def test_a_renewed_record_is_dropped_with_what_was_before(store, change):
     put(store, change(ANN, b"old"), change(BOB, b"1"))
     put(store, change(ANN, b"new", snapshot=b"new")._replace(renewed=True, lineage=7))
