@@ -132,21 +132,28 @@ def _edits(theirs: Document, merged: Document, schema: Schema | None, author: st
             continue  # what sources are remembered to say is said again by the next import
         field = root[2:]
         spec = None if schema is None else schema.fields.get(field)
-        by = next((entry[2] for entry in touch.values if is_entry(entry) and entry[1] != IMPORTED), author)
+        entries = sorted((entry for entry in touch.values if is_entry(entry)), key=itemgetter(1), reverse=True)
+        by = next((entry[2] for entry in entries if entry[1] != IMPORTED), author)
         if schema is None or spec is None:
             yield _Edit(field, touch.values or None, by)
-        else:
-            value = _value(theirs, merged, schema, field, touch)
-            ours = _newest(touch) if root.startswith(Layout.ENTRIES) else None
-            shows = ours is None or canonical(ours[0]) == canonical(value)
-            yield _Edit(field, value, by) if shows or ours is None else _Edit(field, ours[0], by, shows=False)
+            continue
+        value = _value(theirs, merged, schema, field, touch)
+        if not (entries and root.startswith(Layout.ENTRIES)):
+            yield _Edit(field, value, by)
+            continue
+        shown = canonical(value)
+        for place, entry in enumerate(_once(entries)):
+            shows = canonical(entry[0]) == shown
+            if shows or not place or entry[1] != IMPORTED:
+                told = value if shows else entry[0]
+                yield _Edit(field, told, author if entry[1] == IMPORTED else entry[2], shows)
     if is_deleted(merged) != is_deleted(theirs):
         yield _Edit(DELETED, is_deleted(merged), author)
 
 
-def _newest(touch: Touch) -> list[Any] | None:
-    """The entry that was written last, of those that the partner has not."""
-    return max((entry for entry in touch.values if is_entry(entry)), key=itemgetter(1), default=None)
+def _once(entries: list[list[Any]]) -> list[list[Any]]:
+    """The entries, newest first, without those that say the same as a newer one."""
+    return list({canonical(entry[0]): entry for entry in reversed(entries)}.values())[::-1]
 
 
 def _value(theirs: Document, merged: Document, schema: Schema, field: str, touch: Touch) -> object:

@@ -9,6 +9,8 @@ from crdt_sync.records import restore
 from crdt_sync.records.reading import values_of
 from crdt_sync.replica import refused
 from crdt_sync.replica.loading import stored_document
+from crdt_sync.replica.pushed import PushedUpdates
+from crdt_sync.storage import Batch, Change
 from tests.replica.people import POLICY, SCHEMA, WIDE, RuledRelay, device, policy
 from tests.replica.wire import exchange
 
@@ -244,3 +246,18 @@ def test_what_was_written_anew_too_early_is_put_aside_and_not_lost(relay, anna, 
     settle(relay, anna)
     assert aside(anna) == [("phone", "2", "anna")]
     assert anna.store.record_head(record).lineage == 0
+
+
+def test_of_a_field_that_is_forbidden_all_that_was_written_at_once_is_put_aside(relay, anna, make_replica, record):
+    """Another device, which passed its own on to this one, may have taken it back already."""
+    ben = device(make_replica, relay, "ben")
+    settle(relay, ben)
+    with anna.edit(record) as person:
+        person["iban"] = "DE2"
+    with ben.edit(record) as person:
+        person["iban"] = "DE3"
+    update, vector = stored_document(ben.store, record).diff(), ben.store.record_head(record).state_vector
+    PushedUpdates(anna).commit([Batch(changes=(Change(record, (update,), ben.id, "ben", 1, vector),))])
+    settle(relay, anna)
+    assert sorted(aside(anna)) == [("iban", "DE2", "anna"), ("iban", "DE3", "ben")]
+    assert shown(anna, record) == shown_as(relay, record)
