@@ -131,7 +131,7 @@ def in_section(record: str, section: str) -> str:
 
 def section_of(target: str) -> str:
     """Which section of a record a companion, or its collection, holds; empty for any other."""
-    return collection_of(target).partition(SECTION_MARK)[2]
+    return collection_of(target).partition(SECTION_MARK)[2] if SECTION_MARK in target else ""
 
 
 def whole_record(record: str) -> str:

@@ -70,7 +70,7 @@ class Editor:
     @property
     def changed(self) -> bool:
         """Whether anything was written."""
-        return any(pen.written for pen in (self._pen, *self._companions.values()))
+        return self._pen.written or bool(self._companions and self.changed_sections)
 
     @property
     def changed_sections(self) -> Mapping[str, bool]:
@@ -227,8 +227,10 @@ class Editor:
 
     def _pen_of(self, field: str) -> "_SchemaPen":
         """What writes into the document that holds a field."""
+        if self._companion is None:
+            return self._pen
         spec = self._schema.fields.get(field)
-        if self._companion is None or spec is None or not spec.section:
+        if spec is None or not spec.section:
             return self._pen
         pen = self._companions.get(spec.section)
         if pen is None:

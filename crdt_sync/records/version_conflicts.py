@@ -43,7 +43,8 @@ def version_conflicts(record: Held, schema: "Schema | None") -> list[Conflict]:
     """Conflicts between versions, of the kinds that show one value; the newest comes first."""
     contents = record.contents
     by_source: dict[str, list[Source]] = {}
-    for source in record.memories.in_accounts:
+    memories = record.memories
+    for source in memories.in_accounts if memories.sources else ():
         by_source.setdefault(source.account, []).append(source)
     found: dict[str, tuple[str, list[ConflictEntry]]] = {}
     held: dict[str, dict[str, _Placed]] = {}  # by root: many sources may dispute one field
@@ -56,7 +57,7 @@ def version_conflicts(record: Held, schema: "Schema | None") -> list[Conflict]:
             if root not in held:
                 held[root] = _held(kind.layout, contents.get(root))
             found.setdefault(field, (kind.name, []))[1].extend(_entries(field, kind.layout, saying, held[root]))
-    for field in sorted(record.memories.fields):
+    for field in sorted(memories.fields) if memories.sources else ():
         if waiting := record.text[field].waiting if _is_text(field, record, schema) else ():
             entries = found.setdefault(field, (PLAIN[Layout.TEXT].name, []))[1]
             told = {(entry.value, entry.actor) for entry in entries}

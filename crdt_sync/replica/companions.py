@@ -42,6 +42,9 @@ class Companions:
 
 def edited(editor: Editor, record: str, copy: Copy, companions: Companions) -> Mapping[str, Copy]:
     """What an edit wrote into, by the ids of records, the record itself first. Raises `InvalidValue`."""
+    if not companions.copies:
+        copy.may_add |= editor.resolved
+        return {record: copy}
     found: dict[str, Copy] = {}
     changed = editor.changed_sections
     if editor.changed_outside:

@@ -112,10 +112,11 @@ class Edits:
             block.enter_context(self._alone(who, record))
             copy = self._unnamed() if unnamed else self._copy(who, record, create or fresh, block)
             companions = self._companions(who, None if unnamed else record, block)
-            signing = None if unnamed else self._context.signing(record)
             context = self._context
+            signing = context.signing(record) if schema.signed and not unnamed else None
+            opened = companions.opened if schema.sections else None
             editor = EditedRecord(
-                copy.document, schema, context.clock, context.author, schema.collection, signing, companions.opened
+                copy.document, schema, context.clock, context.author, schema.collection, signing, opened
             )
             editor.record = record
             block.callback(editor.end)

@@ -5,7 +5,7 @@ import itertools
 
 import pytest
 
-import crdt_relay.server
+import crdt_relay.door
 from crdt_bench.minimal import host as minimal_host
 from crdt_bench.minimal import line
 from crdt_sync import Address, bundled_schema, sync, sync_once
@@ -14,7 +14,7 @@ from crdt_sync.protocol.principal import Principal
 from crdt_sync.runtime import listening
 
 TOKEN = "a-token-of-the-space"
-HOSTS = (crdt_relay.server, listening, minimal_host)
+HOSTS = (crdt_relay.door, listening, minimal_host)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from crdt_relay import authority, device_guest, registry, server
+from crdt_relay import authority, device_guest, registry, space
 from crdt_sync.errors import CrdtSyncError
 from crdt_sync.identity.handshake import Handshake
 from crdt_sync.identity.presented import TokenProof, read
@@ -83,7 +83,7 @@ PLANTED: dict[str, tuple[Plant, Noticed]] = {
         test_people_attacked.test_a_revoked_device_pushes_nothing_more,
     ),
     "a relay whose space lost its word serves everybody": (
-        _set(server, "check_identities", lambda settings, people: None),
+        _set(space, "check_identities", lambda settings, people: None),
         lambda tmp_path: test_people.test_nobody_is_let_in_where_the_key_or_what_was_said_is_lost(tmp_path, "store"),
     ),
     "a wipe is noted though nobody ordered it": (

@@ -37,7 +37,7 @@ from crdt_sync.protocol.messages import PushEntry, Verdict, VerdictCode
 from crdt_sync.protocol.quotas import Charge
 
 _CREDIT = 64 * limits.TAKEN_UPDATE_BYTES  # weight: a device that was away has some dozens of edits
-_LITTLE = 16  # updates of a push that is not large: half of a piece of a large one
+LITTLE = 16  # updates of a push that is not large: half of a piece of a large one
 _TOGETHER = 8  # updates of small pushes: a quarter of a piece of a large one
 
 
@@ -295,7 +295,7 @@ def piece_updates() -> int:
 
 def is_much(piece: Waiting) -> bool:
     """Whether it is of a large push; the last piece of one may pass for a small push."""
-    return len(piece.entries) > _LITTLE
+    return len(piece.entries) > LITTLE
 
 
 def weight_of(entries: Iterable[PushEntry]) -> int:

@@ -47,6 +47,7 @@ from crdt_sync.protocol.hub.effects import (
     StoredUpdates,
 )
 from crdt_sync.protocol.hub.lanes import (
+    LITTLE,
     Batch,
     Entries,
     Lane,
@@ -54,7 +55,6 @@ from crdt_sync.protocol.hub.lanes import (
     Push,
     Sender,
     Waiting,
-    is_much,
     new_part,
     weight_of,
 )
@@ -228,14 +228,17 @@ class Pipeline:
             return
         if lane.discard or len(self._committing) + under_way >= limits.COMMITS_IN_FLIGHT_MAX:
             return
-        if sum(batch.storing for batch in self._committing.values()) >= limits.COMMITTING_UPDATES_MAX:
+        storing = of_large = 0
+        for batch in self._committing.values():
+            storing += batch.storing
+            of_large += batch.storing if batch.much else 0
+        if storing >= limits.COMMITTING_UPDATES_MAX:
             return
-        of_large = sum(batch.storing for batch in self._committing.values() if batch.much)
         little = of_large >= limits.COMMITTING_MUCH_MAX
         much = False
         grouped: dict[str, tuple[list[bytes], list[Part], list[str], list[Principal]]] = {}
         for sender, push in lane.next_batch(other.busy if other.integrating else set(), little=little):
-            much = much or is_much(push)
+            much = much or len(push.entries) > LITTLE
             session, name, principal, number = sender.session, sender.name, sender.principal, push.number
             for position, (record, update) in push.entries:
                 if (group := grouped.get(record)) is None:
@@ -347,7 +350,7 @@ class Pipeline:
                     kept.append(part)
                     news.append(update)
                     let_in += (principal,)
-                    touched_by.append(judged.touched)
+                    touched_by += (judged.touched,)
                     continue
                 if judged is POSTPONED or (
                     judged.code is VerdictCode.GAP
@@ -574,6 +577,11 @@ def _change(
         if principal.user:
             brought_by = _users(let_in, len(news))
             break
+    told: tuple[Touched | None, ...] = ()
+    for each in touched:
+        if each is not None:
+            told = tuple(touched)
+            break
     return StoredUpdates(
         record,
         tuple(news),
@@ -585,7 +593,7 @@ def _change(
         brought_by,
         None if result.shown is None else forms_of(result.shown),
         sessions,
-        tuple(touched) if any(touched) else (),
+        told,
     )
 
 

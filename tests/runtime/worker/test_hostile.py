@@ -81,8 +81,8 @@ def test_an_update_that_a_worker_died_of_once_by_chance_is_accepted(
     async def scenario(pool: IntegrationPool, shelf: Shelf) -> None:
         chance = tmp_path / "chance"
         chance.touch()
-        items = [honest(), Item(ANNA, (b"!once " + os.fsencode(chance),)), honest()]
-        assert codes(await pool.integrate(items, None)) == [["accepted"]] * 3
+        items = [honest(), Item(ANNA, (Writer().write("1"), b"!once " + os.fsencode(chance))), honest()]
+        assert codes(await pool.integrate(items, None)) == [["accepted"], ["accepted"] * 2, ["accepted"]]
         assert (pool.kills, pool.poisoned) == (1, 0)
 
     run_scenario(scenario)
@@ -148,7 +148,8 @@ def test_an_answer_that_is_none_kills_the_worker_and_is_asked_for_again(
 
 def test_what_native_code_prints_is_not_taken_for_an_answer(run_scenario: RunScenario, rogue: None) -> None:
     async def scenario(pool: IntegrationPool, shelf: Shelf) -> None:
-        assert codes(await pool.integrate([Item(ANNA, (b"!print",)), honest()], None)) == [["accepted"]] * 2
+        items = [Item(ANNA, (Writer().write("1"), b"!print")), honest()]
+        assert codes(await pool.integrate(items, None)) == [["accepted"] * 2, ["accepted"]]
         assert pool.kills == 0
 
     run_scenario(scenario)
