@@ -323,8 +323,11 @@ def test_a_running_relay_keeps_its_log_within_bounds(long: Path) -> None:
     asyncio.run(scenario())
 
 
-def test_who_wrote_it_who_brought_it_and_which_fields_are_told(run: Run, tmp_path: Path) -> None:
+def test_who_wrote_it_who_brought_it_and_which_fields_are_told(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Anna's edit reaches the relay on Ben's phone, with one of his own."""
+    monkeypatch.setenv("COLUMNS", "200")  # a narrow table breaks its lines
 
     async def story() -> None:
         policy = POLICY.replace('"resolve"', '"resolve", "bundle"')
