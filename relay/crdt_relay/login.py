@@ -4,7 +4,7 @@ Rules:
 
 1. The keys of the login system are fetched beside the relay's work, at most once in `_AGAIN_S`: when it starts, and
    when a token names a key that is not known, as after a change of keys. A device waits a moment meanwhile.
-2. An id token opens one device: it is kept as an invite is, by a hash, until it expires.
+2. An id token opens one device: it is kept as an invite is, by a hash of what is signed, until it expires.
 3. It names a user, and gives nothing: what that user may do stands in the policy, and who is not in it is refused.
 """
 
@@ -70,7 +70,8 @@ class Login:
                 "not name",
             ) from None
         check_user(user)
-        secret = hashlib.sha256(text.encode()).digest()[:INVITE_SECRET_BYTES]
+        signed = text.rpartition(".")[0]  # a signature can be written in several ways, and what it signs cannot
+        secret = hashlib.sha256(signed.encode()).digest()[:INVITE_SECRET_BYTES]
         if registry.find(lookup(secret)) is None:
             registry.add(Invite(lookup(secret), user, expires))
         return Enrolment(secret, shown.key, shown.signature)

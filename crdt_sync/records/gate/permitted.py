@@ -210,8 +210,7 @@ def permitted(
     """
     if not touched:
         return ""
-    judge = _Judge(rules, user, values, before, after, record)
-    judge.signers = touched.get(SIGNERS_ROOT, NOTHING)
+    judge = _Judge(rules, user, values, before, after, record, touched)
     try:
         judge.holds()
         for root in sorted(touched):
@@ -264,9 +263,11 @@ class _Judge:
         before: Document,
         after: Callable[[], Document],
         record: str,
+        touched: Touches,
     ) -> None:
         self._record = record
-        self.signers = NOTHING  # what is done to the tokens of devices that sign
+        self._signers = touched.get(SIGNERS_ROOT, NOTHING)  # what is done to the tokens of devices that sign
+        self._alone = len(touched) == 1
         self._rules = rules
         self._schema = rules.schema
         self._user = user
@@ -302,7 +303,8 @@ class _Judge:
         elif root == SOURCES_ROOT:
             self._memory(root, _said_by_source, "import", "resolve")
         elif root == SIGNERS_ROOT:
-            if touch.removed or not all(is_entry(each) and is_token(each[0]) for each in touch.values):
+            told = not touch.removed and all(is_entry(each) and is_token(each[0]) for each in touch.values)
+            if self._alone or not told:  # whoever signs writes something, and that is judged
                 raise _Denied(UNTOLD, root[2:])
         elif root == BEGUN_ROOT:
             self._memory(root, said_of, self._base, "resolve")
@@ -379,24 +381,29 @@ class _Judge:
                 raise _Denied(NO_VALUE, field)
             if entry[1] == IMPORTED and entry[2].startswith("@"):
                 self._does(field, "import")
-            elif layout is not Layout.LOG or entry[2] == self._user or not self._access.allows("import"):
+                continue
+            imported = layout is Layout.LOG and entry[2] != self._user and self._access.allows("import")
+            if not imported:
                 self._by(entry[2], field, operation)
-                self._check_signature(f"{layout}{field}", entry)
+            self._check_signature(f"{layout}{field}", entry, unsigned=imported)
 
-    def _check_signature(self, root: str, entry: Entry) -> None:
-        """Where the schema asks for signatures, and there is a space by whose keys they can be checked."""
+    def _check_signature(self, root: str, entry: Entry, *, unsigned: bool) -> None:
+        """Where the schema asks for signatures, and there is a space by whose keys they can be checked.
+
+        `unsigned`: it may have none, as what is imported; a wrong one it may not have.
+        """
         issuer = self._rules.in_force.issuer
         if self._schema is None or not self._schema.signed or issuer is None:
             return
         from crdt_sync.identity.certified import verifier_for  # noqa: PLC0415 - cryptography, which most need not
 
         found = standing(verifier_for(issuer), self._record, root, entry, self._tokens)
-        if found is not Standing.VERIFIED:
+        if found is Standing.FORGED or (found is Standing.CLAIMED and not unsigned):
             raise _Denied(FORGED if found is Standing.FORGED else UNSIGNED, root[2:])
 
     @cached_property
     def _tokens(self) -> list[str]:
-        return [*tokens_in(self.signers.values), *tokens_in(_list(self._before, SIGNERS_ROOT))]
+        return [*tokens_in(self._signers.values), *tokens_in(_list(self._before, SIGNERS_ROOT))]
 
     def _decides(self, root: str, field: str, touch: Touch) -> bool:
         """Whether a conflict is decided that waits for it."""

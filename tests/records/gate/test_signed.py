@@ -2,6 +2,7 @@
 
 import pytest
 
+from crdt_sync.identity.base64url import encoded
 from crdt_sync.policy.in_force import InForce
 from crdt_sync.policy.reading import parse_policy
 from crdt_sync.principal import Issuer
@@ -143,3 +144,19 @@ def test_a_renewed_record_brings_signed_entries_of_others(relay):
     edit(away, lambda editor: editor.append("calls", "rang"), ANNA)
     assert relay.push("anna", renewed(away).diff()) == ""
     assert relay.edit("ben", name("Anne"), by=ANNA) == ""
+
+
+def test_a_token_comes_with_what_its_device_writes_and_never_alone(relay):
+    """Else whoever may see a record could fill it up, and make new ones."""
+    assert relay.raw("ben", SIGNERS_ROOT, [BEN.token, 0, BEN.device.hex()]) != ""
+    assert Relay().raw("ben", SIGNERS_ROOT, [BEN.token, 0, BEN.device.hex()]) != ""
+
+
+def test_whoever_may_import_brings_lines_that_are_not_signed_and_none_with_a_wrong_signature(monkeypatch):
+    monkeypatch.setattr("tests.records.gate.test_signed.POLICY", POLICY.replace('"resolve"]', '"resolve", "import"]'))
+    held = Relay()
+    assert held.edit("anna", name("Ann")) == ""
+    line = ["rang", 1_790_000_000_000_005, "anna"]
+    assert held.raw("ben", "l.calls", line) == ""
+    wrong = f"sig:{encoded(ANNA.device + bytes(64))}"
+    assert held.raw("ben", "l.calls", [*line, wrong]) == f"calls: {FORGED}"
