@@ -20,7 +20,10 @@ def at_space(address: str, name: str) -> str:
 
 
 def named_in(target: str) -> str:
-    """The space that the target of a request names; `DEFAULT` where it names none, or nothing that may be a name."""
-    parts = target[:_TARGET_LENGTH_MAX].partition("?")[0].rstrip("/").split("/")
-    name = parts[-1] if len(parts) > 1 and parts[-2] == "s" else DEFAULT
-    return name if is_name(name) else DEFAULT
+    """The space that the target of a request names; `DEFAULT` where it names none.
+
+    What stands behind `/s/` and may be no name is a space that is not there: taken for none, a slip of the pen would
+    lead a company's devices to the default.
+    """
+    _, named, name = target[:_TARGET_LENGTH_MAX].partition("?")[0].rstrip("/").rpartition("/s/")
+    return name if named else DEFAULT

@@ -18,11 +18,15 @@ def test_the_address_of_a_space_names_it(name: str):
             assert named_in(path) == named_in(f"{path}/") == named_in(f"{path}?crdt-sync=open&x=/s/other") == name
 
 
-@pytest.mark.parametrize(
-    "target", ["", "/", "/s", "/s/", "/news/acme", "/crm", "/s/acme/x", "/s/Acme", "/s/../x", "/s/-a", "?/s/acme", "x"]
-)
+@pytest.mark.parametrize("target", ["", "/", "/s", "/s/", "/news/acme", "/crm", "?/s/acme", "x"])
 def test_any_other_target_is_of_the_default(target: str):
     assert named_in(target) == DEFAULT
+
+
+@pytest.mark.parametrize("target", ["/s/acme/x", "/s/Acme", "/s/../x", "/s/-a", "/s/ac_me", "/s/acme%20", "/s/acme/v1"])
+def test_what_may_be_no_name_is_no_space_and_not_the_default(target: str):
+    assert named_in(target) != DEFAULT
+    assert not is_name(named_in(target))
 
 
 @pytest.mark.parametrize("name", ["", "-", "a-", "-a", "A", "a_b", "ü", "a/b", "..", "a" * 41, "a\n"])
