@@ -99,6 +99,7 @@ def crowd(seed: int, sizes: Sizes) -> Met:
             devices.hear(_LATE_S_MAX)
             before = devices.ask({"seconds": sizes.calm_s, "return": False}, _LATE_S_MAX)
             impostors.tell(sizes.beside_s)
+            impostors.hear(_LATE_S_MAX)
             beside = devices.ask({"seconds": sizes.beside_s, "return": True}, _LATE_S_MAX)
             came = impostors.hear(_LATE_S_MAX)
     return Met(
