@@ -44,7 +44,8 @@ from .cli.conftest import Lasting
 from .end_to_end.conftest import RelayThread
 
 ROOT = Path(__file__).resolve().parents[1]
-DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "HACKING.md", *(ROOT / "docs").rglob("*.md")])
+_TOP = ("README.md", "CHANGELOG.md", "HACKING.md", "SECURITY.md")
+DOCUMENTS = sorted([*(ROOT / name for name in _TOP), *(ROOT / "docs").rglob("*.md")])
 SOURCES = [
     path.relative_to(ROOT).as_posix()
     for folder in (".build", "crdt_sync", "relay", "benchmarks", "tests", "docs")

@@ -4,7 +4,8 @@ Rules:
 
 1. What a collection's record defines is used, whatever was used here before, so that devices with equal records show
    them alike. Where a definition comes that does not fit what is used here, ours is written beside it first: then
-   everybody sees both, and the one that counts is the same for all.
+   everybody sees both, and the one that counts is the same for all. Where a policy is in force, ours gives way without
+   that if this user may define nothing, or if it came with the release and no record here is read by it.
 2. A collection that has no definition and the name of a bundled schema has that one, in the release's first version,
    which all releases have. So it need not travel as long as nobody changes it.
 3. The local copy, in `meta`, follows the records: at each integration, and at each opening.
@@ -20,7 +21,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from crdt_sync import ids
-from crdt_sync.errors import CrdtSyncError, InvalidSchema, StoreCorrupt, StoreError, UsageError
+from crdt_sync.errors import CrdtSyncError, EditForbidden, InvalidSchema, StoreCorrupt, StoreError, UsageError
 from crdt_sync.limits import SCHEMA_BYTES_MAX, SCHEMA_VERSION_MAX, SCHEMAS_TAKEN_BYTES_MAX, SCHEMAS_TAKEN_MAX
 from crdt_sync.records import Schema, bundled_schema, parse_schema
 from crdt_sync.records.definition import FIELD, READABLE, Definition, disputed, in_use, mark, written
@@ -251,13 +252,23 @@ class Schemas:
         if known is not None and known not in [each.schema for each in found]:
             own, first = Definition(known, self._forms(collection), self._ranks(collection)), found[0]
             fits = known.version <= first.schema.version and own.fits(first.schema)
-            if not fits and mark(known) not in first.settled:
-                self._share(known, own.forms, own.ranks, beside=True)
-                found = self.definitions(collection)
+            if not fits and mark(known) not in first.settled and not self._is_unused(known):
+                with suppress(EditForbidden):
+                    self._share(known, own.forms, own.ranks, beside=True)
+                    found = self.definitions(collection)
         first = found[0]
         if first.schema != known and self._has_room(first.schema):
             self._keep(first.schema, first.forms, first.ranks)
         return True
+
+    def _is_unused(self, schema: Schema) -> bool:
+        """Whether this is what a release brings, nothing here is read by it, and a policy says who defines."""
+        collection = schema.collection
+        return (
+            self._context.in_force() is not None
+            and schema == _bundled(collection)
+            and not self._store.records("", 1, f"{collection}/")
+        )
 
     def _mark(self, collection: str) -> bytes:
         """What changes where the record of a definition does, or what this release can read in it."""

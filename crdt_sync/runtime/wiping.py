@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from crdt_sync.errors import CrdtSyncError, IdentityRefused, StoreError
-from crdt_sync.identity.refusals import Reason, refused
+from crdt_sync.identity.refusals import Reason
 from crdt_sync.membership import folder as kept
 from crdt_sync.protocol import codec
 from crdt_sync.protocol.messages import Bye, Hello
@@ -34,7 +34,8 @@ async def wiped(folder: Path, address: Address | None, open_channel: Open) -> Id
             await asyncio.to_thread(wipe, folder)  # what was learnt of the way to the relay
             await asyncio.to_thread(kept.forget, folder)
     told = "and the relay has noted that" if confirmed else "and the relay is to be told that yet: crdt-sync sync"
-    return refused(Reason.DEVICE_REVOKED, f"this device was wiped, as its space ordered: what it held is gone, {told}")
+    message = f"this device was wiped, as its space ordered: what it held is gone, {told}"
+    return IdentityRefused(Reason.DEVICE_REVOKED, message, "To join again, ask who runs the space for a new invite.")
 
 
 async def _confirmed(address: Address, open_channel: Open) -> bool:

@@ -1,12 +1,18 @@
 """What a policy does not allow is said at once, before anything is stored, and no more of it is stored than that."""
 
+from dataclasses import replace
+
 import pytest
 
 from crdt_sync import ids
 from crdt_sync.errors import EditForbidden
 from crdt_sync.policy.in_force import Heard
+from crdt_sync.records import bundled_schema, parse_schema
 from crdt_sync.records.imported import ImportedChange
 from tests.replica.people import SCHEMA, WIDE, RuledRelay, device, policy
+from tests.replica.wire import exchange
+
+BUNDLED = bundled_schema("customers")
 
 
 @pytest.fixture
@@ -76,12 +82,61 @@ def test_an_import_is_refused_where_none_is_granted(anna):
 
 def test_a_schema_is_shared_by_whom_the_policy_allows_it(anna, make_replica, relay):
     opened = SCHEMA.to_toml().replace("version = 1", "version = 2")
-    from crdt_sync.records import parse_schema  # noqa: PLC0415 - one test needs it
-
     with pytest.raises(EditForbidden):
         anna.add_schema(parse_schema(opened, "a test"))
     assert anna.schemas["people"].version == 1
     assert anna.store.record_head(ids.schema_record("people")) is None
+
+
+DEFINES = """
+[[role.lead.grant]]
+collection = "crdt-sync-schemas"
+read = ["*"]
+write = ["*"]
+operations = ["create", "edit"]
+"""
+
+
+@pytest.fixture
+def counted(make_replica, relay):
+    """A schema that does not fit the one that others have, and is on the relay."""
+    chen = device(make_replica, relay, "chen", "", policy(WIDE + DEFINES))
+    schema = parse_schema(
+        SCHEMA.to_toml().replace('[fields.phone]\nkind = "value"', '[fields.phone]\nkind = "log"'), "a test"
+    )
+    found = replace(schema, version=2)
+    chen.shared_schemas._share(found, {}, {})
+    assert exchange(chen, relay).settled
+    return found
+
+
+def test_who_may_define_nothing_goes_by_what_was_defined_whatever_the_own_schema_is(anna, relay, counted):
+    assert exchange(anna, relay).settled
+    assert anna.schemas["people"] == counted
+    assert anna.shared_schemas.behind == ()
+    assert anna.disputed_schemas() == {}
+
+
+def test_who_may_define_writes_the_own_schema_beside_it(make_replica, relay, counted):
+    other = device(make_replica, relay, "chen", "another", policy(WIDE + DEFINES))
+    assert exchange(other, relay).settled
+    assert other.schemas["people"] == counted
+    assert [each.version for each in other.disputed_schemas()["people"]] == [2, 1]
+
+
+@pytest.mark.parametrize(("written", "definitions"), [(False, 0), (True, 2)])
+def test_a_bundled_schema_gives_way_where_nothing_is_read_by_it(make_replica, relay, written, definitions):
+    defined = parse_schema('collection = "customers"\nversion = 1\n[fields.name]\nkind = "counter"\n', "a test")
+    keeper, other = (make_replica(name, schema) for name, schema in (("keeper", defined), ("other", BUNDLED)))
+    keeper.shared_schemas._share(defined, {}, {})
+    assert exchange(keeper, relay).settled
+    if written:
+        with other.edit("customers") as customer:
+            customer["name"] = "A"
+    other.go_by(lambda: policy(WIDE + DEFINES), "chen")
+    assert exchange(other, relay).settled
+    assert len(other.disputed_schemas().get("customers", ())) == definitions
+    assert written or other.schemas["customers"] == defined
 
 
 def test_without_a_policy_nothing_is_asked(anna):
