@@ -163,7 +163,7 @@ DEVICE_MUTANTS = (
         60,
         steps=16,
         pace=500_000,
-        seeds_from=5,
+        seeds_from=9,
     ),
     Mutant(
         "stamps refused for good",
@@ -229,6 +229,7 @@ DEVICE_MUTANTS = (
         {},
         records=2,
         open_blocks=0.8,
+        seeds_from=1,
     ),
     Mutant(
         "lost records stay pending",
@@ -266,7 +267,7 @@ DEVICE_MUTANTS = (
         60,
         steps=120,
         records=1,
-        seeds_from=5,
+        seeds_from=15,
     ),
     Mutant(
         "deletion beats edits",
@@ -276,20 +277,28 @@ DEVICE_MUTANTS = (
         60,
         seeds_from=12,
     ),
-    Mutant("nothing is confirmed", "a reader that confirms is served", ((Session, "_send", _deaf_to_have),), {}, 60),
+    Mutant(
+        "nothing is confirmed",
+        "a reader that confirms is served",
+        ((Session, "_send", _deaf_to_have),),
+        {},
+        60,
+        seeds_from=1,
+    ),
     Mutant(
         "no retries",
         "what the disk refused is sent again",
         ((Dialer, "timer", _no_retries),),
         {"relay_disk_fails": 0.2},
         60,
+        seeds_from=1,
     ),
     Mutant(
         "silence is fine",
         "the silent are given up",
         ((Session, "next_timer", returns(None)),),
         {"half_open": 0.1},
-        seeds_from=11,
+        seeds_from=12,
     ),
     Mutant(
         "no back-off",

@@ -111,6 +111,7 @@ HOST_MUTANTS = (
         "acknowledged means synced",
         ((Engine, "_committed", _failure_is_success),),
         _DISK,
+        seeds_from=1,
     ),
     Mutant(
         "what is on its way is not loaded",
@@ -119,6 +120,7 @@ HOST_MUTANTS = (
         {"worker_killed": 0.3, "second_session": 0.1},
         60,
         records=2,
+        seeds_from=3,
     ),
     Mutant(
         "what is handed over is not loaded",
@@ -130,6 +132,7 @@ HOST_MUTANTS = (
         pace=3_000,
         documents_max=1,
         scales={"INTEGRATION_UPDATES_MAX": 24},
+        seeds_from=6,
     ),
     Mutant(
         "batches overtake each other",
@@ -138,7 +141,7 @@ HOST_MUTANTS = (
         {"relay_rots": 0.3, "device_crash": 0.1},
         60,
         records=4,
-        seeds_from=11,
+        seeds_from=32,
     ),
     Mutant(
         "outdated batches are committed",
@@ -146,7 +149,7 @@ HOST_MUTANTS = (
         ((GroupCommit, "_outdated", _commits_outdated),),
         {"relay_disk_fails": 0.3, "second_session": 0.1},
         60,
-        seeds_from=11,
+        seeds_from=48,
     ),
     Mutant(
         "a link that waits is never read again",
@@ -154,7 +157,7 @@ HOST_MUTANTS = (
         ((Engine, "readable", lambda _: _never),),
         {"slow": 0.1},
         60,
-        seeds_from=24,
+        seeds_from=25,
         scales={"PUSHES_IN_FLIGHT_MAX": 1},  # what comes with more of them under way is rare
     ),
     Mutant(
@@ -207,7 +210,7 @@ HOST_MUTANTS = (
         ((damage, "mend", _keeps_epoch),),
         {"relay_rots": 0.2},
         60,
-        seeds_from=2,
+        seeds_from=4,
     ),
     Mutant(
         "syncing ends with its first session",

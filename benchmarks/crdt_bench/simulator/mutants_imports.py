@@ -85,6 +85,7 @@ IMPORT_MUTANTS = (
         ((memory_index, "accounts", _apart),),
         {"partition": 0.2},
         exports=0.6,
+        seeds_from=4,
     ),
     Mutant(
         "a number alone names a customer",

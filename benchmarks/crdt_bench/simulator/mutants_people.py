@@ -112,6 +112,7 @@ PEOPLE_MUTANTS = (
         ((Loaded, "_forbidden", _with_what_was_written),),
         {},
         people=_OFTEN,
+        seeds_from=1,
     ),
     Mutant(
         "refused edits are dropped in silence",
@@ -121,6 +122,7 @@ PEOPLE_MUTANTS = (
         seeds_max=60,
         steps=80,
         people=0.3,
+        seeds_from=1,
     ),
     Mutant(
         "what was written and is not to stay is given up",
@@ -139,6 +141,7 @@ PEOPLE_MUTANTS = (
         ((unsent, "set_aside", _nothing_aside),),
         {},
         people=_OFTEN,
+        seeds_from=2,
     ),
     Mutant(
         "a device goes by the first policy that it heard",
@@ -149,6 +152,7 @@ PEOPLE_MUTANTS = (
         steps=60,
         neighbours=0.7,
         people=_OFTEN,
+        seeds_from=1,
     ),
     Mutant(
         "a page of the log is shared by sessions of different grants",
@@ -170,6 +174,7 @@ PEOPLE_MUTANTS = (
         ((Selected, "pick", _without("dropped")),),
         {},
         people=_OFTEN,
+        seeds_from=1,
     ),
     Mutant(
         "a record that leaves is not dropped in the feed",
@@ -177,6 +182,7 @@ PEOPLE_MUTANTS = (
         ((Selected, "next", _without("dropped")),),
         {},
         people=_OFTEN,
+        seeds_from=1,
     ),
     Mutant(
         "what a grant takes away stays",
@@ -184,6 +190,7 @@ PEOPLE_MUTANTS = (
         ((Selected, "_difference", _only_gained),),
         {},
         people=_OFTEN,
+        seeds_from=1,
     ),
     Mutant(
         "what a grant gives does not come",
@@ -191,6 +198,7 @@ PEOPLE_MUTANTS = (
         ((Selected, "_difference", _only_lost),),
         {},
         people=_OFTEN,
+        seeds_from=1,
     ),
     Mutant(
         "a cursor is kept over another grant",
@@ -198,6 +206,7 @@ PEOPLE_MUTANTS = (
         ((Selected, "regrant", _forgotten),),
         {},
         people=_OFTEN,
+        seeds_from=2,
     ),
     Mutant(
         "only who holds a record now is woken",
@@ -205,6 +214,7 @@ PEOPLE_MUTANTS = (
         ((Audience, "_reached", _who_holds_it_now),),
         {},
         people=_OFTEN,
+        seeds_from=1,
     ),
     Mutant(
         "a device does not delete what is dropped",
@@ -212,6 +222,7 @@ PEOPLE_MUTANTS = (
         ((Partner, "_drop", returns(None)),),
         {},
         people=_OFTEN,
+        seeds_from=1,
     ),
     Mutant(
         "a record that is about to go counts as held",

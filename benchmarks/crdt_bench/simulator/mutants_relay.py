@@ -238,6 +238,7 @@ RELAY_MUTANTS = (
         "the worker forgets what was not stored",
         ((IntegrationPool, "forget_all", returns(None)),),
         _DISK,
+        seeds_from=1,
     ),
     Mutant(
         "what is postponed is dropped",
@@ -253,7 +254,7 @@ RELAY_MUTANTS = (
         {"second_session": 0.2},
         60,
         records=2,
-        seeds_from=11,
+        seeds_from=17,
     ),
     Mutant(
         "worker forgets once",
@@ -268,6 +269,7 @@ RELAY_MUTANTS = (
         "nothing that was received is dropped",
         ((Pipeline, "leave", _drop_what_waits),),
         {"cut": 0.3, "device_crash": 0.1},
+        seeds_from=3,
     ),
     Mutant(
         "overlay keeps what failed",
@@ -281,6 +283,7 @@ RELAY_MUTANTS = (
         "a cursor comes behind what it stands for",
         ((Serving, "wants_room", _end_before_answers), (Serving, "serve_feed", _without_waiting)),
         {"device_crash": 0.1},
+        seeds_from=1,
     ),
     Mutant(
         "feed before the differences",
@@ -296,7 +299,7 @@ RELAY_MUTANTS = (
         ((StoreIndex, "_followed", _first_view),),
         {"device_cloned": 0.05, "device_rolled_back": 0.2, "relay_restored": 0.05},
         40,
-        seeds_from=2,
+        seeds_from=5,
     ),
     Mutant(
         "own updates by replica id",
@@ -320,6 +323,7 @@ RELAY_MUTANTS = (
         ((MemoryStore, "begin_life", _same_life), (lives, "ended", _never_ended)),
         _PUT_BACK,
         60,
+        seeds_from=1,
     ),
     Mutant(
         "a life's end is not recorded",
