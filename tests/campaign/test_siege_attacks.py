@@ -10,6 +10,7 @@ from crdt_bench.campaign.siege.attacker import _attack, _Attacker
 from crdt_bench.campaign.siege.named import NAMED
 from crdt_bench.campaign.siege.program import Attack, Open, Send, Wait
 from crdt_sync.protocol.messages import VerdictCode
+from tests.local_workers import use_local_workers
 from tests.relay.devices import Device, eventually, running, update
 
 _FEW = 12  # connections
@@ -27,7 +28,12 @@ def small(attack: Attack) -> Attack:
 
 
 @pytest.mark.parametrize("attack", NAMED, ids=lambda attack: attack.name)
-def test_an_honest_device_is_served_beside_an_attack(attack: Attack, tmp_path: Path) -> None:
+def test_an_honest_device_is_served_beside_an_attack(
+    attack: Attack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not any(isinstance(step, Send) and step.kind == "dear" for step in attack.steps):
+        use_local_workers(monkeypatch)
+
     async def siege() -> None:
         async with running(tmp_path, metrics=attack.metrics, metrics_port=0) as relay:
             honest = await Device.join(relay.url, follow=False)

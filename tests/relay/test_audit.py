@@ -28,6 +28,8 @@ from tests.relay.people import POLICY, device, invited, join, sync, with_people
 from .devices import Device, eventually, running, update
 from .test_cli import Run, run, served, store
 
+pytestmark = pytest.mark.usefixtures("local_workers")
+
 __all__ = ["run"]  # the fixture
 TOKEN = "a-token-of-this-test"
 

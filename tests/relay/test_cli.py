@@ -24,8 +24,9 @@ from crdt_sync.storage import Batch
 from crdt_sync.storage.lmdb import LmdbStore
 from crdt_sync.storage.lmdb.directory import claimed
 from crdt_sync.storage.values import Change
+from tests.local_workers import use_local_workers
 
-from .devices import PATIENCE_S, Device, make_certificate, stored_markers, update
+from .devices import PATIENCE_S, Device, make_certificate, running, stored_markers, update
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -77,9 +78,16 @@ def store(url: str, *entries: tuple[str, bytes], token: str = "") -> None:
 
 
 def filled(data: Path) -> Path:
-    """A stopped relay's data directory with two records."""
-    with served(data, "--no-metrics") as ready:
-        store(ready["url"], ("customers/a", update(1)), ("customers/b", update(2)))
+    """A stopped relay's data directory with two records. That relay was no process, which would take a second."""
+
+    async def fill() -> None:
+        async with running(data) as relay, await Device.join(relay.url) as device:
+            verdicts = await device.store(("customers/a", update(1)), ("customers/b", update(2)))
+            assert verdicts == [VerdictCode.ACCEPTED] * 2
+
+    with pytest.MonkeyPatch.context() as patch:
+        use_local_workers(patch)
+        asyncio.run(fill())
     return data
 
 

@@ -21,6 +21,8 @@ from .devices import Device, eventually, running, update
 from .test_http_strangers import Stranger
 from .test_slow_devices import shrink
 
+pytestmark = pytest.mark.usefixtures("local_workers")
+
 MANY = 12
 LARGE = 3_000_000
 

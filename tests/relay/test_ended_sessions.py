@@ -25,6 +25,8 @@ from crdt_sync.runtime.transports.websocket import WebsocketChannel
 
 from .devices import Device, eventually, running, update
 
+pytestmark = pytest.mark.usefixtures("local_workers")
+
 KINDS = (ServerProtocol, _Known, WebsocketChannel, AcceptedChannel, Connection, DeviceLink, Acceptor)
 BAD_FRAME = bytes(1_000_000)
 

@@ -26,6 +26,8 @@ from crdt_sync.runtime.client import conversed
 from crdt_sync.runtime.conversation import Conversation
 from tests.relay.people import device, names, sync, with_people
 
+pytestmark = pytest.mark.usefixtures("local_workers")
+
 ISSUER, AUDIENCE = "https://login.example.org", "crdt-sync"
 RSA, OTHER_RSA = (rsa.generate_private_key(65537, 2048) for _ in range(2))
 EC = ec.generate_private_key(ec.SECP256R1())

@@ -17,6 +17,8 @@ from crdt_sync.runtime.wiping import wiped
 from tests.relay.devices import eventually, running
 from tests.relay.people import POLICY, device, invited, join, names, sync, talk, with_people
 
+pytestmark = pytest.mark.usefixtures("local_workers")
+
 DAY_US = 24 * 3600 * 1_000_000
 ENDS_S = 1.0  # within which an open session of a revoked device is over
 

@@ -32,6 +32,8 @@ from crdt_sync.protocol.versions import NEWEST, VERSIONS
 from tests.relay.devices import Device, update
 from tests.relay.people import device, invited, join, patience, sync, with_people
 
+pytestmark = pytest.mark.usefixtures("local_workers")
+
 THIEF = KeyPair(b"t" * 32)
 
 

@@ -16,6 +16,8 @@ from crdt_sync.runtime import certificate, sync_once
 from tests.relay.devices import make_certificate, running
 from tests.relay.people import device, join, names, sync, with_people
 
+pytestmark = pytest.mark.usefixtures("local_workers")
+
 TRANSPORTS = ["websocket", "http"]
 
 

@@ -16,6 +16,8 @@ from crdt_sync.runtime.hosting import people
 from tests.relay import test_people, test_people_attacked, test_people_by_tls
 from tests.relay.people import patience
 
+pytestmark = pytest.mark.usefixtures("local_workers")
+
 Plant = Callable[[pytest.MonkeyPatch], None]
 Noticed = Callable[[Path], Any]
 

@@ -17,6 +17,8 @@ from crdt_sync.runtime.transports.http.dialed import open_channel
 
 from .devices import Device, eventually, running, update
 
+pytestmark = pytest.mark.usefixtures("local_workers")
+
 TOKEN = "a-token-that-nobody-guesses"
 TRUSTED: dict[str, Any] = {"trusted_proxies": "127.0.0.0/8", "token": TOKEN}
 

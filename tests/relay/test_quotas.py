@@ -3,11 +3,15 @@
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from crdt_sync import Address, Replica, bundled_schema, sync_once
 from crdt_sync.protocol.messages import VerdictCode
 from crdt_sync.protocol.quotas import Allowance
 
 from .devices import Device, running, update
+
+pytestmark = pytest.mark.usefixtures("local_workers")
 
 
 def test_what_is_beyond_a_quota_is_refused_and_counted(tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ from crdt_sync.runtime.client import conversed
 from crdt_sync.runtime.conversation import Conversation
 from tests.relay.people import invited, join, patience, with_people
 
+pytestmark = pytest.mark.usefixtures("local_workers")
+
 MARKER, TYPED_LATER = "DE02120300000000202051", "GB33BUKB20201555555555"
 SCHEMA = parse_schema(
     """

@@ -30,6 +30,8 @@ from crdt_sync.runtime.transports.http.dialed import open_channel
 
 from .devices import PATIENCE_S, Device, eventually, running, seen, update
 
+pytestmark = pytest.mark.usefixtures("local_workers")
+
 ANNA = PresenceEntry("customers/a", "anna")
 BEN = PresenceEntry("customers/a", "ben")
 

@@ -11,6 +11,8 @@ from crdt_sync.errors import EditForbidden, Rejected
 from crdt_sync.records import parse_schema
 from tests.relay.people import invited, join, patience, sync, with_people
 
+pytestmark = pytest.mark.usefixtures("local_workers")
+
 SCHEMA = parse_schema(
     """
 collection = "people"

@@ -22,6 +22,8 @@ from crdt_sync.protocol.messages import (
 
 from .devices import Device, eventually, running, seen, update
 
+pytestmark = pytest.mark.usefixtures("local_workers")
+
 BUFFER_BYTES = 64 * 1024
 SLACK_BYTES = 1024 * 1024  # one frame of the batch size, its neighbours, and rounding
 

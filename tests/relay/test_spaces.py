@@ -34,6 +34,8 @@ from crdt_sync.storage.lmdb import LmdbStore
 from .devices import Device, eventually, running, update
 from .people import POLICY, device, join, names, sync
 
+pytestmark = pytest.mark.usefixtures("local_workers")
+
 Answer = tuple[int, Sequence[str], str, int | None]
 
 
@@ -63,7 +65,7 @@ def edited(replica: Replica, name: str) -> None:
 
 
 @pytest.mark.parametrize("transport", ["websocket", "http"])
-def test_devices_of_two_spaces_have_each_what_is_theirs(tmp_path: Path, transport: str) -> None:
+def test_devices_of_two_spaces_have_each_what_is_theirs(tmp_path: Path, transport: str, worker_processes: None) -> None:
     async def scenario() -> None:
         async with running(tmp_path / "relay") as relay:
             for name in ("acme", "bolt"):
@@ -394,7 +396,7 @@ def test_metrics_tell_spaces_apart_and_forget_one_that_is_removed() -> None:
     assert "acme" not in generate_latest(metrics.registry).decode()
 
 
-def test_workers_of_a_space_where_nothing_happens_end_and_come_back(tmp_path: Path) -> None:
+def test_workers_of_a_space_where_nothing_happens_end_and_come_back(tmp_path: Path, worker_processes: None) -> None:
     async def scenario() -> None:
         async with running(tmp_path / "relay") as relay:
             acme = await add(relay, "acme")

@@ -25,6 +25,8 @@ from crdt_sync.runtime.transports.http.dialed import open_channel
 
 from .devices import Device, eventually, make_certificate, running, update
 
+pytestmark = pytest.mark.usefixtures("local_workers")
+
 TOKEN = "a-token-that-nobody-guesses"
 Misbehave = Callable[[Device], Awaitable[None]]
 
