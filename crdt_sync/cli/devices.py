@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from crdt_sync.cli import partners
 from crdt_sync.cli.invocation import Invocation
@@ -12,7 +13,10 @@ from crdt_sync.errors import Unreachable, UsageError
 from crdt_sync.limits import ACTOR_LENGTH_MAX, LISTENING_PORT
 from crdt_sync.replica import Replica
 from crdt_sync.replica.names import note_announced
-from crdt_sync.runtime import Address, discovery, proving
+from crdt_sync.runtime import Address
+
+if TYPE_CHECKING:
+    from crdt_sync.runtime import discovery, proving
 
 SEARCH_S = 3.0
 _NAMED = r"[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+|[A-Za-z0-9-]+(?=:\d)"  # a bare word is a host only with a port after it
@@ -26,7 +30,7 @@ class Device:
 
     name: str
     address: Address
-    found: discovery.Nearby | None = None
+    found: "discovery.Nearby | None" = None
 
 
 def resolved(replica: Replica, given: str, token: str) -> Device:
@@ -58,13 +62,15 @@ def resolved(replica: Replica, given: str, token: str) -> Device:
     )
 
 
-def proving_it(replica: Replica, found: Sequence[discovery.Nearby], token: str) -> list[discovery.Nearby]:
+def proving_it(replica: Replica, found: "Sequence[discovery.Nearby]", token: str) -> "list[discovery.Nearby]":
     """Those of the devices near that prove that they are of this space, each once."""
+    from crdt_sync.runtime import proving  # noqa: PLC0415 - a command that goes to a relay looks for nobody
+
     member = replica.membership
     by_url = {device.url: device for device in found}
     listed = {device.device for device in found if device.device}
 
-    def all_listed(answers: Sequence[proving.Proven]) -> bool:
+    def all_listed(answers: "Sequence[proving.Proven]") -> bool:
         """Whoever fits no device that is known is not waited for, once all have answered that do."""
         return bool(listed) and listed <= {each.claims.device for each in answers if each.claims is not None}
 
@@ -80,7 +86,7 @@ def proving_it(replica: Replica, found: Sequence[discovery.Nearby], token: str) 
     return list(proved.values())
 
 
-def near(device: discovery.Nearby, token: str) -> Device:
+def near(device: "discovery.Nearby", token: str) -> Device:
     """A device that was found."""
     return Device(device.name, Address(device.url, token, direct=True), device)
 
@@ -100,8 +106,10 @@ def note_name(replica: Replica, device: Device) -> None:
         note_announced(replica.store, bytes.fromhex(there[0]), found.name[:ACTOR_LENGTH_MAX])
 
 
-def look_around(replica: Replica, token: str, seconds: float = SEARCH_S) -> list[discovery.Nearby]:
+def look_around(replica: Replica, token: str, seconds: float = SEARCH_S) -> "list[discovery.Nearby]":
     """The devices of this space that are near, but for this one. Raises `Unreachable`."""
+    from crdt_sync.runtime import discovery  # noqa: PLC0415 - likewise
+
     member = replica.membership
     found = asyncio.run(discovery.nearby(seconds, token, member=member))
     own = replica.id if member is None else member.device
@@ -133,7 +141,7 @@ def _addressed(given: str, token: str) -> Address | None:
     return None if host is None else Address(f"wss://{host[1]}:{host[2] or LISTENING_PORT}", token, direct=True)
 
 
-def _is(device: discovery.Nearby, given: str) -> bool:
+def _is(device: "discovery.Nearby", given: str) -> bool:
     return given in {device.name, device.user} or _begins(device.id.hex(), given)
 
 

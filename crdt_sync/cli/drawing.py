@@ -7,8 +7,10 @@ from crdt_sync.lazy import importer
 if TYPE_CHECKING:
     from rich.box import SIMPLE_HEAD
     from rich.cells import cell_len
-    from rich.console import RenderableType
+    from rich.console import Group, RenderableType
     from rich.filesize import decimal
+    from rich.live import Live
+    from rich.spinner import Spinner
     from rich.table import Table
     from rich.text import Text
 
@@ -20,11 +22,24 @@ else:
             "rich.box": ("SIMPLE_HEAD",),
             "rich.cells": ("cell_len",),
             "crdt_sync.cli.console": ("Console",),
-            "rich.console": ("RenderableType",),
+            "rich.console": ("Group", "RenderableType"),
             "rich.filesize": ("decimal",),
+            "rich.live": ("Live",),
+            "rich.spinner": ("Spinner",),
             "rich.table": ("Table",),
             "rich.text": ("Text",),
         },
     )
 
-__all__ = ["SIMPLE_HEAD", "Console", "RenderableType", "Table", "Text", "cell_len", "decimal"]
+__all__ = [
+    "SIMPLE_HEAD",
+    "Console",
+    "Group",
+    "Live",
+    "RenderableType",
+    "Spinner",
+    "Table",
+    "Text",
+    "cell_len",
+    "decimal",
+]

@@ -6,9 +6,8 @@ from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, replace
 
 import click
-from rich.text import Text
 
-from crdt_sync.cli import devices, listening_lock, partners
+from crdt_sync.cli import devices, drawing, listening_lock, partners
 from crdt_sync.cli.invocation import Invocation
 from crdt_sync.cli.options import GivenToken, given_token_options, ping_interval_option, token_options
 from crdt_sync.cli.output import table
@@ -166,9 +165,11 @@ class _Door:
             return self.state
         return f"{self.state} at {self.url}: {_devices(self.sessions)} connected"
 
-    def __rich__(self) -> Text:
+    def __rich__(self) -> "drawing.Text":
         style = "bold green" if self.state == "listening" else "bold"
-        return Text.assemble(("● ", style), (self.state, style), f"  {one_line(self.url)}  {_devices(self.sessions)}")
+        return drawing.Text.assemble(
+            ("● ", style), (self.state, style), f"  {one_line(self.url)}  {_devices(self.sessions)}"
+        )
 
 
 @click.command("peers")

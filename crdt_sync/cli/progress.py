@@ -3,10 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rich.live import Live
-from rich.spinner import Spinner
-from rich.text import Text
-
+from crdt_sync.cli import drawing
 from crdt_sync.cli.output import Output
 from crdt_sync.runtime import Progress
 
@@ -17,8 +14,8 @@ def spinner(output: Output, what: str) -> Iterator[Callable[[Progress], None] | 
     if not output.animated:
         yield None
         return
-    text = Text(what)
-    with Live(Spinner("dots", text), console=output.errors, refresh_per_second=12, transient=True):
+    text = drawing.Text(what)
+    with drawing.Live(drawing.Spinner("dots", text), console=output.errors, refresh_per_second=12, transient=True):
 
         def moved(progress: Progress) -> None:
             text.plain = f"{what}: {moving(progress)}"

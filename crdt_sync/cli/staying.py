@@ -6,10 +6,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Protocol
 
-from rich.console import Group
-from rich.live import Live
-from rich.text import Text
-
+from crdt_sync.cli import drawing
 from crdt_sync.cli.output import Output
 from crdt_sync.errors import StoreClosed
 from crdt_sync.replica import Replica
@@ -35,7 +32,7 @@ class Line(Protocol):
     def sentence(self) -> str:
         """For people whose output goes to a file."""
 
-    def __rich__(self) -> Text:
+    def __rich__(self) -> "drawing.Text":
         """For people at a terminal."""
 
 
@@ -50,7 +47,7 @@ def stay(replica: Replica, lines: Sequence[Line], work: Work, output: Output, ro
     """
     replica.alone(f"'{role}'")
     display: AbstractContextManager[object] = (
-        Live(_Lines(lines), console=output.errors, refresh_per_second=4, transient=True)
+        drawing.Live(_Lines(lines), console=output.errors, refresh_per_second=4, transient=True)
         if output.animated
         else nullcontext()
     )
@@ -69,8 +66,9 @@ class _Lines:
     def __init__(self, lines: Sequence[Line]) -> None:
         self._lines = lines
 
-    def __rich__(self) -> Group:
-        return Group(*(line.__rich__() for line in self._lines), Text("  Ctrl-C ends it; nothing is lost.", "dim"))
+    def __rich__(self) -> "drawing.Group":
+        ends = drawing.Text("  Ctrl-C ends it; nothing is lost.", "dim")
+        return drawing.Group(*(line.__rich__() for line in self._lines), ends)
 
 
 class _Stay:

@@ -6,9 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rich.text import Text
-
-from crdt_sync.cli import last_failure
+from crdt_sync.cli import drawing, last_failure
 from crdt_sync.cli.last_failure import Failure
 from crdt_sync.cli.renewed_token import Renewal
 from crdt_sync.cli.safe_text import one_line
@@ -156,9 +154,9 @@ class Watched:
         text = f"{self.url} {text}" if self.beside_others else text
         return f"{text}; {self.problem}" if self.problem else text
 
-    def __rich__(self) -> Text:
+    def __rich__(self) -> "drawing.Text":
         style = _STYLES.get(self.state, "bold")
-        text = Text.assemble(
+        text = drawing.Text.assemble(
             ("● ", style),
             (self.state, style),
             f"  {one_line(self.url)}\n  received {self.received}   sent {self.pushed}   {self.waiting}   ",

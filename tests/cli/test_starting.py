@@ -153,3 +153,9 @@ def test_a_command_beside_an_owner_imports_what_it_needs_and_no_more(arguments, 
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert HEAVY & set(done.stdout.split()) == needed
+
+
+def test_the_command_that_syncs_with_a_relay_neither_draws_nor_looks_for_devices_near():
+    code = "import sys, crdt_sync.cli.syncing; print(*sys.modules)"
+    loaded = subprocess.check_output([sys.executable, "-c", code], text=True).split()
+    assert not {"rich", "zeroconf"} & set(loaded)
