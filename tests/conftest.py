@@ -11,12 +11,15 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from crdt_bench import child
 from crdt_bench.simulator.checkers import transitions
 from crdt_sync.storage.lmdb import identity
 from crdt_sync.version import installed
 from tests.compiled import skip_what_changes_compiled_modules
+from tests.forks import Forked
 from tests.local_workers import use_local_workers, use_processes
 
+SPAWNED_CHILD = child.spawned
 SPAWNED = Path(__file__).with_name("spawned")  # what every Python that a test spawns begins with
 
 settings.register_profile("ordinary", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
@@ -74,6 +77,18 @@ def local_workers(monkeypatch: pytest.MonkeyPatch) -> None:
 def worker_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     """They are processes, for one test among others where they are not."""
     use_processes(monkeypatch)
+
+
+@pytest.fixture
+def forked_children(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The processes of an experiment are forked: see `tests.forks`."""
+    monkeypatch.setattr(child, "spawned", lambda *arguments: Forked("crdt_bench.child", *arguments))
+
+
+@pytest.fixture
+def spawned_children(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are begun as people begin them, for one test among others where they are forked."""
+    monkeypatch.setattr(child, "spawned", SPAWNED_CHILD)
 
 
 @pytest.fixture

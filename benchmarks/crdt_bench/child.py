@@ -36,17 +36,18 @@ class ChildFailed(Exception):
     """A child process ended, or said nothing for too long; its error output is on the terminal."""
 
 
+def spawned(target: str, arguments: str) -> "subprocess.Popen[str]":
+    """The process of a child, with pipes for text; `arguments` in JSON."""
+    command = [sys.executable, "-P", "-m", "crdt_bench.child", target, arguments]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
 class Child:
     """A running child. Leaving the `with` block closes its input and waits for its end."""
 
     def __init__(self, target: str, **arguments: object) -> None:
         self.target = target
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "crdt_bench.child", target, json.dumps(arguments)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        self._process = spawned(target, json.dumps(arguments))
         assert self._process.stdout is not None
         self._lines: queue.Queue[str] = queue.Queue()
         self._listener = threading.Thread(target=self._listen, args=(self._process.stdout,), daemon=True)

@@ -36,6 +36,8 @@ from crdt_bench.results import Measurement, Outcome, Skipped
 from crdt_sync.records.gate import loaded
 from crdt_sync.storage.lmdb import LmdbStore
 
+pytestmark = pytest.mark.usefixtures("forked_children")
+
 
 def measured(outcomes: list[Outcome]) -> dict[str, Measurement]:
     """The measurements by their names; all of them are finite and none is negative."""
@@ -163,7 +165,7 @@ def test_a_device_imports_searches_and_edits_as_large_as_it_is_asked_to() -> Non
     assert len(found["one edit of a note of 2 kB"].samples) == whole_device.SMALL.edits
 
 
-def test_memory_is_measured_on_device_and_relay() -> None:
+def test_memory_is_measured_on_device_and_relay(spawned_children: None) -> None:
     found = measured(residency.run(residency.SMALL))
     assert all(item.value > 5 for name, item in found.items() if "resident" in name)
     assert found["device with 300 records: private part of it"].value > 1
@@ -184,7 +186,9 @@ def test_a_filled_store_holds_what_it_says(tmp_path: Path) -> None:
         assert not store.verify().findings
 
 
-def test_a_child_that_fails_is_an_error_and_not_a_silence(capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_child_that_fails_is_an_error_and_not_a_silence(
+    spawned_children: None, capfd: pytest.CaptureFixture[str]
+) -> None:
     child = Child("crdt_bench.experiments.table_import:once", path="missing.zip", member="none")
     with child, pytest.raises(ChildFailed, match="ended with code 1"):
         child.hear(30)

@@ -11,6 +11,8 @@ from crdt_bench.load.connection import Connection
 from crdt_bench.load.steady import TimedFollower
 from tests.benchmarks.test_experiments import measured
 
+pytestmark = pytest.mark.usefixtures("forked_children")
+
 
 def test_every_update_reaches_every_follower() -> None:
     found = measured(following.run(following.SMALL))

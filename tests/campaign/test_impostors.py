@@ -6,6 +6,8 @@ import pytest
 
 from crdt_bench.campaign.impostors import Met, Sizes, crowd
 
+pytestmark = pytest.mark.usefixtures("forked_children")
+
 _CALM = Met((0.01, 0.02), (0.02, 0.03), (0.5,), 0, 0, {"proof_invalid": 3})
 
 

@@ -1,8 +1,6 @@
 """Programs of their own over one store."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,8 +8,8 @@ from typing import Any
 import pytest
 
 from crdt_sync import Replica
+from tests.forks import Forked
 
-ROOT = Path(__file__).parents[3]
 US = "customers/us"
 THEM = "customers/them"
 
@@ -20,13 +18,7 @@ class Program:
     """See `program`. `ask` waits for the answer, `begin_to` does not: `answer` does then."""
 
     def __init__(self, store: Path, name: str) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.replica.owner.program", str(store), name],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=ROOT,
-        )
+        self.process = Forked("tests.replica.owner.program", str(store), name)
 
     def ready(self) -> bool:
         """Whether it owns the store, once it is there."""
