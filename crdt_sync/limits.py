@@ -191,6 +191,10 @@ AUDIT_MINUTE_US = 60 * 1_000_000  # in which what is alike is counted
 AUDIT_COUNTED_MAX = 4096  # of what is alike in one minute: addresses and devices, 300 bytes each
 AUDIT_REFUSED_NAMED_MAX = 100  # refused changes of one device that have a line each in a minute; the others are counted
 AUDIT_SCANNED_MAX = 20_000  # entries looked at in one read of the store: 10 ms
+REPORTS_KEPT_MAX = 1000  # acts that a device keeps until its relay has noted them: 60 kB; beyond it the oldest go
+REPORTS_TOLD_MAX = 100  # of them in one message
+REPORT_ABOUT_LENGTH_MAX = 200  # characters of what one is about: a collection, or whom a bundle is for
+AUDIT_REPORTED_NAMED_MAX = 1000  # reports of one device that have a line each in a minute; the others are counted
 AUDIT_DROPPED_MAX = 2000  # entries dropped in one transaction: a few milliseconds during which nobody else can commit
 
 # --- tables --------------------------------------------------------------------------------------------------

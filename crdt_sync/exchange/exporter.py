@@ -136,9 +136,11 @@ def export_table(
         ):
             walk.remember(layout, note)
             _write(stream, kind, delimiter, layout, walk, options)
+            replica.report("export", collection, walk.rows)  # before the file appears
     else:
         walk.remember(layout, None)
         _write(destination, kind, delimiter, layout, walk, options)
+        replica.report("export", collection, walk.rows)
     return ExportReport(
         walk.rows, layout.headers, tuple(sorted(walk.left_out)), tuple(walk.too_long), walk.cells_failed, walk.unguarded
     )

@@ -46,6 +46,9 @@ class ReadableReplica(Protocol):
     def list(self, collection: str, /) -> Iterable[ReadableRecord]:
         """All records of a collection that are not deleted."""
 
+    def report(self, kind: str, about: str, records: int, /) -> None:
+        """The relay's audit log is to have that something was done with so many records here. See `Replica.report`."""
+
 
 class WritableReplica(Protocol):
     """The part of a replica that an import needs."""

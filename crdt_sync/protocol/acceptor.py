@@ -30,6 +30,7 @@ from crdt_sync.protocol.effects import (
     Compare,
     Greeted,
     Holds,
+    Note,
     PinDigests,
     ReadReceipt,
     Send,
@@ -50,10 +51,12 @@ from crdt_sync.protocol.messages import (
     Hello,
     Message,
     NewToken,
+    Noted,
     Push,
     Ranges,
     Receipt,
     ReceiptRequest,
+    Reported,
     Said,
     Terms,
     Verdict,
@@ -71,7 +74,7 @@ from crdt_sync.protocol.source import AcceptorSource
 from crdt_sync.protocol.states import ACCEPTOR_MOVES, ACCEPTOR_TABLE, Move, State, Table
 from crdt_sync.protocol.taking import Taking
 from crdt_sync.protocol.terms import shared_features, terms_of
-from crdt_sync.protocol.versions import PEOPLE, TERMS, VERSIONS
+from crdt_sync.protocol.versions import PEOPLE, REPORTS, TERMS, VERSIONS
 
 _COMPARES = "did not go on comparing"
 
@@ -123,6 +126,7 @@ class Acceptor(Session):
         self._compared = Compared()
         self._audit: AuditRun | None = None
         self._checks = 0  # that the host was asked for
+        self._noting: int | None = None  # the number of the reports that are being noted
 
     def send(self, message: Message) -> int:
         """Send a message that tells something of records; returns its bytes."""
@@ -215,6 +219,12 @@ class Acceptor(Session):
             return
         self._checks -= 1
         self.serving.after(head, Checked(number, tuple(self.serving.checked(number, entries))))
+
+    def noted(self, number: int, now: int) -> None:
+        """The answer to `Note`: it is on disk, or there is no audit log."""
+        if not self.closed and self._noting == number:
+            self._noting = None
+            self._send(Noted(number))
 
     def regrant(self, sight: Sight, now: int) -> None:
         """The partner may hold something else from now on: the difference is told, within the session if it may be."""
@@ -348,6 +358,14 @@ class Acceptor(Session):
 
     def _on_receipt_request(self, request: ReceiptRequest, now: int) -> None:
         self._effects.append(ReadReceipt(request.number))
+
+    def _on_reported(self, reported: Reported, now: int) -> None:
+        if REPORTS not in self.features:
+            raise ProtocolViolation("reports came, which the terms do not name")
+        if self._noting is not None:
+            raise ProtocolViolation("reports came before those before them were noted")
+        self._noting = reported.number
+        self._effects.append(Note(reported.number, reported.entries))
 
     def _on_audit(self, audit: Audit, now: int) -> None:
         if self._audit is not None:

@@ -29,6 +29,7 @@ from crdt_sync.protocol.messages import (
     Hello,
     Message,
     NewToken,
+    Noted,
     Ping,
     Pong,
     Presence,
@@ -39,6 +40,8 @@ from crdt_sync.protocol.messages import (
     Receipt,
     ReceiptRequest,
     Regranted,
+    Reported,
+    ReportEntry,
     Resume,
     Said,
     Standing,
@@ -201,7 +204,7 @@ def _ack_body(ack: Ack) -> bytes:
     return b"".join((_ACK, uint(ack.number), cursor, uint(ack.head), array_of(len(verdicts)), *verdicts))
 
 
-def _write_number(message: ReceiptRequest | Ping | Pong) -> tuple[object, ...]:
+def _write_number(message: ReceiptRequest | Ping | Pong | Noted) -> tuple[object, ...]:
     return (message.number,)
 
 
@@ -280,6 +283,8 @@ _LAYOUTS = (
     ),
     _Layout(20, "said", Said, _write_said, 1, ((0, partial(_read_array, "statements")),)),
     _Layout(21, "new_token", NewToken, _write_token, 1),
+    _Layout(24, "reported", Reported, attrgetter("number", "entries"), 2, _entries(1, ReportEntry, 4)),
+    _Layout(25, "noted", Noted, _write_number, 1),
     _Layout(
         30, "dropped", Dropped, attrgetter("cursor", "head", "records"), 3, ((2, partial(_read_array, "records")),)
     ),

@@ -28,6 +28,7 @@ from crdt_sync.protocol.effects import (
     Owe,
     PinDigests,
     ReceiptArrived,
+    ReportsNoted,
     TokenCame,
     Welcomed,
 )
@@ -45,11 +46,14 @@ from crdt_sync.protocol.messages import (
     Hello,
     Message,
     NewToken,
+    Noted,
     Pong,
     Ranges,
     Receipt,
     ReceiptRequest,
     Regranted,
+    Reported,
+    ReportEntry,
     Resume,
     Terms,
     Updates,
@@ -66,7 +70,7 @@ from crdt_sync.protocol.source import NOT_HELD, DialerSource
 from crdt_sync.protocol.states import DIALER_MOVES, DIALER_TABLE, Move, State, Table
 from crdt_sync.protocol.telling import Telling
 from crdt_sync.protocol.terms import Agreed, agreed_space, shared_features, terms_of
-from crdt_sync.protocol.versions import TERMS, VERSIONS
+from crdt_sync.protocol.versions import REPORTS, TERMS, VERSIONS
 from crdt_sync.protocol.wants import want_beyond
 
 _ANEW_US = 60_000_000  # a session that is to begin anew for something that only a handshake mends lasts this long
@@ -81,6 +85,7 @@ _COMPARES = "did not go on comparing"
 _AUDITS = "did not go on with the audit"
 _CHECKS = "did not say how it stores records"
 _RECEIPTS = "gave no receipt"
+_NOTES = "did not note what was reported"
 
 
 class Dialer(Session):
@@ -124,6 +129,9 @@ class Dialer(Session):
         self._telling = Telling()
         self._acknowledge_number = 0
         self._receipts = 0  # asked for and not come
+        self._reported: tuple[ReportEntry, ...] = ()  # told, and still kept here
+        self._report_number = 0
+        self._report_asked = False  # whether it is for the partner to answer
         self._anew_at: int | None = None  # when to end the session for what only the next handshake mends
         self._anew = ("", "")  # the code and message of that end
         self._send(
@@ -150,6 +158,7 @@ class Dialer(Session):
             and not (self._comparing and self._comparing.owing)
             and self._pushing.settled
             and self._telling.idle
+            and not self._reported
         )
 
     def notify(self, records: Sequence[str] = ()) -> None:
@@ -171,6 +180,20 @@ class Dialer(Session):
         """See whether our wall clock, which tells `wall` now, was set since hello. Hosts call it before `timer`."""
         if abs((wall - self._wall_at_greeting) - (now - self._greeted_at)) > _CLOCK_SET_US:
             self.compare_clocks()
+
+    def report(self) -> None:
+        """Something was done here that a relay is to know; see `DialerSource.reports`. What is there goes by itself."""
+        if self.state is not State.LIVE or self._direct or self._reported or REPORTS not in self.features:
+            return
+        self._reported = tuple(self._source.reports())
+        if self._reported:
+            self._report_number, self._report_asked = self._report_number + 1, True
+            self._send(Reported(self._report_number, self._reported))
+
+    def reports_forgotten(self, now: int) -> None:
+        """`ReportsNoted` is carried out."""
+        self._reported = ()
+        self.report()
 
     @property
     def unanswered(self) -> bool:
@@ -257,6 +280,8 @@ class Dialer(Session):
             yield Awaited(_CHECKS, limits.WORK_US_MAX)
         if self._receipts:
             yield Awaited(_RECEIPTS, limits.WORK_US_MAX)
+        if self._report_asked:
+            yield Awaited(_NOTES, limits.WORK_US_MAX)
 
     # --- answers of the host ---------------------------------------------------------------------------------
 
@@ -356,6 +381,7 @@ class Dialer(Session):
         if not self.follow:
             self.state = State.LIVE
             self._effects.append(CaughtUp())
+            self.report()
         elif comparing:
             self.state = State.COMPARING
             self._comparing = Comparing(self._source)
@@ -461,6 +487,13 @@ class Dialer(Session):
         self._receipts = max(0, self._receipts - 1)
         self._effects.append(ReceiptArrived(receipt))
 
+    def _on_noted(self, noted: Noted, now: int) -> None:
+        if not self._report_asked or noted.number != self._report_number:
+            raise ProtocolViolation("reports were noted that were not told")
+        self._came(_NOTES)
+        self._report_asked = False
+        self._effects.append(ReportsNoted(self._reported))
+
     def _on_new_token(self, message: NewToken, now: int) -> None:
         self._effects.append(TokenCame(message.token))
 
@@ -502,6 +535,7 @@ class Dialer(Session):
             self._fetching.ending = False
             self.state = State.LIVE
             self._effects.append(CaughtUp())
+            self.report()
 
     def _take(self, step: Step) -> None:
         """Carry out what the comparison comes to. Raises `ProtocolViolation`."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from crdt_sync.protocol.auditing import Differences
-from crdt_sync.protocol.entries import Behind
+from crdt_sync.protocol.entries import Behind, ReportEntry
 from crdt_sync.protocol.messages import Checked, PresenceEntry, PushEntry, Receipt, UpdatesEntry, Verdict
 from crdt_sync.protocol.terms import Agreed
 
@@ -158,6 +158,13 @@ class TokenCame:
     token: str
 
 
+@dataclass(frozen=True, slots=True)
+class ReportsNoted:
+    """The partner has these in its audit log: they are told no more. Answer: `Dialer.reports_forgotten`."""
+
+    entries: tuple[ReportEntry, ...]
+
+
 # --- acceptor ------------------------------------------------------------------------------------------------
 
 
@@ -196,6 +203,14 @@ class ReadReceipt:
 
 
 @dataclass(frozen=True, slots=True)
+class Note:
+    """Write into the audit log what the partner says was done on its device. Answer: `Acceptor.noted`."""
+
+    number: int
+    entries: tuple[ReportEntry, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class CheckRecords:
     """Say how these records are stored; with `mend`, mend them from the log first. Answer: `Acceptor.checked`."""
 
@@ -218,11 +233,13 @@ Effect = (
     | ReceiptArrived
     | Audited
     | CheckArrived
+    | ReportsNoted
     | Greeted
     | Holds
     | Accept
     | ReadReceipt
     | CheckRecords
+    | Note
     | SaidCame
     | TokenCame
 )

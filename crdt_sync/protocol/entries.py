@@ -51,6 +51,18 @@ class PresenceEntry(NamedTuple):
     actor: str
 
 
+class ReportEntry(NamedTuple):
+    """Something that was done with so many `records`, `at` that time (µs since 1970) by the device's clock.
+
+    `kind` is `export`, `bundle` or a later one. `about` is a collection, or whom a bundle is for.
+    """
+
+    at: int
+    kind: str
+    about: str
+    records: int
+
+
 class Standing(IntEnum):
     """What a replica's own log says of a record's stored content."""
 

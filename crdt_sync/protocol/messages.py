@@ -29,6 +29,8 @@ from crdt_sync.limits import (
     REASON_LENGTH_MAX,
     RECONCILE_COLUMN_BYTES_MAX,
     RECONCILE_OPEN_RANGES_MAX,
+    REPORT_ABOUT_LENGTH_MAX,
+    REPORTS_TOLD_MAX,
     RETRY_AFTER_MS_MAX,
     SIGNED_TOKEN_LENGTH_MAX,
     STATE_VECTOR_BYTES_MAX,
@@ -57,6 +59,7 @@ from crdt_sync.protocol.entries import (
     CheckedEntry,
     PresenceEntry,
     PushEntry,
+    ReportEntry,
     Resume,
     Standing,
     UpdatesEntry,
@@ -457,6 +460,35 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True)
+class Reported:
+    """What was done on the sender's device with what it holds, for the relay's audit log; asks for `Noted`."""
+
+    number: int
+    entries: tuple[ReportEntry, ...]
+
+    def __post_init__(self) -> None:
+        check_integer("reported.number", self.number)
+        check_length("reported.entries", self.entries, REPORTS_TOLD_MAX, at_least=1)
+        for at, kind, about, records in self.entries:
+            check_integer("reported.entries.at", at)
+            check_text("reported.entries.kind", kind, FEATURE_LENGTH_MAX)
+            if _FEATURE.match(kind) is None:
+                refuse("reported.entries.kind", "is not a lower-case name")
+            check_text("reported.entries.about", about, REPORT_ABOUT_LENGTH_MAX)
+            check_integer("reported.entries.records", records)
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """What `Reported` of the same number said is on the relay's disk, or nobody there wants to know."""
+
+    number: int
+
+    def __post_init__(self) -> None:
+        check_integer("noted.number", self.number)
+
+
+@dataclass(frozen=True, slots=True)
 class NewToken:
     """The partner's token, issued anew; it takes the place of the one that it showed."""
 
@@ -489,6 +521,8 @@ Message = (
     | Check
     | Checked
     | Said
+    | Reported
+    | Noted
     | NewToken
     | Dropped
     | Regranted
@@ -512,6 +546,7 @@ __all__ = [
     "Hello",
     "Message",
     "NewToken",
+    "Noted",
     "Ping",
     "Pong",
     "Presence",
@@ -522,6 +557,8 @@ __all__ = [
     "Receipt",
     "ReceiptRequest",
     "Regranted",
+    "ReportEntry",
+    "Reported",
     "Resume",
     "Said",
     "Standing",

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from crdt_sync.ids import Space
-from crdt_sync.protocol.entries import Behind
+from crdt_sync.protocol.entries import Behind, ReportEntry
 
 NOT_HELD = b"\x00"
 """The state vector of a record that is not held."""
@@ -112,6 +112,9 @@ class DialerSource(Protocol):
 
     def unread(self) -> Sequence[str]:
         """Records of which an update came that could not be integrated: what the partner has of them is asked again."""
+
+    def reports(self) -> Sequence[ReportEntry]:
+        """What was done here that the partner, a relay, is to have in its audit log; `REPORTS_TOLD_MAX` at most."""
 
     def outbox(self, after: str, limit: int) -> Sequence[Outgoing]:
         """The next records, by id, that the partner lacks and has not refused."""

@@ -34,6 +34,7 @@ from crdt_sync.protocol.messages import (
     Hello,
     Message,
     NewToken,
+    Noted,
     Ping,
     Pong,
     Presence,
@@ -42,6 +43,7 @@ from crdt_sync.protocol.messages import (
     Receipt,
     ReceiptRequest,
     Regranted,
+    Reported,
     Said,
     Terms,
     Updates,
@@ -103,6 +105,7 @@ DIALER = [
     *_rows((State.AGREEING,), Terms, "terms", *OPEN, State.CLOSED),
     *_rows((State.AGREEING, *OPEN), Said, "said"),
     *_rows(OPEN, NewToken, "new_token"),
+    *_rows((State.CATCHING_UP, State.LIVE), Noted, "noted"),
     *_rows((State.COMPARING,), Ranges, "ranges", State.COMPARING, State.CATCHING_UP),
     *_rows((State.CATCHING_UP, State.LIVE), Changes, "changes", State.CATCHING_UP),
     *_rows((State.COMPARING,), Updates, "updates", State.COMPARING, State.CATCHING_UP),
@@ -130,6 +133,7 @@ ACCEPTOR = [
     *_rows(OPEN, Have, "have"),
     *_rows(OPEN, Push, "push"),
     *_rows(OPEN, ReceiptRequest, "receipt_request"),
+    *_rows((State.CATCHING_UP, State.LIVE), Reported, "reported"),
 ]
 
 DIALER_MOVES = (

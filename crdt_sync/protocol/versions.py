@@ -4,7 +4,7 @@
 never sent to a partner whose version does not have it: what came with a later version stands in `SINCE`.
 """
 
-from crdt_sync.protocol.messages import Dropped, Message, NewToken, Regranted, Said, Terms
+from crdt_sync.protocol.messages import Dropped, Message, NewToken, Noted, Regranted, Reported, Said, Terms
 
 GREETING = 1
 TERMS = 2  # from this version on, each side tells its terms before anything else
@@ -18,11 +18,14 @@ SINCE: dict[type[Message], int] = {
     Terms: TERMS,
     Said: PEOPLE,
     NewToken: PEOPLE,
+    Reported: PEOPLE,
+    Noted: PEOPLE,
     Dropped: PEOPLE,
     Regranted: PEOPLE,
 }
 LINEAGE = "lineage"  # knows records that were renewed, see docs/decisions/0068-a-record-is-renewed-by-what-it-shows.md
-FEATURES = frozenset({LINEAGE})
+REPORTS = "reports"  # takes reports of what was done on a device, as relays do
+FEATURES = frozenset({LINEAGE, REPORTS})
 """What this side can do beyond its version; a partner is sent what belongs to a feature only if it named it, too."""
 
 

@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from crdt_sync.limits import WANT_RECORDS_MAX
 from crdt_sync.protocol.dialer import Dialer
-from crdt_sync.protocol.effects import Acknowledge, Compare, Effect, Integrate, Owe
+from crdt_sync.protocol.effects import Acknowledge, Compare, Effect, Integrate, Owe, ReportsNoted
 from crdt_sync.replica.partner import Partner
 
 _JOINED_MAX = 64  # effects that share one commit
@@ -114,6 +114,9 @@ def carry_out(
         case Owe() as owe:
             partner.owe(owe)
             return [dialer.owed]
+        case ReportsNoted(entries):
+            partner.forget_reports(entries)
+            return [dialer.reports_forgotten]
         case Acknowledge():
             acks = [effect for effect in effects if isinstance(effect, Acknowledge)]
             cursors = [effect.cursor for effect in acks if effect.cursor is not None]

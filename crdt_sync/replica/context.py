@@ -97,6 +97,7 @@ class Context:
         self.stored: Callable[[str, Sequence[str]], None] = lambda _kind, _records: None  # before anybody is told
         self._listeners: list[Callable[[Sequence[Event]], None]] = []
         self._clock_listeners: list[Callable[[], None]] = []
+        self._report_listeners: list[Callable[[], None]] = []
         self._clocks_told: dict[bytes, int] = {}  # offsets told by the devices with which sessions are open
 
     @property
@@ -299,6 +300,15 @@ class Context:
     def subscribe(self, listener: Callable[[Sequence[Event]], None]) -> Callable[[], None]:
         """Call `listener` after each commit, in the thread that made it. Returns the call that ends it."""
         return _listen(self._listeners, listener)
+
+    def watch_reports(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Call `listener`, in whatever thread, when there is a new report. Returns the call that ends it."""
+        return _listen(self._report_listeners, listener)
+
+    def reported(self) -> None:
+        """There is a new report for the relay, see `reports`."""
+        for listener in tuple(self._report_listeners):
+            listener()
 
     def watch_clock(self, listener: Callable[[], None]) -> Callable[[], None]:
         """Call `listener`, in whatever thread, when our clock may be wrong. Returns the call that ends it."""

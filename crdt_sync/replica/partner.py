@@ -23,13 +23,13 @@ from crdt_sync import ids, limits
 from crdt_sync.errors import StoreCorrupt, StoreFailed, StoreFull
 from crdt_sync.ids import EPOCH_BYTES, Space
 from crdt_sync.protocol.effects import Acknowledge, Integrate, Owe, Pushed, Welcomed
-from crdt_sync.protocol.entries import Resume
+from crdt_sync.protocol.entries import ReportEntry, Resume
 from crdt_sync.protocol.reconcile import View
 from crdt_sync.protocol.sight import Sight, sight_for
 from crdt_sync.protocol.source import Diff, Outgoing
 from crdt_sync.protocol.versions import LINEAGE
 from crdt_sync.records.updates import state_vector as vectors
-from crdt_sync.replica import unread, unsent
+from crdt_sync.replica import reports, unread, unsent
 from crdt_sync.replica.audit import content_view
 from crdt_sync.replica.context import Context
 from crdt_sync.replica.events import Event
@@ -153,6 +153,14 @@ class Partner:
         forbidden = VerdictCode.FORBIDDEN.value
         found = [each.record for each in entries if each.refusal == forbidden and not ids.is_reserved(each.record)]
         return found[: limits.WANT_RECORDS_MAX]
+
+    def reports(self) -> Sequence[ReportEntry]:
+        """See `DialerSource.reports`."""
+        return reports.waiting(self._context)
+
+    def forget_reports(self, noted: Sequence[ReportEntry]) -> None:
+        """The partner has these in its audit log. Raises what a commit raises."""
+        reports.forget(self._context, noted)
 
     def outbox(self, after: str, limit: int) -> Sequence[Outgoing]:
         """See `DialerSource.outbox`. A page is short only at the end, so refused entries are skipped by reading on."""

@@ -36,6 +36,7 @@ from crdt_sync.replica.keys import Duplicate, KeyStanding
 from crdt_sync.replica.origin import Origin
 from crdt_sync.replica.owner.message import NO_ROLE
 from crdt_sync.replica.receipts import Holding, holding
+from crdt_sync.replica.reports import report
 from crdt_sync.replica.results import Results
 from crdt_sync.replica.schemas import Schemas, known_schemas
 from crdt_sync.replica.sharing import Sharing
@@ -568,6 +569,10 @@ class Replica:
             return settled
 
     # --- hearing of changes ----------------------------------------------------------------------------------
+
+    def report(self, kind: str, about: str, records: int) -> None:
+        """The relay's audit log is to have that something was done with so many records here, see `reports`."""
+        report(self.context, kind, about, records)
 
     def subscribe(self, listener: Callable[[Sequence[Event]], None]) -> Callable[[], None]:
         """Call `listener` after each commit, in the thread that made it. Returns the call that ends it."""

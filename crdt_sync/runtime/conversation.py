@@ -43,6 +43,7 @@ from crdt_sync.protocol.effects import (
     PinDigests,
     PresenceSeen,
     ReceiptArrived,
+    ReportsNoted,
     SaidCame,
     Send,
     TokenCame,
@@ -293,6 +294,7 @@ class Conversation:
             moves=self._partner.moves,
         )
         unsubscribe = self._replica.subscribe(self._heard_of)
+        unreported = self._replica.context.watch_reports(self._reports_due)
         trust_clock = self._replica.context.watch_clock(self._clock_doubted) if self._lasting else None
         if self._presence is not None:
             self._presence.listen(self._presence_changed)
@@ -325,6 +327,7 @@ class Conversation:
             raise error or ConnectionLost(f"the connection to {self._address.url} was lost", "It will be tried again.")
         finally:
             unsubscribe()
+            unreported()
             if forget is not None:
                 forget()
             self._partner.ended()
@@ -506,7 +509,7 @@ class Conversation:
             match effect:
                 case Send(frame):
                     self._say(frame)
-                case Compare() | Integrate() | Owe() | Acknowledge():
+                case Compare() | Integrate() | Owe() | Acknowledge() | ReportsNoted():
                     self.progress.count(effect)
                     if isinstance(effect, Acknowledge):
                         self._heed(effect)
@@ -648,6 +651,15 @@ class Conversation:
         if self._dialer is not None and self._welcoming is None:
             if not self._dialer.closed:
                 self._pass_on()
+            self._pump()
+
+    def _reports_due(self) -> None:
+        with suppress(RuntimeError):  # the loop was closed a moment ago
+            self._loop.call_soon_threadsafe(self._report)
+
+    def _report(self) -> None:
+        if self._dialer is not None and self._welcoming is None and not self._dialer.closed:
+            self._dialer.report()
             self._pump()
 
     def _clock_doubted(self) -> None:

@@ -38,6 +38,7 @@ actors = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=
 features = st.from_regex(r"\A[a-z][a-z0-9_]{0,31}\Z")
 codes = st.from_regex(r"\A[a-z][a-z0-9_]{0,47}\Z")
 retries = st.none() | st.integers(0, RETRY_AFTER_MS_MAX)
+abouts = reasons.map(lambda text: text[:200])
 frame_bytes = st.integers(8192, INTEGER_EXACT_MAX)
 
 STRATEGIES = {
@@ -67,6 +68,11 @@ STRATEGIES = {
     m.Check: (numbers, flags, st.lists(records, min_size=1, max_size=6).map(tuple)),
     m.Checked: (numbers, st.lists(checked, min_size=1, max_size=6).map(tuple)),
     m.Said: (st.lists(updates, min_size=1, max_size=6).map(tuple),),
+    m.Reported: (
+        numbers,
+        _rows(m.ReportEntry, numbers, features, abouts, numbers, least=1),
+    ),
+    m.Noted: (numbers,),
     m.NewToken: (st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1, max_size=200),),
     m.Dropped: (st.none() | numbers, numbers, st.lists(records, min_size=1, max_size=6).map(tuple)),
     m.Regranted: (st.binary(min_size=16, max_size=16), flags),

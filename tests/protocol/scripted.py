@@ -7,7 +7,7 @@ from crdt_sync.protocol import codec
 from crdt_sync.protocol.acceptor import Acceptor
 from crdt_sync.protocol.dialer import Dialer
 from crdt_sync.protocol.effects import Effect, Send
-from crdt_sync.protocol.entries import Behind
+from crdt_sync.protocol.entries import Behind, ReportEntry
 from crdt_sync.protocol.messages import Hello, Message, Ranges, Resume, Welcome
 from crdt_sync.protocol.principal import everybody
 from crdt_sync.protocol.reconcile import Index, Reconciler, View, decode, encode
@@ -89,8 +89,12 @@ class ScriptedOutbox:
         self.held = held or {}
         self.edits: dict[str, int] = {}
         self.refused: list[str] = []
+        self.reported: list[ReportEntry] = []
         self.replica = DEVICE
         self.space = Space(DEVICE, joined=False)
+
+    def reports(self) -> Sequence[ReportEntry]:
+        return tuple(self.reported)
 
     def edit(self, record: str) -> None:
         self.edits[record] = self.edits.get(record, 0) + 1
@@ -146,8 +150,12 @@ def acceptor(source: ScriptedLog, refuse: object = None) -> Acceptor:
     return Acceptor(source, lambda hello: refuse or everybody(hello), lambda: 5_000_000, now=0)  # type: ignore[arg-type, return-value]
 
 
-def dialer(source: ScriptedOutbox, resume: Resume | None = None, *, follow: bool = True) -> Dialer:
-    made = Dialer(source, resume=resume, token="token", follow=follow, agent="test", wall=1_000_000, now=0)
+def dialer(
+    source: ScriptedOutbox, resume: Resume | None = None, *, follow: bool = True, direct: bool = False
+) -> Dialer:
+    made = Dialer(
+        source, resume=resume, token="token", follow=follow, agent="test", wall=1_000_000, now=0, direct=direct
+    )
     drain(made)
     return made
 

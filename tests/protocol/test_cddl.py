@@ -24,7 +24,7 @@ RULES = (  # by message type, from 1
     *("receipt-request", "receipt", "presence", "ping", "pong", "bye"),
     *("audit", "check", "checked", "terms", "said", "new-token"),
 )
-LATER = {30: "dropped", 31: "regranted"}
+LATER = {24: "reported", 25: "noted", 30: "dropped", 31: "regranted"}
 TOP = limits.INTEGER_EXACT_MAX
 NUMBERS = (-1, 0, 1, 2, 7, 8, 9, 15, 8191, 8192, limits.RETRY_AFTER_MS_MAX, limits.RETRY_AFTER_MS_MAX + 1, TOP, TOP + 1)
 STRANGERS = (

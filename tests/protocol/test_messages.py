@@ -21,6 +21,7 @@ from crdt_sync.protocol.messages import (
     Hello,
     Message,
     NewToken,
+    Noted,
     Ping,
     Pong,
     Presence,
@@ -31,6 +32,8 @@ from crdt_sync.protocol.messages import (
     Receipt,
     ReceiptRequest,
     Regranted,
+    Reported,
+    ReportEntry,
     Resume,
     Said,
     Standing,
@@ -71,11 +74,15 @@ TERMS = Terms(ID, joined=True, log=ID, features=("erasure",))
 CHECKED = Checked(1, (CheckedEntry(RECORD, ID, ID, Standing.AGREES),))
 SAID = Said((b"statement",))
 NEW_TOKEN = NewToken("a.b.c")
+REPORTED = Reported(1, (ReportEntry(2, "export", "customers", 3),))
+NOTED = Noted(1)
 DROPPED = Dropped(9, 10, (RECORD,))
 REGRANTED = Regranted(ID, settled=True)
 SAMPLES = (
     SAID,
     NEW_TOKEN,
+    REPORTED,
+    NOTED,
     HELLO,
     WELCOME,
     CHANGES,
@@ -193,6 +200,8 @@ FIELDS = [
         ],
     ),
     (NEW_TOKEN, "token", ["a", "~" * 2048], ["", "x" * 2049, "ü", "a\n", b"x", None]),
+    (REPORTED, "number", *NUMBERS),
+    (NOTED, "number", *NUMBERS),
     (DROPPED, "cursor", *OPTIONAL),
     (DROPPED, "head", *NUMBERS),
     (
@@ -230,6 +239,18 @@ ENTRIES = [  # message, its list, limits of its length, and both sides of each c
             ("state", *SIXTEEN),
             ("content", *SIXTEEN),
             ("standing", [Standing.DISAGREES, Standing.INCOMPLETE], [0, 6, True, None]),
+        ],
+    ),
+    (
+        REPORTED,
+        "entries",
+        1,
+        100,
+        [
+            ("at", *NUMBERS),
+            ("kind", ["export", "a_1", "a" * 32], ["", "a" * 33, "A", "a-b", "1a", "a\n", b"a", None]),
+            ("about", ["", "ü" * 200], ["a" * 201, b"a", None]),
+            ("records", *NUMBERS),
         ],
     ),
     (PRESENCE, "entries", 0, 64, [("record", *RECORDS), ("actor", ["a", "ü" * 64], ["", "a" * 65, b"a", None])]),

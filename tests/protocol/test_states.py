@@ -22,6 +22,7 @@ from crdt_sync.protocol.messages import (
     Hello,
     Message,
     NewToken,
+    Noted,
     Ping,
     Pong,
     Presence,
@@ -31,6 +32,8 @@ from crdt_sync.protocol.messages import (
     Receipt,
     ReceiptRequest,
     Regranted,
+    Reported,
+    ReportEntry,
     Said,
     Standing,
     Terms,
@@ -68,6 +71,8 @@ SAMPLES: dict[type, Message] = {
     Checked: Checked(1, (CheckedEntry("customers/a", b"", b"", Standing.ABSENT),)),
     Said: Said((b"statement",)),
     NewToken: NewToken("token"),
+    Reported: Reported(1, (ReportEntry(1, "export", "customers", 1),)),
+    Noted: Noted(1),
 }
 ROLES = {"dialer": DIALER_TABLE, "acceptor": ACCEPTOR_TABLE}
 PAIRS = [(role, state, kind) for role, state, kind in product(ROLES, State, SAMPLES) if state is not State.CLOSED]

@@ -18,9 +18,11 @@ from crdt_sync.audit_log.asking import Asked
 from crdt_sync.audit_log.entry import Act, Entry, encode
 from crdt_sync.audit_log.verifying import Verification
 from crdt_sync.errors import IdentityRefused
+from crdt_sync.exchange.exporter import export_table
 from crdt_sync.identity.keys import KeyPair
 from crdt_sync.key_files import make_key
 from crdt_sync.protocol.messages import Bye, VerdictCode
+from crdt_sync.replica import reports
 from crdt_sync.storage.lmdb import LmdbStore
 from crdt_sync.storage.values import Batch
 from tests.relay.people import POLICY, device, invited, join, sync, with_people
@@ -357,6 +359,35 @@ def test_who_wrote_it_who_brought_it_and_which_fields_are_told(
     asked = ("audit", "--data", tmp_path / "data", "--who", "ben", "--field")
     assert "anna, brought by ben" in run(*asked, "phone")[1]
     assert "Nothing that was asked for" in run(*asked, "iban")[2]
+
+
+@pytest.mark.parametrize("audit", [True, False])
+def test_exports_and_bundles_of_devices_are_told_with_their_next_sync(tmp_path: Path, audit: bool) -> None:
+    """Nobody else sees them. Where there is no log, devices keep nothing for it."""
+
+    async def story() -> None:
+        policy = POLICY.replace('"resolve"', '"resolve", "bundle"')
+        async with with_people(tmp_path / "data", policy, audit=audit) as relay:
+            with device(tmp_path / "anna", "anna-phone") as anna:
+                await join(anna, invited(relay, "anna"))
+                await sync(anna, relay.url)
+                for name in ("Ann", "Bert"):
+                    with anna.edit("customers") as customer:
+                        customer["name"] = name
+                export_table(anna, "customers", tmp_path / "all.csv")
+                create_bundle(anna, tmp_path / "a.bundle", to="user:anna")
+                assert len(reports.waiting(anna.context)) == 2
+                await sync(anna, relay.url)
+                assert reports.waiting(anna.context) == []
+                await sync(anna, relay.url)
+
+    asyncio.run(story())
+    found = told(tmp_path / "data", act=Act.EXPORT)
+    assert [(each["user"], each["about"].partition(" at=")[0]) for each in found] == [
+        ("anna", "export customers records=2"),
+        ("anna", "bundle user:anna records=2"),
+    ] * audit
+    assert {each["device"] for each in found} <= {each["device"] for each in told(tmp_path / "data", act=Act.LOGIN)}
 
 
 def test_enrolments_wipes_and_what_operators_decide_are_told(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from crdt_sync.ids import Space
 from crdt_sync.protocol import codec
 from crdt_sync.protocol import effects as asked
 from crdt_sync.protocol.dialer import Dialer
+from crdt_sync.protocol.entries import ReportEntry
 from crdt_sync.protocol.messages import Hello
 from crdt_sync.protocol.reconcile import Index
 from crdt_sync.protocol.source import Diff, Outgoing
@@ -39,6 +40,10 @@ class _Source:
     def unread(self) -> tuple[str, ...]:
         """See `DialerSource.unread`."""
         return ("customers/b",)
+
+    def reports(self) -> Sequence[ReportEntry]:
+        """See `DialerSource.reports`."""
+        return (ReportEntry(_NOW, "export", "customers", 2),)
 
     def outbox(self, after: str, limit: int) -> Sequence[Outgoing]:
         return [Outgoing(record, 1) for record in _HELD if record > after][:limit]

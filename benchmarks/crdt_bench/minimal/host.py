@@ -94,6 +94,8 @@ class MinimalHost:
             case hub.PinIndex(session) | hub.MakeReceipt(session) | hub.PinAudit(session) | hub.MakeCheck(session):
                 with self._expelling(session):
                     self._look(effect)
+            case hub.NoteReports(session, number):  # there is no audit log
+                self.hub.noted(session, number, self.steady())
 
     def _integrate(self, effect: hub.Integrate) -> None:
         """9: what was accepted is stored before the next batch comes."""

@@ -108,7 +108,7 @@ class Line:
             case asked.Welcomed():  # 15
                 self.welcomed = True
                 self.partner.welcomed(effect)
-            case asked.Integrate() | asked.Compare() | asked.Owe() | asked.Acknowledge():  # 16
+            case asked.Integrate() | asked.Compare() | asked.Owe() | asked.Acknowledge() | asked.ReportsNoted():  # 16
                 for answer in carry_out(self.partner, self.dialer, [effect]):
                     answer(now)
             case asked.CaughtUp():

@@ -103,6 +103,8 @@ def create(
                     reserved += is_reserved(record)
             end = writer.finish()
             size = stream.tell()
+            if len(left_out) == known_damage:
+                replica.report("bundle", to or "", end.updates - reserved)  # before the file appears
         if len(left_out) == known_damage:  # else its header claims what is not in it: it is written once more
             through = found.through if found is not None else ""
             whom = sealing.recipients if sealing else None

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from crdt_sync.policy.values import Forms, Values
 from crdt_sync.principal import Principal
 from crdt_sync.protocol.effects import Closed
+from crdt_sync.protocol.entries import ReportEntry
 from crdt_sync.verdicts import Touched, Verdict, VerdictCode
 
 # --- effects -------------------------------------------------------------------------------------------------
@@ -145,6 +146,15 @@ class Refused(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class NoteReports:
+    """Write into the audit log what the session's device says was done on it. Answer: `Hub.noted`."""
+
+    session: int
+    number: int
+    entries: tuple[ReportEntry, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class SaidBy:
     """The session's partner passes on what the space said: nothing of it is checked yet."""
 
@@ -173,6 +183,7 @@ HubEffect = (
     | Arrived
     | Stored
     | SaidBy
+    | NoteReports
     | Refused
     | Finished
 )

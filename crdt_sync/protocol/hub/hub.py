@@ -21,6 +21,7 @@ from crdt_sync.protocol.effects import (
     Compare,
     Greeted,
     Holds,
+    Note,
     PinDigests,
     PresenceSeen,
     ReadReceipt,
@@ -36,6 +37,7 @@ from crdt_sync.protocol.hub.effects import (
     Integrated,
     MakeCheck,
     MakeReceipt,
+    NoteReports,
     PinAudit,
     PinIndex,
     SaidBy,
@@ -401,6 +403,13 @@ class Hub:
             acceptor.receipt(number, head, count, root, now)
             self._collect(session, acceptor, now)
 
+    def noted(self, session: int, number: int, now: int) -> None:
+        """The answer to `NoteReports`."""
+        acceptor = self._sessions.get(session)
+        if acceptor is not None:
+            acceptor.noted(number, now)
+            self._collect(session, acceptor, now)
+
     def audit_pinned(self, session: int, view: View, now: int) -> None:
         """The answer to `PinAudit`."""
         acceptor = self._sessions.get(session)
@@ -448,6 +457,8 @@ class Hub:
                     self._ask(MakeCheck(session, number, records, mend))
                 case PresenceSeen(entries):
                     self._presence.opened(session, _signed(entries, acceptor))
+                case Note(number, entries):
+                    self._effects.append(NoteReports(session, number, entries))
                 case SaidCame(statements):
                     self._effects.append(SaidBy(session, statements))
                 case Holds(cursor):

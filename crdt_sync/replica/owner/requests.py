@@ -77,6 +77,9 @@ class ServedReplica(Receiving, Protocol):
     def store_edits(self, edits: Sequence[SentEdit]) -> None:
         """See `Replica.store_edits`."""
 
+    def report(self, kind: str, about: str, records: int) -> None:
+        """See `Replica.report`."""
+
     def add_schema(self, schema: Schema, *, stricter: bool = False) -> None:
         """See `Replica.add_schema`."""
 
@@ -134,6 +137,8 @@ class Requests:
                 self._replica.resolve_schema(collection, number)
             case ("hear", tuple(statements)):
                 self._replica.hear([each for each in statements if isinstance(each, bytes)])
+            case ("report", str(kind), str(about), int(records)):
+                self._replica.report(kind, about, records)
             case ("key",):
                 return self._key()
             case ("digests",):

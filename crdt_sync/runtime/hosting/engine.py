@@ -36,6 +36,7 @@ from crdt_sync.protocol.hub import (
     IntegrationItem,
     MakeCheck,
     MakeReceipt,
+    NoteReports,
     PinAudit,
     PinIndex,
     Refused,
@@ -505,6 +506,8 @@ class Engine:
                 self.slow_pool.forget_all()
             case PinIndex() | MakeReceipt() | PinAudit() | MakeCheck():
                 self._answer(effect)
+            case NoteReports():
+                self._start(self._note_reports(effect))
             case SaidBy(session, statements):
                 if self.people.said(session, statements):
                     self.loop.call_soon(self._heed_policy)  # behind the effects that are being carried out
@@ -531,6 +534,19 @@ class Engine:
         except Exception:  # the effects that follow are of others, who would wait for their answers for ever
             self.log.exception("session_failed", session=session, **self._named((session,)))
             self.hub.expel(session, "unavailable", "this cannot be served now", RETRY_US, self._now())
+
+    async def _note_reports(self, effect: NoteReports) -> None:
+        """Have the audit log tell what a device reports. Without one nobody wants to know, and the device need not."""
+        session = effect.session
+        try:
+            if self.recorder is not None:
+                await self.recorder.reported(session, effect.entries)
+        except StoreError as error:
+            self.log.error("reports_not_noted", session=session, code=error.code, **self._named((session,)))
+            self.hub.expel(session, "unavailable", "the audit log cannot be written now", RETRY_US, self._now())
+        else:
+            self.hub.noted(session, effect.number, self._now())
+        self._pump()
 
     async def _integrate(self, effect: Integrate) -> None:
         in_force = self._in_force()

@@ -8,18 +8,22 @@ Rules:
 3. What is alike is counted by the minute: of failed logins of one address and code, and of the logins of one device,
    the first has a line and the others a number; of refused changes of one device the first hundred have a line. So no
    flood fills the disk; changes that are stored are bounded by quotas.
+4. What a device reports of itself is told as its word, at the time that it names; a thousand of them in a minute have a
+   line each.
 5. A change is told of its user. One that brings what others signed is told of each of them, as brought by that user.
-4. While the disk takes nothing, lines wait, up to a bound; beyond it they are counted.
+6. While the disk takes nothing, lines wait, up to a bound; beyond it they are counted.
 """
 
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from crdt_sync import limits
 from crdt_sync.audit_log.entry import Act, Entry, accepted, encode, whose
+from crdt_sync.protocol.entries import ReportEntry
 from crdt_sync.protocol.hub import Refused, StoredUpdates
 from crdt_sync.runtime.network import network_of
 from crdt_sync.storage.values import Batch, Committed
@@ -92,6 +96,20 @@ class Recorder:
         fields, authors = refused.touched or _UNTOLD
         for author in authors or ("",):
             self._count(Act.CHANGE, who, named_max, refused.record, fields, refused.code, author=author)
+
+    async def reported(self, session: int, entries: Sequence[ReportEntry]) -> None:
+        """What a device says was done on it; returns when it is on disk. Raises `StoreError`.
+
+        It waits first, so that many share a commit and nobody floods the disk with them.
+        """
+        who = self._who.get(session, _NOBODY)
+        await asyncio.sleep(limits.AUDIT_WAIT_S)
+        for at, kind, about, records in entries:
+            told = f"{kind} {about} records={records} at={_written(at)}"
+            self._count(Act.EXPORT, who, limits.AUDIT_REPORTED_NAMED_MAX, told=told)
+        future = self.flush()
+        if future is not None:
+            await asyncio.wrap_future(future)
 
     def note(self, entry: Entry) -> None:
         """Write this soon."""
@@ -185,7 +203,9 @@ class Recorder:
         verdict: VerdictCode | None = None,
         about: str = "",
         author: str = "",
+        told: str = "",
     ) -> None:
+        """`about` is part of what is alike, and `told` said of those that have a line."""
         self._close_minute()
         alike = (act, *who, verdict, about)
         if alike not in self._counted and len(self._counted) >= limits.AUDIT_COUNTED_MAX:
@@ -200,7 +220,17 @@ class Recorder:
         user, device, address = who._replace(user=author or who.user)
         policy = self._policy()
         entry = Entry(
-            self._wall_clock(), act, user, device, address, brought_by, record, fields, policy, verdict, about=about
+            self._wall_clock(),
+            act,
+            user,
+            device,
+            address,
+            brought_by,
+            record,
+            fields,
+            policy,
+            verdict,
+            about=told or about,
         )
         self._wait(encode(entry))
 
@@ -223,6 +253,14 @@ class Recorder:
 
 def _who(named: Mapping[str, str]) -> Who:
     return Who(named["user"], bytes.fromhex(named.get("device", named["replica"])), named["address"])
+
+
+def _written(at: int) -> str:
+    """A time as an entry's text has it: what a device says, which may be none of this calendar."""
+    try:
+        return datetime.fromtimestamp(at // 1_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (ValueError, OverflowError, OSError):
+        return "unknown"
 
 
 def _lines(change: StoredUpdates) -> Iterable[tuple[int, str, tuple[str, ...], int]]:
