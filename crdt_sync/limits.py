@@ -194,7 +194,9 @@ AUDIT_SCANNED_MAX = 20_000  # entries looked at in one read of the store: 10 ms
 REPORTS_KEPT_MAX = 1000  # acts that a device keeps until its relay has noted them: 60 kB; beyond it the oldest go
 REPORTS_TOLD_MAX = 100  # of them in one message
 REPORT_ABOUT_LENGTH_MAX = 200  # characters of what one is about: a collection, or whom a bundle is for
-AUDIT_REPORTED_NAMED_MAX = 1000  # reports of one device that have a line each in a minute; the others are counted
+GIVEN_KEPT_MAX = 10_000  # companions that a session remembers to have told of: 1 MB; beyond it they are told again
+WATCHED_SECTIONS_MAX = 64  # of which a policy asks that it is told who was given them
+AUDIT_REPORTED_NAMED_MAX = 1000  # reports of one device, and sections that it is given, with a line each in a minute
 AUDIT_DROPPED_MAX = 2000  # entries dropped in one transaction: a few milliseconds during which nobody else can commit
 
 # --- tables --------------------------------------------------------------------------------------------------

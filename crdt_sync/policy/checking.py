@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 
-from crdt_sync.ids import is_reserved
+from crdt_sync.ids import is_reserved, whole_collection
+from crdt_sync.ids import section_of as ids_section_of
 from crdt_sync.nearest import suggestion
 from crdt_sync.policy.model import ALL, Grant, Policy, sees
 from crdt_sync.policy.problems import Problem
 from crdt_sync.policy.schemas import Collection, Field, section_of
 from crdt_sync.policy.values import EMPTY, told
+from crdt_sync.policy.watched import told as told_watched
 
 
 def check(policy: Policy, schemas: Mapping[str, Collection]) -> list[Problem]:
@@ -21,7 +23,19 @@ def check(policy: Policy, schemas: Mapping[str, Collection]) -> list[Problem]:
             elif not is_reserved(grant.collection):
                 hint = suggestion(grant.collection, schemas, "collections")
                 found.append(Problem(grant.line, f"there is no collection {grant.collection!r}", hint))
-    return sorted(found, key=lambda problem: problem.line)
+    return [*_watched(policy, schemas), *sorted(found, key=lambda problem: problem.line)]
+
+
+def _watched(policy: Policy, schemas: Mapping[str, Collection]) -> list[Problem]:
+    """Sections of which reads are to be told, and that there are none of."""
+    found = []
+    for name in sorted(policy.watched):
+        schema = schemas.get(whole_collection(name))
+        sections = {spec.section for spec in schema.fields.values() if spec.section} if schema is not None else set()
+        if schema is not None and ids_section_of(name) not in sections:
+            hint = suggestion(ids_section_of(name), sorted(sections), "sections")
+            found.append(Problem(0, f"'reads': there is no section {told_watched(name)!r}", hint))
+    return found
 
 
 def _grant_problems(grant: Grant, schema: Collection) -> list[Problem]:

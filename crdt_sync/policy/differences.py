@@ -48,12 +48,14 @@ class Difference:
     """Users with the role before and after."""
     silence: tuple[tuple[tuple[str, ...], Silence, Silence], ...]
     """Users whose devices may be without contact for longer or shorter, with what held before and holds after."""
+    watched: Changed
+    """Collections of companions of which the audit log tells who was given them."""
     effects: tuple[tuple[tuple[str, ...], tuple[Effect, ...]], ...]
 
     @property
     def empty(self) -> bool:
         """Whether nothing changes."""
-        names = (self.roles, self.users, self.disabled)
+        names = (self.roles, self.users, self.disabled, self.watched)
         return not (self.moved or self.silence or self.effects or any(map(any, names)))
 
 
@@ -81,6 +83,7 @@ def difference(old: Policy, new: Policy) -> Difference:
         disabled=_changed(_disabled(old), _disabled(new)),
         moved=tuple(each for each in roles if each[1] != each[2]),
         silence=_silence(old, new, both),
+        watched=_changed(old.watched, new.watched),
         effects=tuple((tuple(users), found) for found, users in effects.items()),
     )
 

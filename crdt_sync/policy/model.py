@@ -88,11 +88,15 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The whole of it. Make one with `parse_policy`. `silence` is of all devices of which no role says otherwise."""
+    """The whole of it. Make one with `parse_policy`. `silence` is of all devices of which no role says otherwise.
+
+    `watched` are collections of companions: the audit log tells who was given one.
+    """
 
     roles: Mapping[str, Role]
     users: Mapping[str, User]
     silence: Silence = UNLIMITED
+    watched: frozenset[str] = frozenset()
 
     def silence_of(self, user: str) -> Silence:
         """For how long devices of a user may be without contact; what holds for all, where it names no such user."""

@@ -5,7 +5,7 @@ from typing import Any
 from crdt_sync.policy.model import Condition, Grant, Policy, Role, User
 from crdt_sync.policy.silence import Silence
 
-Packed = tuple[Any, Any, Any]
+Packed = tuple[Any, Any, Any, Any]
 """Tuples, mappings, sets, texts and numbers, and nothing else."""
 
 
@@ -20,12 +20,12 @@ def packed(policy: Policy) -> Packed:
         for name, role in policy.roles.items()
     }
     users = {name: (user.line, user.role, dict(user.attributes), user.disabled) for name, user in policy.users.items()}
-    return roles, users, tuple(policy.silence)
+    return roles, users, tuple(policy.silence), policy.watched
 
 
 def unpacked(given: Packed) -> Policy:
     """The policy again."""
-    roles, users, silence = given
+    roles, users, silence, watched = given
     return Policy(
         {
             name: Role(
@@ -35,6 +35,7 @@ def unpacked(given: Packed) -> Policy:
         },
         {name: User(name, *settings) for name, settings in users.items()},
         Silence(*silence),
+        watched,
     )
 
 

@@ -15,10 +15,11 @@ from crdt_sync.policy.reading_grants import read_role
 from crdt_sync.policy.reading_users import read_user
 from crdt_sync.policy.settings import check_settings, named, table
 from crdt_sync.policy.silence import UNLIMITED, read_silence
+from crdt_sync.policy.watched import read_watched
 
 T = TypeVar("T")
 
-_SETTINGS = ("role", "user", "devices")
+_SETTINGS = ("role", "user", "devices", "audit")
 
 
 def parse_policy(text: str, source: str) -> Policy:
@@ -27,6 +28,7 @@ def parse_policy(text: str, source: str) -> Policy:
     problems = Problems(Places(text))
     check_settings(problems, (), data, _SETTINGS, "a policy")
     silence = read_silence(problems, ("devices",), data.get("devices", {}), UNLIMITED)
+    watched = read_watched(problems, ("audit",), data.get("audit", {}))
     roles = _tables(problems, "role", data, ROLES_MAX, lambda name, given: read_role(problems, name, given, silence))
     if not roles and not problems.found:
         problems.add((), "it has no role", "Begin with [[role.NAME.grant]].")
@@ -36,7 +38,7 @@ def parse_policy(text: str, source: str) -> Policy:
             hint = suggestion(user.role, roles, "roles")
             problems.add(("user", user.id, "role"), f"user {user.id!r}: there is no role {user.role!r}", hint)
     refuse(problems.found, source)
-    return Policy(roles, users, silence)
+    return Policy(roles, users, silence, watched)
 
 
 _UNQUOTED = re.compile(QUOTED, re.DOTALL)

@@ -28,6 +28,7 @@ from crdt_sync.protocol.effects import (
     CheckRecords,
     Closed,
     Compare,
+    Gave,
     Greeted,
     Holds,
     Note,
@@ -135,6 +136,10 @@ class Acceptor(Session):
     def send_frame(self, frame: bytes) -> None:
         """Send such a message that is encoded already."""
         self._effects.append(Send(frame))
+
+    def gave(self, records: Sequence[str]) -> None:
+        """Have it told that these were sent."""
+        self._effects.append(Gave(tuple(records)))
 
     def _end(self, closed: Closed) -> None:
         super()._end(closed)

@@ -203,6 +203,13 @@ class ReadReceipt:
 
 
 @dataclass(frozen=True, slots=True)
+class Gave:
+    """The partner was sent these companions, of which the audit log is to tell, for the first time in this session."""
+
+    records: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Note:
     """Write into the audit log what the partner says was done on its device. Answer: `Acceptor.noted`."""
 
@@ -240,6 +247,7 @@ Effect = (
     | ReadReceipt
     | CheckRecords
     | Note
+    | Gave
     | SaidCame
     | TokenCame
 )

@@ -75,6 +75,11 @@ class Selected:
         return self._sights.epoch(self._principal, (*self._before, self.sight))
 
     @property
+    def watched(self) -> frozenset[str]:
+        """The collections of companions of which the host wants to hear who was given them."""
+        return self._sights.watched
+
+    @property
     def differs(self) -> bool:
         """Whether the device may hold something by older grants, until it is told the end of the feed."""
         return bool(self._before)

@@ -62,6 +62,9 @@ class ServedSession(Protocol):
     def send_frame(self, frame: bytes) -> None:
         """Send a message that is encoded already."""
 
+    def gave(self, records: Sequence[str]) -> None:
+        """These were sent, which somebody watches."""
+
 
 class _Over:
     """In the place of a session that is over, which nothing keeps in memory then."""
@@ -74,6 +77,9 @@ class _Over:
         return 0
 
     def send_frame(self, frame: bytes) -> None:
+        pass
+
+    def gave(self, records: Sequence[str]) -> None:
         pass
 
 

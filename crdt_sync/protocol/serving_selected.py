@@ -1,8 +1,8 @@
 """Serving where the user of a session may hold some records and not others: see the rules of `selecting`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
-from crdt_sync import limits
+from crdt_sync import ids, limits
 from crdt_sync.protocol.entries import Behind
 from crdt_sync.protocol.live_pages import LivePage, LivePages
 from crdt_sync.protocol.messages import (
@@ -41,6 +41,7 @@ class SelectedServing(Serving):
         self._pushed: dict[int, Sequence[str]] = {}  # the records of pushes that are not answered
         self._dropped_since: set[int] = set()  # pushes under way, of which records were dropped since they came
         self._asked: dict[int, tuple[str, ...]] = {}  # the records of each check, hidden ones too
+        self._given: set[str] = set()  # companions of which it was told that they were sent
 
     # --- what it may hold ------------------------------------------------------------------------------------
 
@@ -224,6 +225,7 @@ class SelectedServing(Serving):
                 self._session.send(Updates(0, self._true(page.cursor), page.cursor, True, ()))
         else:
             self._told = page.cursor
+            self._watch(page.updates[place].record for place in picked.updates)
             frame = page.part(picked.updates)
             self._count_sent(sum(len(page.updates[place].update) for place in picked.updates), now)
             self._session.send_frame(frame)
@@ -245,6 +247,22 @@ class SelectedServing(Serving):
                     Updates(0, self._told, max(self._source.head(), diff.seq), True, (entry,)), now
                 )
         return size
+
+    def _send_updates(self, updates: Updates, now: int) -> int:
+        self._watch(entry.record for entry in updates.entries)
+        return super()._send_updates(updates, now)
+
+    def _watch(self, records: Iterable[str]) -> None:
+        """Have it told that companions are sent of which the policy asks that, once in the session."""
+        watched = self._selected.watched
+        if not watched:
+            return
+        found = [each for each in records if ids.collection_of(each) in watched and each not in self._given]
+        if found:
+            if len(self._given) >= limits.GIVEN_KEPT_MAX:
+                self._given.clear()
+            self._given.update(found)
+            self._session.gave(found)
 
     def tell(self, page: LivePage, now: int) -> bool:
         """False: what it may hold of a page is picked for it alone."""

@@ -101,6 +101,10 @@ class Sights(Protocol):
     def again_us(self) -> int:
         """After how long somebody who came before that is to come again."""
 
+    @property
+    def watched(self) -> frozenset[str]:
+        """The collections of companions of which the host wants to hear who was given them."""
+
     def of(self, principal: Principal) -> Sight | None:
         """What it may hold; None: all, as no policy is in force."""
 

@@ -73,6 +73,12 @@ class StoreSights:
         """See `Sights.again_us`."""
         return min(_AGAIN_US_MAX, _AGAIN_US_MIN + _READ_US * self._store.count())
 
+    @property
+    def watched(self) -> frozenset[str]:
+        """See `Sights.watched`."""
+        in_force = self._in_force()
+        return frozenset() if in_force is None else in_force.policy.watched
+
     def of(self, principal: Principal) -> Sight | None:
         """See `Sights.of`."""
         in_force = self._in_force()

@@ -5,6 +5,7 @@ from typing import Any
 
 from crdt_sync.policy.differences import Changed, Difference, Effect
 from crdt_sync.policy.model import OPERATIONS, Grant, Policy
+from crdt_sync.policy.watched import told
 
 _NAMED_MAX = 10  # users of one line
 
@@ -20,6 +21,7 @@ def summary(policy: Policy) -> Mapping[str, Any]:
             }
             for role in policy.roles.values()
         },
+        "reads": sorted(map(told, policy.watched)),
         "users": len(policy.users),
         "disabled": sorted(user.id for user in policy.users.values() if user.disabled),
     }
@@ -36,6 +38,8 @@ def summary_text(policy: Policy) -> str:
             lines.append(f"  devices {silence.told} without contact")
         lines += [f"  {line}" for grant in role.grants for line in _grant_lines(grant)]
     disabled = [user.id for user in policy.users.values() if user.disabled]
+    if policy.watched:
+        lines.append(f"The audit log tells who is given {', '.join(map(told, sorted(policy.watched)))}")
     if disabled:
         lines.append(f"Disabled: {_people(disabled)}")
     return "\n".join([*lines, "The policy is valid."])
@@ -50,6 +54,7 @@ def changes(found: Difference) -> Mapping[str, Any]:
         "devices": [
             {"users": users, "from": before._asdict(), "to": after._asdict()} for users, before, after in found.silence
         ],
+        "reads": {name: sorted(map(told, each)) for name, each in found.watched._asdict().items()},
         "effects": [
             {"users": users, "changes": [_plain(effect) for effect in effects]} for users, effects in found.effects
         ],
@@ -62,6 +67,8 @@ def changes_text(found: Difference) -> str:
     lines += [f"{user} is disabled" for user in found.disabled.gained]
     lines += [f"{user} is enabled again" for user in found.disabled.lost]
     lines += [f"{user}: role {before or 'none'} becomes {after or 'none'}" for user, before, after in found.moved]
+    lines += [f"who is given {told(name)} is told in the audit log" for name in found.watched.gained]
+    lines += [f"who is given {told(name)} is told no more" for name in found.watched.lost]
     lines += [f"devices of {_people(users)}: {after.told} without contact" for users, _, after in found.silence]
     for users, effects in found.effects:
         lines.append(f"{_people(users)}:")

@@ -1,15 +1,19 @@
 """A relay on a disk, and a device without a section: nothing of it is in any file of that, whatever way it came."""
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from crdt_sync import Address, Replica, apply_bundle, create_bundle
+from crdt_sync.audit_log.entry import Act
+from crdt_sync.ids import in_section
 from crdt_sync.records import parse_schema
 from crdt_sync.runtime.client import conversed
 from crdt_sync.runtime.conversation import Conversation
 from tests.relay.people import invited, join, patience, with_people
+from tests.relay.test_audit import told
 
 pytestmark = pytest.mark.usefixtures("local_workers")
 
@@ -48,6 +52,9 @@ operations = ["create", "edit"]
 
 [user.anna]
 role = "sales"
+
+[user.dora]
+role = "lead"
 
 [user.chen]
 role = "lead"
@@ -103,3 +110,49 @@ def test_nothing_of_a_section_is_left_where_it_may_not_be_read(
         assert marker.encode() not in contents(tmp_path / "anna")
         assert marker not in told
     assert b"clients__finance/" not in contents(tmp_path / "anna")
+
+
+@pytest.mark.parametrize("watched", [True, False])
+def test_who_is_given_a_section_is_told_in_the_audit_log_where_the_policy_asks_that(
+    tmp_path: Path, watched: bool
+) -> None:
+    """Dora is given it when she comes, and when it is changed while she follows; once in a session."""
+    asked = '[audit]\nreads = ["clients.finance"]\n' if watched else ""
+
+    def write(chen: Replica, record: str | None, iban: str) -> str:
+        with chen.edit(record or "clients") as client:
+            client.update({"name": "Bo", "region": "North", "iban": iban})
+        return client.record
+
+    async def scenario() -> Sequence[str]:
+        async with with_people(tmp_path / "relay", POLICY + asked, audit=True) as relay:
+            anna, chen, dora = devices = [Replica.create(tmp_path / user, user) for user in ("anna", "chen", "dora")]
+            for replica in devices:
+                await join(replica, invited(relay, replica.name))
+            chen.add_schema(SCHEMA)
+            first = write(chen, None, "DE1")
+            await sync(chen, relay.url)
+            await sync(anna, relay.url)
+
+            async def follow(talk: Conversation) -> None:
+                await talk.settled()
+                for number in range(2):
+                    write(chen, first, f"DE{number + 2}")
+                    others.append(write(chen, None, f"GB{number}"))
+                    expected = {f"DE{number + 2}", *(f"GB{each}" for each in range(number + 1))}
+                    await sync(chen, relay.url)
+                    async with asyncio.timeout(patience.seconds):
+                        while {each.get("iban") for each in dora.list("clients")} != expected:
+                            await asyncio.sleep(0.02)
+
+            others: list[str] = []
+            await conversed(lambda: Conversation(dora, Address(relay.url)), follow)
+            for replica in devices:
+                replica.close()
+            return [first, *others]
+
+    records = asyncio.run(scenario())
+    read = told(tmp_path / "relay", act=Act.READ)
+    assert "anna" not in {each["user"] for each in read}
+    given = [each["record"] for each in read if each["user"] == "dora"]
+    assert sorted(given) == sorted(in_section(each, "finance") for each in records) * watched

@@ -146,6 +146,14 @@ class Refused(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class GaveTo:
+    """The session's device was sent these companions, of which the audit log is to tell."""
+
+    session: int
+    records: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class NoteReports:
     """Write into the audit log what the session's device says was done on it. Answer: `Hub.noted`."""
 
@@ -184,6 +192,7 @@ HubEffect = (
     | Stored
     | SaidBy
     | NoteReports
+    | GaveTo
     | Refused
     | Finished
 )

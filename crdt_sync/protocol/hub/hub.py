@@ -19,6 +19,7 @@ from crdt_sync.protocol.effects import (
     CheckRecords,
     Closed,
     Compare,
+    Gave,
     Greeted,
     Holds,
     Note,
@@ -32,6 +33,7 @@ from crdt_sync.protocol.hub.audience import Audience
 from crdt_sync.protocol.hub.effects import (
     Arrived,
     Deliver,
+    GaveTo,
     Hangup,
     HubEffect,
     Integrated,
@@ -457,6 +459,8 @@ class Hub:
                     self._ask(MakeCheck(session, number, records, mend))
                 case PresenceSeen(entries):
                     self._presence.opened(session, _signed(entries, acceptor))
+                case Gave(records):
+                    self._effects.append(GaveTo(session, records))
                 case Note(number, entries):
                     self._effects.append(NoteReports(session, number, entries))
                 case SaidCame(statements):

@@ -28,6 +28,7 @@ from crdt_sync.protocol.hub import (
     Deliver,
     Finished,
     Forget,
+    GaveTo,
     Hangup,
     Hub,
     HubEffect,
@@ -506,6 +507,9 @@ class Engine:
                 self.slow_pool.forget_all()
             case PinIndex() | MakeReceipt() | PinAudit() | MakeCheck():
                 self._answer(effect)
+            case GaveTo(session, records):
+                if self.recorder is not None:
+                    self.recorder.gave(session, records)
             case NoteReports():
                 self._start(self._note_reports(effect))
             case SaidBy(session, statements):

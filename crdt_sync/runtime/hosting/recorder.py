@@ -8,8 +8,8 @@ Rules:
 3. What is alike is counted by the minute: of failed logins of one address and code, and of the logins of one device,
    the first has a line and the others a number; of refused changes of one device the first hundred have a line. So no
    flood fills the disk; changes that are stored are bounded by quotas.
-4. What a device reports of itself is told as its word, at the time that it names; a thousand of them in a minute have a
-   line each.
+4. What a device reports of itself is told as its word, at the time that it names. Of that, and of the sections that it
+   is given, a thousand in a minute have a line each.
 5. A change is told of its user. One that brings what others signed is told of each of them, as brought by that user.
 6. While the disk takes nothing, lines wait, up to a bound; beyond it they are counted.
 """
@@ -96,6 +96,12 @@ class Recorder:
         fields, authors = refused.touched or _UNTOLD
         for author in authors or ("",):
             self._count(Act.CHANGE, who, named_max, refused.record, fields, refused.code, author=author)
+
+    def gave(self, session: int, records: Sequence[str]) -> None:
+        """A device was sent these companions, which the policy watches."""
+        who = self._who.get(session, _NOBODY)
+        for record in records:
+            self._count(Act.READ, who, limits.AUDIT_REPORTED_NAMED_MAX, record)
 
     async def reported(self, session: int, entries: Sequence[ReportEntry]) -> None:
         """What a device says was done on it; returns when it is on disk. Raises `StoreError`.
