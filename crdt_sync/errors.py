@@ -20,6 +20,7 @@
     │   ├── Unreachable  ConnectionLost  Timeout
     │   ├── Unauthorized (IdentityRefused)  ForeignRelay  VersionMismatch  ProtocolViolation  Rejected  RecordsMissing
     ├── UpdateRefused                 bytes of an update that cannot be integrated (exit code 5)
+    ├── PutOff                        a partner takes nothing more for a while (exit code 5)
     └── Mismatch                      two replicas do not hold the same data (exit code 6)
 
 Each has a stable `code` for programs, a `message`, a `hint` with the next step, `retryable` (the same call may
@@ -686,6 +687,14 @@ class UpdateRefused(CrdtSyncError):
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+class PutOff(CrdtSyncError):
+    """A partner said that it takes nothing more for a while, as a quota is used up; what waits stays safe here."""
+
+    code = "put_off"
+    exit_code = 5
+    retryable = True
 
 
 class Mismatch(CrdtSyncError):

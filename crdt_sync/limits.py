@@ -333,8 +333,12 @@ WEBSOCKET_TRUSTED_S = 600.0  # how long a websocket that carried frames is not t
 WAYS_KEPT_MAX = 16  # addresses of which a device remembers that; 120 bytes each
 
 # --- repair --------------------------------------------------------------------------------------------------
-QUOTA_USERS_MAX = 20_000  # sessions, and devices of a day, whose stored bytes are counted; twice what may be connected
+QUOTA_OWNERS_MAX = 20_000  # sessions, and devices and users of a day, that are counted; twice what may be connected
 QUOTA_RECORDS_MAX = 200_000  # records whose growth is counted, where it has a quota: about 40 MB
+RATE_BURST_S = 60  # of a rate that may come at once, where nothing else is set: a day offline is a minute's worth
+RATE_BURST_S_MAX = 24 * 60 * 60
+STORE_FULL_RETRY_MS = 10 * 60 * 1000  # until somebody may have made room, or allowed more
+HOLD_US_SHORT = 60_000_000  # a partner that takes nothing for no longer than this is waited for, by commands too
 DAMAGED_BYTES_MAX = 16 * MIB  # of damaged values set aside for somebody to look at; ten records of the largest size
 DAMAGED_NAMED_MAX = 1000  # damaged records that a status names: as many as verification finds
 REPAIR_RECORDS = 64  # damaged records that are mended in one transaction: 64 MiB of the largest

@@ -19,6 +19,14 @@ class VerdictCode(StrEnum):
     QUOTA = "quota"
     FORBIDDEN = "forbidden"  # the sender may not write that
     RETRY = "retry"  # not examined or not stored now (full disk, failure); the same push may succeed later
+    RATE_LIMITED = "rate_limited"  # faster than its sender may: see `RetryAfter`
+
+
+class RetryAfter(NamedTuple):
+    """After how many milliseconds a refused update is worth another try. `all`: no other is before that, either."""
+
+    ms: int
+    all: bool
 
 
 class Touched(NamedTuple):
@@ -38,7 +46,7 @@ class Verdict(NamedTuple):
     `seq` is where it was stored (0: it brought nothing new, was refused, or is not stored yet); `state_vector` is what
     a sender is to diff against after a `GAP`; `reason` is text for people, and only a refusal has one. `new` is false
     where nothing changed, so that nothing need be stored. `touched` is told where a policy is in force and the update
-    was read so far. Neither of the two travels.
+    was read so far. Neither of the two travels. `retry_after` comes with `QUOTA`, and always with `RATE_LIMITED`.
     """
 
     code: VerdictCode
@@ -47,6 +55,14 @@ class Verdict(NamedTuple):
     reason: str = ""
     new: bool = False
     touched: Touched | None = None
+    retry_after: RetryAfter | None = None
+
+    @property
+    def for_now(self) -> bool:
+        """Whether the same push may succeed later, by itself."""
+        if self.retry_after is not None and self.retry_after.all:
+            return True
+        return self.code in {VerdictCode.RETRY, VerdictCode.RATE_LIMITED}
 
     @property
     def told(self) -> str:

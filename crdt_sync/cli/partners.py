@@ -7,15 +7,18 @@ from contextlib import suppress
 from pathlib import Path
 
 from crdt_sync.cli.options import AS_KEPT, Way
+from crdt_sync.cli.values import local_time, utc_time
 from crdt_sync.errors import InvalidSettings, UsageError
 from crdt_sync.files import replaced
 from crdt_sync.limits import TOKEN_LENGTH_MAX
 from crdt_sync.replica import PartnerStatus, Replica
+from crdt_sync.replica.holds import Hold
 from crdt_sync.replica.opening import MEMBER_FILE
 from crdt_sync.runtime import Address
 from crdt_sync.storage.file_failures import failed
 
 RELAY_FILE = "relay.toml"
+ASK_AGAIN = "Your edits stay safe here. If it may take more by now: crdt-sync sync --insist"
 WAYS_FILE = "transport.json"  # which transport passes to which address
 TOKEN_FILE = "token"
 FORMER_FILE = "token.before"  # the token that another address took the place of, and the address it is for
@@ -214,6 +217,17 @@ def _kept_token(store: Path, url: str, keep_token: bool) -> str:
     if not found:
         raise UsageError("no token is kept here", "Give it with --token or --token-file.")
     return found
+
+
+def put_off(partner: PartnerStatus, hold: Hold) -> str:
+    """Until when a partner takes nothing more, and what to do."""
+    what = "takes nothing more" if hold.all else "takes nothing of what it refused"
+    return f"{called(partner)} {what} before {local_time(hold.until)}: {hold.reason}"
+
+
+def told_hold(hold: Hold | None) -> dict[str, object] | None:
+    """The same for programs."""
+    return None if hold is None else {"until": utc_time(hold.until), "reason": hold.reason, "all": hold.all}
 
 
 def called(partner: PartnerStatus) -> str:

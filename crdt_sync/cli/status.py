@@ -123,6 +123,8 @@ def _status(call: Invocation, replica: Replica) -> None:
         for partner in standing.partners:
             _tell_reserved(call.output, standing, partner)
             _tell_oldest(call.output, standing, partner)
+            if partner.put_off is not None:
+                call.output.note(f"{partners.put_off(partner, partner.put_off)}. {partners.ASK_AGAIN}", "yellow")
     if standing.carried:
         rows = [
             (
@@ -209,6 +211,7 @@ def _partner(standing: Status, partner: PartnerStatus) -> dict[str, object]:
     return {
         **asdict(partner),
         "last_seen": utc_time(partner.last_seen),
+        "put_off": partners.told_hold(partner.put_off),
         "to_send_bytes": waiting.bytes,
         "to_send_reserved": waiting.reserved,
         "to_send_bytes_exact": waiting.sized == partner.pending,

@@ -21,7 +21,7 @@ from crdt_sync.cli.renewed_token import Renewal
 from crdt_sync.cli.schemaless import tell_schemaless
 from crdt_sync.cli.staying import stay
 from crdt_sync.cli.watching import Watched
-from crdt_sync.errors import CrdtSyncError, ForeignRelay, RemoteError, Unreachable, UpdateRefused
+from crdt_sync.errors import CrdtSyncError, ForeignRelay, PutOff, RemoteError, Unreachable, UpdateRefused
 from crdt_sync.limits import STAMP_AHEAD_US_MAX
 from crdt_sync.replica import PartnerStatus, Replica
 from crdt_sync.replica.opening import MEMBER_FILE
@@ -39,6 +39,7 @@ _PAGE = 1000
 )
 @click.option("--nearby", is_flag=True, help="With all devices near that announce themselves.")
 @click.option("--watch", "-w", "watching", is_flag=True, help="Stay connected until Ctrl-C.")
+@click.option("--insist", is_flag=True, help="Send, though the relay said that it takes nothing yet: see status.")
 @relay_option
 @way_options
 @click.pass_obj
@@ -47,6 +48,7 @@ def sync(
     peers: Sequence[str],
     nearby: bool,
     watching: bool,
+    insist: bool,
     url: str | None,
     way: Way,
 ) -> None:
@@ -61,7 +63,7 @@ def sync(
         else:
             address = partners.chosen(call.store, url, way)
             assert address is not None
-            chosen = [devices.Device(address.url, address)]
+            chosen = [devices.Device(address.url, replace(address, insist=insist))]
         if watching:
             addresses = [device.address for device in chosen]
             watch(call, replica, addresses, "crdt-sync sync --watch", token_file=way.token_file)
@@ -162,6 +164,8 @@ def _exchange(call: Invocation, replica: Replica, device: Device, chosen: list[D
         tell_clock(call.output, replica.clock.offset)
     if (member := replica.membership) is not None:
         tell_no_role(call.output, member.in_force(), member.user)
+    if standing is not None and standing.put_off is not None and (standing.pending or standing.refused):
+        return PutOff(partners.put_off(standing, standing.put_off), partners.ASK_AGAIN)
     if standing is not None and standing.refused:
         return UpdateRefused("refused", _refused(standing.refused))
     left = missing.error_of(replica, standing)
@@ -202,6 +206,7 @@ def _tell_sync(
         **asdict(progress),
         "pending": pending,
         "refused": standing.refused if standing else 0,
+        "put_off": partners.told_hold(standing.put_off) if standing else None,
         "conflicts": conflicts,
     }
     whom = partners.called(standing) if standing else address.url

@@ -61,6 +61,7 @@ from crdt_sync.protocol.messages import (
     Said,
     Terms,
     Verdict,
+    VerdictCode,
     Want,
     Welcome,
 )
@@ -75,7 +76,7 @@ from crdt_sync.protocol.source import AcceptorSource
 from crdt_sync.protocol.states import ACCEPTOR_MOVES, ACCEPTOR_TABLE, Move, State, Table
 from crdt_sync.protocol.taking import Taking
 from crdt_sync.protocol.terms import shared_features, terms_of
-from crdt_sync.protocol.versions import PEOPLE, REPORTS, TERMS, VERSIONS
+from crdt_sync.protocol.versions import PEOPLE, REPORTS, RETRY_AFTER, TERMS, VERSIONS
 
 _COMPARES = "did not go on comparing"
 
@@ -178,6 +179,8 @@ class Acceptor(Session):
         """
         if self.closed:
             return
+        if RETRY_AFTER not in self.features:
+            verdicts = [each if each.retry_after is None else _without_time(each) for each in verdicts]
         self._taking.answered(number, verdicts)
         self.serving.stored(number, seqs)
 
@@ -419,6 +422,12 @@ class Acceptor(Session):
         if self._compared.done:
             self._compared = Compared()  # and let the view go
             self.serving.catch_up()
+
+
+def _without_time(verdict: Verdict) -> Verdict:
+    """What a partner is told that knows no `RetryAfter`: it tries again a little later, or in its next session."""
+    code = VerdictCode.RETRY if verdict.code is VerdictCode.RATE_LIMITED else verdict.code
+    return verdict._replace(code=code, retry_after=None)
 
 
 def _once_each(message: str, records: Sequence[str]) -> None:

@@ -3,7 +3,7 @@
 from typing import NoReturn
 
 from crdt_sync.ids import is_record
-from crdt_sync.limits import INTEGER_EXACT_MAX, REASON_LENGTH_MAX, STATE_VECTOR_BYTES_MAX
+from crdt_sync.limits import INTEGER_EXACT_MAX, REASON_LENGTH_MAX, RETRY_AFTER_MS_MAX, STATE_VECTOR_BYTES_MAX
 from crdt_sync.protocol.entries import CheckedEntry, Standing
 from crdt_sync.verdicts import Verdict, VerdictCode
 
@@ -75,9 +75,24 @@ def check_refusal(verdict: Verdict) -> None:
     if type(verdict.code) is not VerdictCode:
         refuse("ack.verdicts.code", "is not a verdict code")
     if verdict.code is VerdictCode.ACCEPTED:
-        refuse("ack.verdicts", "gives a reason or a state vector for an accepted update")
+        refuse("ack.verdicts", "gives a reason, a state vector or a time for an accepted update")
     if verdict.seq != 0:
         refuse("ack.verdicts.seq", "is given for an update that was refused")
     at_least, at_most = (1, STATE_VECTOR_BYTES_MAX) if verdict.code is VerdictCode.GAP else (0, 0)
     check_bytes("ack.verdicts.state_vector", verdict.state_vector, at_least, at_most)
     check_text("ack.verdicts.reason", verdict.reason, REASON_LENGTH_MAX)
+    _check_retry_after(verdict)
+
+
+def _check_retry_after(verdict: Verdict) -> None:
+    if verdict.retry_after is None:
+        if verdict.code is VerdictCode.RATE_LIMITED:
+            refuse("ack.verdicts.retry_after", "is missing for an update that came too fast")
+        return
+    if verdict.code not in {VerdictCode.QUOTA, VerdictCode.RATE_LIMITED}:
+        refuse("ack.verdicts.retry_after", f"is given for the verdict {verdict.code}")
+    ms, everything = verdict.retry_after
+    if type(ms) is not int or not 0 < ms <= RETRY_AFTER_MS_MAX:
+        refuse("ack.verdicts.retry_after", f"is not 1 to {RETRY_AFTER_MS_MAX} milliseconds")
+    if type(everything) is not bool:
+        refuse("ack.verdicts.retry_after", "does not say whether it is of all updates")

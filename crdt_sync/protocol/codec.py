@@ -43,6 +43,7 @@ from crdt_sync.protocol.messages import (
     Reported,
     ReportEntry,
     Resume,
+    RetryAfter,
     Said,
     Standing,
     Terms,
@@ -176,19 +177,24 @@ def _read_verdicts(name: str, raw: object) -> tuple[Verdict, ...]:
 
 
 def _read_verdict(row: object) -> Verdict:
-    """`[0, seq]` for an accepted update, `[code, state_vector, reason]` for a refused one."""
+    """`[0, seq]` for an accepted update, `[code, state_vector, reason]` for a refused one, and two more fields where it
+    says when to try again.
+    """
     if type(row) is tuple and row and type(row[0]) is int:
         if len(row) == 2 and row[0] == _NUMBERS[VerdictCode.ACCEPTED]:
             return Verdict(VerdictCode.ACCEPTED, row[1])
         if len(row) == 3 and row[0] in _REFUSALS:
             return Verdict(_REFUSALS[row[0]], 0, row[1], row[2])
-    raise ValueError("ack.verdicts: a verdict is neither [0, seq] nor [code, state_vector, reason]")
+        if len(row) == 5 and row[0] in _REFUSALS:
+            return Verdict(_REFUSALS[row[0]], 0, row[1], row[2], retry_after=RetryAfter(row[3], row[4]))
+    raise ValueError("ack.verdicts: a verdict is neither [0, seq] nor [code, state_vector, reason] with a time or not")
 
 
 def _write_verdict(verdict: Verdict) -> tuple[object, ...]:
     if verdict.code is VerdictCode.ACCEPTED:
         return _NUMBERS[verdict.code], verdict.seq
-    return _NUMBERS[verdict.code], verdict.state_vector, verdict.reason
+    told = _NUMBERS[verdict.code], verdict.state_vector, verdict.reason
+    return told if verdict.retry_after is None else (*told, *verdict.retry_after)
 
 
 def _ack_body(ack: Ack) -> bytes:

@@ -165,6 +165,19 @@ class Dialer(Session):
         """The outbox has new entries: these, or, without names, any."""
         self._pushing.notify(records)
 
+    def hold(self, wait_us: int, now: int, *, everything: bool) -> None:
+        """The partner said earlier that it takes nothing for so long, or nothing of what it refused."""
+        if everything:
+            self._pushing.hold(wait_us, now)
+        else:
+            self._offer_again_after(wait_us, now)
+
+    def _offer_again_after(self, wait_us: int, now: int) -> None:
+        """What was refused is offered by the next session: end this one then."""
+        if self._anew_at is None or now + wait_us < self._anew_at:
+            self._anew_at = now + wait_us
+            self._anew = ("quota_over", "what was beyond a quota is offered again")
+
     def compare_clocks(self) -> None:
         """Our clock may be wrong: end the session, not before it has lasted a minute, so that the next one compares."""
         self._begin_anew("clock_changed", "a clock may be wrong: they are compared again")
@@ -249,7 +262,7 @@ class Dialer(Session):
     def timer(self, now: int) -> None:
         """See `Session.timer`."""
         if self._pushing.again_at is not None and now >= self._pushing.again_at:
-            self._pushing.push_again()
+            self._pushing.push_again(now)
         if self._anew_at is not None and now >= self._anew_at:
             self.close(*self._anew, now, retry_after_us=0)
         super().timer(now)
@@ -460,6 +473,9 @@ class Dialer(Session):
             self._send(each)
         if any(answer.verdict.code is VerdictCode.CLOCK_AHEAD for answer in pushed):
             self.compare_clocks()
+        for answer in pushed:
+            if (wait := answer.verdict.retry_after) is not None and not wait.all:
+                self._offer_again_after(wait.ms * 1000, now)
         self._acknowledge_number += 1
         self._effects.append(
             Acknowledge(self._acknowledge_number, pushed, self._fetching.held_back(ack.cursor), ack.head)

@@ -65,10 +65,11 @@ from crdt_sync.protocol.entries import (
     UpdatesEntry,
     WantEntry,
 )
-from crdt_sync.verdicts import Verdict, VerdictCode
+from crdt_sync.verdicts import RetryAfter, Verdict, VerdictCode
 
 ROOT_BYTES = 32
 DONE = "done"  # the code of a bye: all that its sender was told is on its disk, and all that it pushed was answered
+QUOTA_CHANGED = "quota_changed"  # the code of a bye: what was put off by a verdict is worth another try now
 MODE_CHANGES = 0  # catch up by the feed, from the cursor
 MODE_RECONCILE = 1  # catch up by comparing digests
 PAGE_COMPARED = 1  # in that mode: what the comparison found; pages of the feed come after it
@@ -305,12 +306,12 @@ class Ack:
         check_integer("ack.head", self.head)
         check_length("ack.verdicts", self.verdicts, PUSH_RECORDS_MAX, at_least=1)
         for verdict in self.verdicts:
-            code, seq, state_vector, reason, new, _ = verdict
+            code, seq, state_vector, reason, new, _, retry_after = verdict
             if type(seq) is not int or not 0 <= seq <= INTEGER_EXACT_MAX:
                 check_integer("ack.verdicts.seq", seq)  # says what is wrong
             if new is not False:
                 refuse("ack.verdicts.new", "is for one's own side")
-            if code is not VerdictCode.ACCEPTED or state_vector or reason:
+            if code is not VerdictCode.ACCEPTED or state_vector or reason or retry_after is not None:
                 check_refusal(verdict)
 
 
@@ -532,6 +533,7 @@ __all__ = [
     "MODE_CHANGES",
     "MODE_RECONCILE",
     "PAGE_COMPARED",
+    "QUOTA_CHANGED",
     "ROOT_BYTES",
     "Ack",
     "Audit",
@@ -560,6 +562,7 @@ __all__ = [
     "ReportEntry",
     "Reported",
     "Resume",
+    "RetryAfter",
     "Said",
     "Standing",
     "Terms",

@@ -6,7 +6,9 @@ Rules:
 2. What is under way is bounded, in pushes and in bytes: what waits, waits in the outbox.
 3. What is refused for now is pushed again a little later, and by no scan of the outbox before. So is a record in which
    the partner finds one gap after the other: the whole of it closes any, so that partner is wrong, or lies.
-4. A companion is pushed once what its record has under way was answered: who takes it goes by what that shows.
+4. While the partner takes nothing, as it said with a verdict, nothing is pushed. Beyond a while nobody waits for that:
+   all is settled then that can be.
+5. A companion is pushed once what its record has under way was answered: who takes it goes by what that shows.
 """
 
 from collections import deque
@@ -24,7 +26,7 @@ _RETRY_AFTER_US = 2_000_000  # a partner whose disk is full is asked again this 
 
 
 class Pushing:
-    """See the module. `again_at` is when to call `push_again`, None where nothing was refused for now.
+    """See the module. `again_at` is when to call `push_again`, None where nothing waits for its time.
 
     `goes` tells of a record whether it is about to be dropped here.
     """
@@ -44,11 +46,23 @@ class Pushing:
         self._gaps: dict[str, int] = {}  # how many of a record came one after the other
         self._later: dict[str, None] = {}  # refused for now
         self._behind: dict[str, None] = {}  # companions whose records are to be pushed first
-        self.again_at: int | None = None
+        self._again_at: int | None = None  # what was refused for now
+        self._held_until: int | None = None
+        self._held_long = False
+
+    @property
+    def again_at(self) -> int | None:
+        """See the class."""
+        times = [time for time in (self._again_at, self._held_until) if time is not None]
+        return min(times) if times else None
 
     @property
     def waits(self) -> bool:
         """Whether there may be something to push now."""
+        return self._held_until is None and self._left
+
+    @property
+    def _left(self) -> bool:
         return bool(self._ready) or self._scan is not None
 
     @property
@@ -58,8 +72,10 @@ class Pushing:
 
     @property
     def settled(self) -> bool:
-        """Whether everything was pushed and answered, and the answers are on disk."""
-        return not (self.waits or self._under_way or self._noting or self._later)
+        """Whether everything was pushed and answered that is taken before long, and the answers are on disk."""
+        if self._under_way or self._noting:
+            return False
+        return (self._held_until is not None and self._held_long) or not (self._left or self._later)
 
     @property
     def wants_room(self) -> bool:
@@ -137,9 +153,12 @@ class Pushing:
                 self._gaps[answer.record] = gaps
             else:
                 gaps = 0
-            if answer.verdict.code is VerdictCode.RETRY or gaps > _GAPS_MAX:
+            wait = answer.verdict.retry_after
+            if wait is not None and wait.all:
+                self.hold(wait.ms * 1000, now)
+            if answer.verdict.for_now or gaps > _GAPS_MAX:
                 self._later[answer.record] = None
-                self.again_at = now + _RETRY_AFTER_US
+                self._again_at = now + (_RETRY_AFTER_US if wait is None else wait.ms * 1000)
         self._noting += 1
         return tuple(answers)
 
@@ -163,11 +182,19 @@ class Pushing:
         self._ready.update(dict.fromkeys(record for record in again if record not in self._later))
         self._ready_behind()
 
-    def push_again(self) -> None:
-        """The time has come for what was refused for now."""
-        self._ready.update(self._later)
-        self._later, self.again_at = {}, None
-        self._ready_behind()
+    def hold(self, wait_us: int, now: int) -> None:
+        """Push nothing for so long."""
+        self._held_until = max(self._held_until or 0, now + wait_us)
+        self._held_long = self._held_until - now > limits.HOLD_US_SHORT
+
+    def push_again(self, now: int) -> None:
+        """The time has come, for what was refused for now or for the partner."""
+        if self._held_until is not None and now >= self._held_until:
+            self._held_until = None
+        if self._again_at is not None and now >= self._again_at:
+            self._ready.update(self._later)
+            self._later, self._again_at = {}, None
+            self._ready_behind()
 
     def _waits_for_whole(self, record: str) -> bool:
         whole = ids.whole_record(record)

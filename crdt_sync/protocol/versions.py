@@ -25,7 +25,8 @@ SINCE: dict[type[Message], int] = {
 }
 LINEAGE = "lineage"  # knows records that were renewed, see docs/decisions/0068-a-record-is-renewed-by-what-it-shows.md
 REPORTS = "reports"  # takes reports of what was done on a device, as relays do
-FEATURES = frozenset({LINEAGE, REPORTS})
+RETRY_AFTER = "retry_after"  # knows `rate_limited`, and verdicts that say when to try again
+FEATURES = frozenset({LINEAGE, REPORTS, RETRY_AFTER})
 """What this side can do beyond its version; a partner is sent what belongs to a feature only if it named it, too."""
 
 

@@ -34,6 +34,7 @@ from crdt_sync.replica.audit import content_view
 from crdt_sync.replica.context import Context
 from crdt_sync.replica.events import Event
 from crdt_sync.replica.held import held_view, part_of
+from crdt_sync.replica.holds import Hold, longer, note_hold, read_hold
 from crdt_sync.replica.index import UNKNOWN_TO_DIALER, StoreIndex
 from crdt_sync.replica.intake import readable
 from crdt_sync.replica.origin import Origin
@@ -72,11 +73,19 @@ class Partner:
     `device` is the partner's replica id where it is another device, which may be at another address each time; a
     relay is known by its address, and whoever answers there takes the place of the one before. `adopt`: whoever it is,
     it may have all records. `user` is whose device it is, as that one proved: where a policy is in force, a device is
-    given what its user may hold, and nothing where it proved none.
+    given what its user may hold, and nothing where it proved none. `insist`: what it said of when it takes more is
+    forgotten when it answers.
     """
 
     def __init__(
-        self, replica: SyncedReplica, url: str, device: bytes | None = None, *, adopt: bool = False, user: str = ""
+        self,
+        replica: SyncedReplica,
+        url: str,
+        device: bytes | None = None,
+        *,
+        adopt: bool = False,
+        user: str = "",
+        insist: bool = False,
     ) -> None:
         self._replica = replica
         self._context = replica.context
@@ -86,6 +95,7 @@ class Partner:
         self._user = user
         self._sight: tuple[InForce | None, Sight | None] = None, None  # by the policy that it follows from
         self._adopt = adopt or self._is_device
+        self._insist = insist
         self._peer = self._store.peer(device) if device else self._latest_at(url)
         # Into the partner's space, where it differs from ours: a known relay may have lost its disk, and a first one is
         # taken on trust, though devices may have told us of a space.
@@ -231,6 +241,9 @@ class Partner:
         self._comparing = effect.comparing
         self._knows_lineages = agreed is not None and LINEAGE in agreed.features
         with self._context.lock:
+            if self._insist:
+                with suppress(StoreFull, StoreFailed):  # nothing is stored here now, so nothing needs to be pushed
+                    self.release()
             unseen = self._peer is None and not effect.comparing
             gone = self._replaced()
             self._context.meet(self.id)
@@ -288,6 +301,16 @@ class Partner:
         return (self._peer,) if known.epoch != _NO_EPOCH else ()
 
     @property
+    def hold(self) -> Hold | None:
+        """Until when the partner takes nothing, where it said so."""
+        return read_hold(self._store, self.id, self._context.wall_clock()) if self.id else None
+
+    def release(self) -> None:
+        """The partner may take more than it said."""
+        if self.hold is not None:
+            self._store.commit([Batch(meta=note_hold(self.id, None))])
+
+    @property
     def is_direct(self) -> bool:
         """Whether the partner is a device that proved the space's token."""
         return self._is_device
@@ -319,11 +342,12 @@ class Partner:
         if not refused:
             return []
         renewed = self._peer is None or self._peer.epoch != epoch
+        again = _OFFERED_AGAIN if self.hold is None else _OFFERED_AGAIN - {VerdictCode.QUOTA.value}
         entries = self._store.outbox(self.id, "", total)
         return [
             replace(entry, refusal=None, reason="")
             for entry in entries
-            if entry.refusal in _OFFERED_AGAIN or (renewed and entry.refusal is not None)
+            if entry.refusal in again or (renewed and entry.refusal is not None)
         ]
 
     def _lost(self) -> list[OutboxEntry]:
@@ -519,7 +543,7 @@ class Partner:
             for pushed in effect.verdicts:
                 if pushed.verdict.code is VerdictCode.ACCEPTED:
                     stored.append(pushed)
-                elif pushed.verdict.code is not VerdictCode.RETRY:
+                elif not pushed.verdict.for_now:
                     self._context.recent.forget(self.id, pushed.record)
                 entry = self._store.outbox_entry(self.id, pushed.record)
                 if entry is None:
@@ -534,10 +558,10 @@ class Partner:
                     again.append(pushed.record)  # stamped again: a new edit stands in the outbox
                     continue
                 changed.append((self.id, updated))
-                if updated.refusal is None and pushed.verdict.code is not VerdictCode.RETRY:
+                if updated.refusal is None and not pushed.verdict.for_now:
                     again.append(pushed.record)
             peers = self._standing(effect.cursor, effect.head)
-            meta = unsent.forget(self._store, unsent.stored_after_all(self._store, gone))
+            meta = unsent.forget(self._store, unsent.stored_after_all(self._store, gone)) | self._put_off(effect)
             if done or changed or meta or effect.cursor is not None:
                 self._store.commit([Batch(peers=peers, outbox=tuple(changed), outbox_done=tuple(done), meta=meta)])
             for pushed in stored:
@@ -547,6 +571,17 @@ class Partner:
             self._context.doubt_clock()  # others may know better than the partner that refused
         return again
 
+    def _put_off(self, effect: Acknowledge) -> dict[str, bytes | None]:
+        """What to keep of when the partner takes more."""
+        waits = [(pushed.verdict.retry_after, pushed.verdict.reason) for pushed in effect.verdicts]
+        if not any(wait for wait, _ in waits):
+            return {}
+        found, now = self.hold, self._context.wall_clock()
+        for wait, reason in waits:
+            if wait is not None:
+                found = longer(found, Hold(now + wait.ms * 1000, reason, wait.all))
+        return note_hold(self.id, found)
+
     def ended(self) -> None:
         """The session is over."""
         self._context.forget_clock(self.id)
@@ -554,14 +589,14 @@ class Partner:
     def _after(self, pushed: Pushed, entry: OutboxEntry) -> OutboxEntry | None:
         """The outbox entry after a verdict that did not settle it; None where the record was stamped again."""
         verdict = pushed.verdict
+        if verdict.for_now:
+            return replace(entry, reason=verdict.reason)
         match verdict.code:
             case VerdictCode.ACCEPTED:  # edited meanwhile
                 known = vectors.merge(entry.acknowledged, pushed.state_vector)
                 return OutboxEntry(entry.record, known, entry.edit)
             case VerdictCode.GAP:
                 return OutboxEntry(entry.record, readable(verdict.state_vector), entry.edit)
-            case VerdictCode.RETRY:
-                return replace(entry, reason=verdict.reason)
             case VerdictCode.CLOCK_AHEAD:
                 tries = self._restamped.get(entry.record, 0)
                 self._restamped[entry.record] = tries + 1

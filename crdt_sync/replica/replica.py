@@ -529,7 +529,7 @@ class Replica:
         """Every partner that this replica has synced with; a few reads for each."""
         from crdt_sync.replica import status  # noqa: PLC0415
 
-        return status.partners(self.store)
+        return status.partners(self.store, self.wall_clock())
 
     def record_status(self, record: str) -> "RecordStatus":
         """Where the record is known to be stored, pending or refused. Raises `UnknownRecord`."""

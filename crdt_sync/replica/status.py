@@ -24,6 +24,7 @@ from crdt_sync.replica.carried import Carried, carried
 from crdt_sync.replica.collections import Schemaless
 from crdt_sync.replica.context import Context
 from crdt_sync.replica.heard import Heard, guessed_place, heard
+from crdt_sync.replica.holds import Hold, read_hold
 from crdt_sync.replica.names import names
 from crdt_sync.replica.readers import count_lacking, lacks
 from crdt_sync.replica.told import read_told, to_fetch
@@ -53,7 +54,7 @@ class PartnerStatus:
     what their updates come to, None where the partner did not say. `percent` is 100 only where nothing is left on
     either side, and None where that is not known. `missing` counts records of which it has something that is not here:
     it could not read them, or they were not taken; `Status.unreadable` says why. `last_seen` is when this was so, in
-    microseconds since 1970, by the device's clock.
+    microseconds since 1970, by the device's clock. `put_off` is until when it takes nothing more, as it said.
     """
 
     url: str
@@ -67,6 +68,7 @@ class PartnerStatus:
     percent: int | None = None
     name: str = ""  # where it is known, see `crdt_sync.replica.names`
     missing: int = 0
+    put_off: Hold | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +177,7 @@ def percentage(records: int, to_send: int, to_fetch: int | None, *, unreadable: 
 def status(context: Context) -> Status:
     """See `Replica.status`."""
     store = context.store
-    met = partners(store)
+    met = partners(store, context.wall_clock())
     backlogs = {known.replica: _backlog(context, bytes.fromhex(known.replica)) for known in met}
     calling = [known for known in callers(store).values() if known.replica.hex() not in backlogs]
     called = {known.replica for known in calling}
@@ -202,14 +204,16 @@ def status(context: Context) -> Status:
     )
 
 
-def partners(store: Store) -> tuple[PartnerStatus, ...]:
-    """See `Replica.partners`."""
+def partners(store: Store, wall: int) -> tuple[PartnerStatus, ...]:
+    """See `Replica.partners`. `wall` is the time, in microseconds since 1970."""
     noted = unread.known(store)
     told = names(store)
-    return tuple(_partner_status(store, peer, told.get(peer.replica, ""), noted) for peer in store.peers() if peer.url)
+    return tuple(
+        _partner_status(store, peer, told.get(peer.replica, ""), noted, wall) for peer in store.peers() if peer.url
+    )
 
 
-def _partner_status(store: Store, peer: Peer, name: str, noted: unread.Known) -> PartnerStatus:
+def _partner_status(store: Store, peer: Peer, name: str, noted: unread.Known, wall: int) -> PartnerStatus:
     """The standing of one partner, at the cost of a few reads."""
     entries, refused = store.outbox_count(peer.replica)
     told = read_told(store, peer.replica)
@@ -226,6 +230,7 @@ def _partner_status(store: Store, peer: Peer, name: str, noted: unread.Known) ->
         percent=percentage(store.count(), entries, records, unreadable=bool(noted)),
         name=name,
         missing=len(unread.of(noted, peer.replica)),
+        put_off=read_hold(store, peer.replica, wall),
     )
 
 

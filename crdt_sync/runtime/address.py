@@ -24,6 +24,7 @@ class Address:
     `PING_S_MAX`; None: the longest. Shorter ones keep a proxy from cutting the link that cuts silent ones sooner.
     `transport` is "websocket", "http" for networks that break those, or "auto", which finds out; devices speak
     websockets only. What was found out is kept in the file `memory`; None: while the process runs.
+    `insist`: push all the same where the partner said that it takes nothing yet, as it may have changed its mind.
     `member` is who calls, where this device is in a space with identities; a token is not shown then.
     Raises `UsageError` for what cannot be an address, a token, an interval or a transport.
     """
@@ -36,6 +37,7 @@ class Address:
     ping_interval_s: float | None = None
     transport: str = "auto"
     memory: Path | None = field(default=None, compare=False)
+    insist: bool = field(default=False, compare=False)
     member: "Membership | None" = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:

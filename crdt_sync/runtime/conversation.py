@@ -49,7 +49,7 @@ from crdt_sync.protocol.effects import (
     TokenCame,
     Welcomed,
 )
-from crdt_sync.protocol.messages import DONE, CheckedEntry, Receipt, VerdictCode
+from crdt_sync.protocol.messages import DONE, QUOTA_CHANGED, CheckedEntry, Receipt, VerdictCode
 from crdt_sync.replica import Event, Replica
 from crdt_sync.replica.blocks import over
 from crdt_sync.replica.carrying_out import Rest, carry_out, take_work
@@ -177,6 +177,7 @@ class Conversation:
                 opened.replica,
                 adopt=self._address.adopt or self._address.direct,
                 user=self._partner_user,
+                insist=self._address.insist,
             )
             await self._converse(opened, until)
         finally:
@@ -323,6 +324,8 @@ class Conversation:
             if self._failed is not None:
                 raise self._failed
             if self._closed is not None:
+                if self._closed.code == QUOTA_CHANGED and self._closed.by_partner:
+                    await self._loop.run_in_executor(self._executor, self._partner.release)
                 raise as_error(self._closed, self._address)
             raise error or ConnectionLost(f"the connection to {self._address.url} was lost", "It will be tried again.")
         finally:
@@ -582,6 +585,8 @@ class Conversation:
         else:
             if self._presence is not None and self._presence.ours:
                 self._dialer.present(self._presence.ours)
+            if (hold := self._partner.hold) is not None:
+                self._dialer.hold(hold.until - self._replica.wall_clock(), self._now(), everything=hold.all)
             self._pass_on()
         self._welcoming = None
         self._pump()

@@ -6,7 +6,7 @@ from crdt_sync.ids import is_reserved
 from crdt_sync.protocol.effects import Acknowledge, Effect, Integrate
 from crdt_sync.protocol.messages import VerdictCode
 
-_PUSHED_AGAIN = frozenset({VerdictCode.GAP, VerdictCode.CLOCK_AHEAD, VerdictCode.RETRY})
+_PUSHED_AGAIN = frozenset({VerdictCode.GAP, VerdictCode.CLOCK_AHEAD})
 
 
 @dataclass(slots=True)
@@ -34,7 +34,7 @@ class Progress:
                 self.received += sum(not is_reserved(entry.record) for entry in entries)
                 self.received_bytes += sum(len(entry.update) for entry in entries)
             case Acknowledge(verdicts=verdicts):
-                codes = [pushed.verdict.code for pushed in verdicts]
+                codes = [pushed.verdict.code for pushed in verdicts if not pushed.verdict.for_now]
                 accepted = codes.count(VerdictCode.ACCEPTED)
                 own = sum(
                     pushed.verdict.code is VerdictCode.ACCEPTED and is_reserved(pushed.record) for pushed in verdicts

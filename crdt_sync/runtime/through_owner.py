@@ -112,7 +112,8 @@ def _message(address: Address) -> Message:
     authorities = None if address.authorities is None else str(address.authorities.absolute())
     memory = None if address.memory is None else str(address.memory.absolute())
     kind = (address.direct, address.adopt, interval, address.transport, memory)
-    return (address.url, address.token, authorities, *kind)
+    insists = (True,) if address.insist else ()  # a program of an earlier version knows nothing of it
+    return (address.url, address.token, authorities, *kind, *insists)
 
 
 def address_of(request: Message) -> Address:
@@ -127,6 +128,7 @@ def address_of(request: Message) -> Address:
             (int() | None) as interval,
             str(transport),
             (str() | None) as memory,
+            *insists,
         ):
             path = None if authorities is None else Path(authorities)
             seconds = None if interval is None else interval / 1e6
@@ -139,5 +141,6 @@ def address_of(request: Message) -> Address:
                 ping_interval_s=seconds,
                 transport=transport,
                 memory=None if memory is None else Path(memory),
+                insist=insists == [True],
             )
     raise UsageError("a sync was asked for in another form", "Update both programs to the same version.")

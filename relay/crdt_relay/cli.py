@@ -39,6 +39,7 @@ _MIB = 1024 * 1024
         "policy": "crdt_relay.policy_command:policy",
         "space": "crdt_relay.space_command:space",
         "audit": "crdt_relay.audit_command:audit",
+        "usage": "crdt_relay.usage_command:usage_of",
         **{name: f"crdt_relay.people_command:{name}" for name in ("invite", "device", "user", "key")},
     },
     invoke_without_command=True,

@@ -1,8 +1,8 @@
 """The operator's way into a running relay: a Unix socket in its data directory.
 
 Who may open the directory may use it; nobody else, and nothing over the network. A request is one line of JSON,
-`{"do": "status" | "backup" | "compact" | "people", ...}`; the answer is one line, `{"ok": ...}` or an error as
-`CrdtSyncError.as_dict` gives it.
+`{"do": "status" | "backup" | "compact" | "people" | "usage", ...}`; the answer is one line, `{"ok": ...}` or an error
+as `CrdtSyncError.as_dict` gives it.
 """
 
 import asyncio

@@ -38,6 +38,8 @@ class Readings:
     unconfined: int = 0  # limits that the worker lacks on this machine
     updates: Mapping[str, int] = field(default_factory=dict)  # by verdict: accepted or the refusal's code
     ready: bool = True
+    store_bytes_max: int = 0  # 0: no bound
+    quotas_met: int = 0  # owners that met a limit today
 
 
 class SpaceMetrics:
@@ -98,6 +100,8 @@ class Metrics(Collector):
             "records": ("Records held.", lambda each: each.records),
             "feed_head": ("Newest position of the feed.", lambda each: each.feed_head),
             "store_bytes": ("Size of the data on disk.", lambda each: each.store_bytes),
+            "store_bytes_max": ("Size beyond which nothing is stored; 0: none.", lambda each: each.store_bytes_max),
+            "quotas_met": ("Devices, users and spaces that met a quota or rate today.", lambda each: each.quotas_met),
             "worker_limits_missing": ("Limits that the worker cannot set itself.", lambda each: each.unconfined),
         }
         for name, (text, value) in gauges.items():

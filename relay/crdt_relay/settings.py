@@ -30,7 +30,7 @@ from pydantic_settings import (
 from crdt_sync import limits
 from crdt_sync.errors import InvalidSettings
 from crdt_sync.key_files import open_to_others
-from crdt_sync.protocol.quotas import Allowance
+from crdt_sync.protocol.quotas import Allowance, Bounds, Rate
 from crdt_sync.runtime.hosting.proxies import ForwardedHeader
 from crdt_sync.runtime.network import is_loopback
 from crdt_sync.runtime.space_paths import DEFAULT, at_space
@@ -38,7 +38,12 @@ from crdt_sync.runtime.space_paths import DEFAULT, at_space
 ENVIRONMENT_PREFIX: Final = "CRDT_RELAY_"
 TOKEN_LENGTH_MIN: Final = 16  # characters; shorter ones can be guessed
 TOKENS_MAX: Final = 2  # in a token file: the one to use, and the one before it, during a rotation
-QUOTAS: Final = tuple(f"quota_{span}_{what}" for span in ("session", "day") for what in Allowance._fields)
+QUOTAS: Final = (
+    *(f"quota_{kind}_{what}" for kind in ("session", "device", "user", "space") for what in Allowance._fields),
+    *(f"rate_{kind}_{what}" for kind in ("device", "user", "space") for what in Rate._fields),
+    "rate_burst",
+    "store_bytes_max",
+)
 _CERTIFICATES: Final = ("tls_certificate", "tls_key", "proxy_certificate")
 _OIDC: Final = ("oidc_issuer", "oidc_audience", "oidc_keys")
 _AUDIT: Final = ("audit_days", "audit_bytes")
@@ -67,6 +72,7 @@ def _listed(value: object) -> object:
 Port = Annotated[int, Field(ge=0, le=65535)]
 Networks = Annotated[tuple[IPvAnyNetwork, ...], NoDecode, BeforeValidator(_listed)]
 Quota = Annotated[int, Field(ge=0)] | None
+PerSecond = Annotated[int, Field(ge=1)] | None
 
 
 class Settings(BaseSettings):
@@ -111,9 +117,28 @@ class Settings(BaseSettings):
     quota_session_bytes: Quota = Field(default=None, description="bytes of updates that one session may store")
     quota_session_records: Quota = Field(default=None, description="new records that one session may store")
     quota_session_growth: Quota = Field(default=None, description="bytes by which one session may grow one record")
-    quota_day_bytes: Quota = Field(default=None, description="bytes of updates that a device may store in a day, UTC")
-    quota_day_records: Quota = Field(default=None, description="new records that a device may store in a day")
-    quota_day_growth: Quota = Field(default=None, description="bytes by which a device may grow one record in a day")
+    quota_device_bytes: Quota = Field(default=None, description="bytes of updates a device may store in a day, UTC")
+    quota_device_records: Quota = Field(default=None, description="new records that a device may store in a day")
+    quota_device_growth: Quota = Field(default=None, description="bytes by which a device may grow one record in a day")
+    quota_user_bytes: Quota = Field(default=None, description="bytes that all devices of a user may store in a day")
+    quota_user_records: Quota = Field(default=None, description="new records that they may store in a day")
+    quota_user_growth: Quota = Field(default=None, description="bytes by which they may grow one record in a day")
+    quota_space_bytes: Quota = Field(default=None, description="bytes that all devices of a space may store in a day")
+    quota_space_records: Quota = Field(default=None, description="new records that they may store in a day")
+    quota_space_growth: Quota = Field(default=None, description="bytes by which they may grow one record in a day")
+    rate_device_bytes: PerSecond = Field(default=None, description="bytes a second of a device, over a burst")
+    rate_device_updates: PerSecond = Field(default=None, description="updates a second of a device")
+    rate_user_bytes: PerSecond = Field(default=None, description="bytes a second of all devices of a user")
+    rate_user_updates: PerSecond = Field(default=None, description="updates a second of all devices of a user")
+    rate_space_bytes: PerSecond = Field(default=None, description="bytes a second of all devices of a space")
+    rate_space_updates: PerSecond = Field(default=None, description="updates a second of all devices of a space")
+    rate_burst: int = Field(
+        default=limits.RATE_BURST_S,
+        ge=1,
+        le=limits.RATE_BURST_S_MAX,
+        description="seconds of each rate that may come at once",
+    )
+    store_bytes_max: Quota = Field(default=None, description="bytes of the store beyond which nothing more is taken")
     audit: bool | None = Field(default=None, description="keep an audit log; without a word: where the space has users")
     audit_days: Annotated[int, Field(ge=1)] | None = Field(
         default=None, description="days after which entries of the audit log are dropped"
@@ -198,9 +223,18 @@ class Settings(BaseSettings):
         found._token_before, found._space = None, name
         return found
 
-    def allowance(self, span: Literal["session", "day"]) -> Allowance:
-        """What a session, or a device in a day, may store."""
-        return Allowance(*(getattr(self, f"quota_{span}_{what}") for what in Allowance._fields))
+    @property
+    def bounds(self) -> Bounds:
+        """What may be stored in the space, and how fast."""
+        allowed = (
+            Allowance(*(getattr(self, f"quota_{kind}_{what}") for what in Allowance._fields))
+            for kind in ("session", "device", "user", "space")
+        )
+        rates = (
+            Rate(*(getattr(self, f"rate_{kind}_{what}") for what in Rate._fields))
+            for kind in ("device", "user", "space")
+        )
+        return Bounds(*allowed, *rates, self.rate_burst, self.store_bytes_max)
 
     @property
     def space_key(self) -> Path:

@@ -10,6 +10,7 @@ from typing import Any
 
 import structlog
 
+from crdt_relay import usage
 from crdt_relay.administration import Administration
 from crdt_relay.auditing import act_of, bound, note
 from crdt_relay.control import Action, ControlServer
@@ -105,11 +106,12 @@ class Space:
                 in_force=door.in_force,
                 beside=beside,
                 log=LOG if name == DEFAULT else structlog.get_logger("crdt_sync.hosting", space=name),
+                used_bytes=store.used_bytes,
             )
             started.push_async_callback(engine.stop, 0, 0.0)
             if audited:
                 engine.audit()
-            allow(engine, settings)
+            engine.allow(settings.bounds)
             door.identify(engine, people)
             people.changed = lambda: door.identify(engine, people)
             people.tell = engine.tell
@@ -122,7 +124,12 @@ class Space:
 
     async def attend(self, actions: Mapping[str, Action]) -> None:
         """Carry out what operators ask for, `actions` among it. Raises `StoreFailed`."""
-        own: dict[str, Action] = {"backup": self._backup, "compact": self._compact, "people": self._people}
+        own: dict[str, Action] = {
+            "backup": self._backup,
+            "compact": self._compact,
+            "people": self._people,
+            "usage": self._usage,
+        }
         self._control = await ControlServer.start(self.store.path, {**own, **actions})
         self._bounding = asyncio.create_task(self._bound_audit())
 
@@ -140,7 +147,7 @@ class Space:
 
     def reload(self, settings: Settings, changed: Sequence[str], binding: bytes) -> None:
         """Go by other settings from here on, of which those have `changed`."""
-        allow(self.engine, settings)
+        self.engine.allow(settings.bounds)
         self._bounds = settings.audit_days, settings.audit_bytes
         self.door.bound_to = binding
         if self.engine.recorder is not None:
@@ -175,6 +182,8 @@ class Space:
             unconfined=len(engine.pool.unconfined),
             unloadable=engine.pool.unloadable + engine.slow_pool.unloadable,
             updates={code.name.lower(): engine.hub.verdicts[code] for code in VerdictCode},
+            store_bytes_max=engine.quotas.bounds.store_bytes or 0,
+            quotas_met=sum(bool(each.met) for each in engine.quotas.usage()),
             ready=engine.unready() is None,
         )
 
@@ -207,6 +216,18 @@ class Space:
         if request.get("act") not in _ONLY_LOOK:
             about = {name: request[name] for name in _ABOUT if name in request}
             self._log.info("people", act=request.get("act"), **about)
+        return done
+
+    async def _usage(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        changes = request.get("act") in usage.CHANGES
+        if changes:
+            command, owner = f"usage {request['act']}", str(request.get("owner", ""))
+            await self.note(command, by=str(request.get("by", "")), owner=owner)
+        done = usage.do(self.engine.usage, request)
+        if changes:
+            await self.engine.keep_usage()
+            self.engine.tell_put_off()
+            self._log.info("usage", act=request["act"], of=done["of"], owner=done["name"])
         return done
 
     async def _backup(self, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -274,11 +295,6 @@ def check_identities(settings: Settings, people: Administration) -> None:
             "Put a backup back: crdt-relay restore. Where the key is new, say the first thing: crdt-relay policy apply "
             "FILE. To let everybody in who has the token, move the key away.",
         )
-
-
-def allow(engine: Engine, settings: Settings) -> None:
-    """Have the engine go by the quotas that are set."""
-    engine.quotas.session, engine.quotas.day = settings.allowance("session"), settings.allowance("day")
 
 
 def wall_clock() -> int:

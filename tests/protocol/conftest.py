@@ -14,17 +14,23 @@ columns = st.binary(max_size=60)
 updates = st.binary(min_size=1, max_size=300)
 reasons = st.text(st.characters(exclude_categories=["Cs"]), max_size=REASON_LENGTH_MAX)
 tokens = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=200)
-refusals = st.sampled_from([code for code in m.VerdictCode if code not in (m.VerdictCode.ACCEPTED, m.VerdictCode.GAP)])
+_OTHERS = (m.VerdictCode.ACCEPTED, m.VerdictCode.GAP, m.VerdictCode.RATE_LIMITED)
+refusals = st.sampled_from([code for code in m.VerdictCode if code not in _OTHERS])
+waits = st.builds(m.RetryAfter, st.integers(1, RETRY_AFTER_MS_MAX), st.booleans())
+put_off = st.sampled_from((m.VerdictCode.QUOTA, m.VerdictCode.RATE_LIMITED))
 
 
 def _rows(entry, *columns, least=0):
     return st.lists(st.builds(entry, *columns), min_size=least, max_size=6).map(tuple)
 
 
+_own = (st.just(False), st.none())  # what does not travel
+_never = st.none()
 verdicts = (
-    st.builds(m.Verdict, st.just(m.VerdictCode.ACCEPTED), numbers, st.just(b""), st.just(""), st.just(False), st.none())
-    | st.builds(m.Verdict, st.just(m.VerdictCode.GAP), st.just(0), state_vectors, reasons, st.just(False), st.none())
-    | st.builds(m.Verdict, refusals, st.just(0), st.just(b""), reasons, st.just(False), st.none())
+    st.builds(m.Verdict, st.just(m.VerdictCode.ACCEPTED), numbers, st.just(b""), st.just(""), *_own, _never)
+    | st.builds(m.Verdict, st.just(m.VerdictCode.GAP), st.just(0), state_vectors, reasons, *_own, _never)
+    | st.builds(m.Verdict, refusals, st.just(0), st.just(b""), reasons, *_own, _never)
+    | st.builds(m.Verdict, put_off, st.just(0), st.just(b""), reasons, *_own, waits)
 )
 readable = st.sampled_from([standing for standing in m.Standing if standing < m.Standing.CHANGING])
 unreadable = st.sampled_from([standing for standing in m.Standing if standing >= m.Standing.CHANGING])

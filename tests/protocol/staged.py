@@ -366,8 +366,10 @@ def show(value: Any) -> str:
             return "yes" if value else "no"
         case Enum():
             return value.name.lower()
-        case Verdict(code, seq, state_vector, reason):
+        case Verdict(code, seq, state_vector, reason, retry_after=wait):
             told = [show(each) for each in (seq, state_vector, reason) if each]
+            if wait is not None:
+                told += [f"retry_after={wait.ms}ms", *(["all"] if wait.all else [])]
             return " ".join([show(code), *told])
         case bytes():
             if value.isascii() and value.decode().isprintable() and value:

@@ -61,6 +61,8 @@ def readable(value: object) -> object:
         return {"type": type(value).__name__, **named}
     if isinstance(value, tuple) and hasattr(value, "_asdict"):
         local = {"new", "touched"} if isinstance(value, Verdict) else set()  # what a verdict says on its own side alone
+        if isinstance(value, Verdict) and value.retry_after is None:
+            local |= {"retry_after"}
         return {name: readable(part) for name, part in value._asdict().items() if name not in local}
     if isinstance(value, tuple):
         return [readable(part) for part in value]

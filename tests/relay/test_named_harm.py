@@ -50,9 +50,9 @@ def test_a_quota_that_is_reached_names_the_device(tmp_path: Path) -> None:
             assert verdicts == [VerdictCode.ACCEPTED, VerdictCode.QUOTA]
             told.append(device.replica.hex())
 
-    (line,) = of(logged(scenario, tmp_path, quota_day_records=1), "quota_reached")
+    (line,) = of(logged(scenario, tmp_path, quota_device_records=1), "quota_reached")
     assert names(line) == (told[0], "127.0.0.1", "")
-    assert line["limit"] == "1 new records in one day (UTC)"
+    assert (line["of"], line["limit"]) == ("device", "1 new records")
 
 
 def test_a_worker_that_dies_of_an_update_names_its_sender_and_record(

@@ -327,24 +327,24 @@ def test_an_addition_that_was_cut_short_is_no_space_and_can_be_made_again(
 
 def test_a_space_has_limits_of_its_own_beside_those_of_the_relay(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with running(tmp_path / "relay", quota_day_bytes=5_000_000, sessions_max=500) as relay:
+        async with running(tmp_path / "relay", quota_device_bytes=5_000_000, sessions_max=500) as relay:
             await add(relay, "acme")
         own = tmp_path / "relay" / "spaces" / "acme" / "space.toml"
-        own.write_text("quota_day_records = 7\nsessions_max = 3\n")
-        async with running(tmp_path / "relay", quota_day_bytes=5_000_000, sessions_max=500) as relay:
+        own.write_text("quota_device_records = 7\nsessions_max = 3\n")
+        async with running(tmp_path / "relay", quota_device_bytes=5_000_000, sessions_max=500) as relay:
             acme = of(relay, "acme")
-            assert acme.engine.quotas.day.records == 7
-            assert acme.engine.quotas.day.bytes == relay.engine.quotas.day.bytes == 5_000_000
-            assert relay.engine.quotas.day.records is None
+            assert acme.engine.quotas.bounds.device.records == 7
+            assert acme.engine.quotas.bounds.device.bytes == relay.engine.quotas.bounds.device.bytes == 5_000_000
+            assert relay.engine.quotas.bounds.device.records is None
             assert (acme.settings.sessions_max, relay.settings.sessions_max) == (3, 500)
-            own.write_text("quota_day_records = 9\n")
+            own.write_text("quota_device_records = 9\n")
             assert relay.reload(relay.settings) == ["acme: sessions_max"]
-            assert acme.engine.quotas.day.records == 9
-            for wrong in ("quota_day_records = -1", "port = 1", 'token = "a-token-that-nobody-guesses"', "quota ="):
+            assert acme.engine.quotas.bounds.device.records == 9
+            for wrong in ("quota_device_records = -1", "port = 1", 'token = "a-token-that-nobody-guesses"', "quota ="):
                 own.write_text(wrong)
                 with pytest.raises(InvalidSettings, match=r"space\.toml"):
                     relay.reload(relay.settings)
-                assert acme.engine.quotas.day.records == 9
+                assert acme.engine.quotas.bounds.device.records == 9
 
     asyncio.run(scenario())
 

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable
 
+from crdt_sync.limits import RETRY_AFTER_MS_MAX
 from crdt_sync.protocol import codec
 from crdt_sync.protocol import messages as m
 from crdt_sync.protocol.entries import Behind
@@ -60,7 +61,10 @@ def _ack(rng: random.Random) -> m.Ack:
         refused = code is not m.VerdictCode.ACCEPTED
         vector = _vector(rng) if code is m.VerdictCode.GAP else b""
         reason = "no" if refused and code is not m.VerdictCode.GAP else ""
-        verdicts.append(m.Verdict(code, 0 if refused else _number(rng), vector, reason))
+        wait = None
+        if code is m.VerdictCode.RATE_LIMITED or (code is m.VerdictCode.QUOTA and rng.random() < 0.5):
+            wait = m.RetryAfter(rng.choice((1, 1_000, RETRY_AFTER_MS_MAX)), rng.random() < 0.5)
+        verdicts.append(m.Verdict(code, 0 if refused else _number(rng), vector, reason, retry_after=wait))
     return m.Ack(_number(rng), _cursor(rng), _number(rng), tuple(verdicts))
 
 

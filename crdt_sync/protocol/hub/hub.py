@@ -213,6 +213,10 @@ class Hub:
         """Whether a frame of `size` bytes may not be taken from its link because others wait for the slow worker."""
         return self._pipeline.waits_for_slow(session, size, now)
 
+    def put_off(self) -> list[int]:
+        """The sessions that were told by a verdict when to try again."""
+        return self._pipeline.put_off()
+
     def has_pushed(self, session: int) -> bool:
         """Whether pushes of it are not answered."""
         return self._pipeline.has_pushed(session)

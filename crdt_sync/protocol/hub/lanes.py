@@ -117,6 +117,7 @@ class Sender:
     pushes: deque[Push] = field(default_factory=deque)  # in order; answered from the left
     strikes: int = 0
     gone: bool = False  # its session is over
+    put_off: bool = False  # it was told when to try again
     turns: Turns["Sender"] = field(init=False)  # in its lane
     name: str = field(init=False)  # of whom workers count what each costs
     verdicts: Counter[VerdictCode] = field(default_factory=Counter)

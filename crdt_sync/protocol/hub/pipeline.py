@@ -63,7 +63,10 @@ from crdt_sync.protocol.quotas import Quotas
 from crdt_sync.protocol.sight import Sight, Sights
 from crdt_sync.verdicts import POSTPONED, Touched, refused
 
-_new_verdict: Callable[[tuple[VerdictCode, int, bytes, str, bool, None]], Verdict] = partial(tuple.__new__, Verdict)
+_new_verdict: Callable[[tuple[VerdictCode, int, bytes, str, bool, None, None]], Verdict] = partial(
+    tuple.__new__, Verdict
+)
+_FOR_NOW = frozenset({VerdictCode.RETRY, VerdictCode.RATE_LIMITED})  # to be pushed again as it is
 _INTEGRATIONS_MAX = 2  # one that the worker is at, and one that waits for it
 _NOBODY = bytes(16)  # the origin of what no session sent
 _HIDDEN = refused(VerdictCode.FORBIDDEN, "this record may not be held by this device, nor made by it")
@@ -148,7 +151,7 @@ class Pipeline:
         sender.pushes.append(Push(session, number, [None] * count, missing=count, taken_at=now, weight=weight))
         allowed: Entries = tuple(enumerate(entries))
         if hidden or principal.grant != "everything" or (self._quotas is not None and not self._quotas.off):
-            allowed = self._allowed(session, principal, number, allowed, hidden)
+            allowed = self._allowed(session, principal, number, allowed, hidden, now)
             if not allowed:
                 self._answer({session: None}, now)
                 return
@@ -179,6 +182,10 @@ class Pipeline:
         if sender.waiting:
             return sender.lane
         return self._slow if sender.slow_until > now else self._quick
+
+    def put_off(self) -> list[int]:
+        """The sessions that were told when to try again."""
+        return [session for session, sender in self._senders.items() if sender.put_off]
 
     def has_pushed(self, session: int) -> bool:
         """Whether pushes of the session are not answered."""
@@ -301,7 +308,7 @@ class Pipeline:
         accepted = VerdictCode.ACCEPTED
         for parts, numbers in zip(batch.stored, seqs, strict=True):
             for part, seq in zip(parts, numbers, strict=False):  # nobody sent a renewal
-                self._decide(part, _new_verdict((accepted, seq, b"", "", False, None)), seq or None)
+                self._decide(part, _new_verdict((accepted, seq, b"", "", False, None, None)), seq or None)
                 touched[part.session] = None
         for part, verdict in batch.riders:
             self._decide(part, verdict, None)
@@ -492,13 +499,13 @@ class Pipeline:
         self._answer(touched, now)
 
     def _allowed(
-        self, session: int, principal: Principal, number: int, entries: Entries, hidden: frozenset[str]
+        self, session: int, principal: Principal, number: int, entries: Entries, hidden: frozenset[str], now: int
     ) -> Entries:
         """What of the push that came last its principal may write; the rest is refused."""
         allowed = []
         for position, entry in entries:
             denied = _HIDDEN if entry.record in hidden else principal.write_refused(entry.record)
-            denied = denied or self._charge(session, position, entry)
+            denied = denied or self._charge(session, position, entry, now)
             if denied is None:
                 allowed.append((position, entry))
             else:
@@ -507,16 +514,17 @@ class Pipeline:
         return tuple(allowed)
 
     def _tell_refused(self, session: int, record: str, verdict: Verdict) -> None:
-        if self.tells_refused and verdict.code is not VerdictCode.RETRY:
+        if self.tells_refused and verdict.code not in _FOR_NOW:
             self._effects.append(Refused(session, record, verdict.code, verdict.touched))
 
-    def _charge(self, session: int, position: int, entry: PushEntry) -> Verdict | None:
+    def _charge(self, session: int, position: int, entry: PushEntry, now: int) -> Verdict | None:
         """Count an update of the push that came last; the refusal where it is more than a quota allows."""
         if self._quotas is None:
             return None
         sender = self._senders[session]
-        taken = self._quotas.take(session, sender.principal, entry.record, len(entry.update))
+        taken = self._quotas.take(session, sender.principal, entry.record, len(entry.update), now)
         if isinstance(taken, Verdict):
+            sender.put_off = sender.put_off or taken.retry_after is not None
             return taken
         if taken is not None:
             sender.pushes[-1].charges[position] = taken

@@ -12,9 +12,11 @@ Rules:
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future
+from functools import partial
 from typing import Protocol
 
 from crdt_sync import limits
@@ -45,7 +47,8 @@ from crdt_sync.protocol.hub import (
     Stored,
     StoredUpdates,
 )
-from crdt_sync.protocol.quotas import Quotas
+from crdt_sync.protocol.messages import QUOTA_CHANGED
+from crdt_sync.protocol.quotas import Bounds, Owner, Quotas
 from crdt_sync.protocol.sight import Sight
 from crdt_sync.replica import StoreSource
 from crdt_sync.replica.index import UNKNOWN_TO_ACCEPTOR, StoreIndex
@@ -71,6 +74,7 @@ from crdt_sync.runtime.hosting.rest import AtRest
 from crdt_sync.runtime.hosting.rounds import Rounds
 from crdt_sync.runtime.hosting.tails import Tails, length
 from crdt_sync.runtime.hosting.uncommitted import Uncommitted
+from crdt_sync.runtime.hosting.usage import NO_COMMIT, CountedUsage
 from crdt_sync.runtime.outside import OUTSIDE, Outside
 from crdt_sync.runtime.steady import steady_us
 from crdt_sync.runtime.worker.pool import IntegrationPool
@@ -115,7 +119,8 @@ class Engine:
     not others; None: whoever is let in may hold and write everything. Call `policy_changed` when it is another.
     `schemas` are those of a host that reads records itself; else the worker goes by those that the store holds. `own`
     tells which records may be held here at all: a device takes no others. Of several engines in one process each
-    shares the turns of the loop with the one whose queue it is `beside`, and names itself in its `log`.
+    shares the turns of the loop with the one whose queue it is `beside`, and names itself in its `log`. `used_bytes`
+    tells how large the store is, for the bound on that.
     """
 
     def __init__(
@@ -140,6 +145,7 @@ class Engine:
         own: Callable[[], Sight | None] = lambda: None,
         beside: FairQueue | None = None,
         log: Log = LOG,
+        used_bytes: Callable[[], int] = lambda: 0,
     ) -> None:
         self.store = store
         self.log = log
@@ -159,7 +165,7 @@ class Engine:
         self.source = StoreSource(store, self._corrupt)
         self._tails = Tails(self._tail)
         self.authorise = authorise
-        self.quotas = Quotas(wall_clock, self._is_known, self._quota_reached)
+        self.usage = CountedUsage(store, self._now, used_bytes, wall_clock, self._is_known, self._quota_reached)
         self.pool = IntegrationPool(
             self._load,
             self._worker_died,
@@ -191,7 +197,7 @@ class Engine:
             sessions_max,
             self._acknowledged,
             self._ping_us,
-            self.quotas,
+            self.usage.quotas,
             self.sights,
             own,
         )
@@ -278,6 +284,8 @@ class Engine:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        with contextlib.suppress(StoreError):  # what counts too much then is less than a push of each session
+            await self.keep_usage()
         await self.pool.close()
         await self.slow_pool.close()
         await self.loop.run_in_executor(None, self.writer.close)
@@ -286,7 +294,7 @@ class Engine:
         """Why it cannot serve just now, or None."""
         if self.stopping:
             return "stopping"
-        return self.health.reason
+        return self.health.reason or self.quotas.full()
 
     async def tried(self) -> str | None:
         """The same, after something went the way of a push: the worker's and the disk's."""
@@ -300,6 +308,38 @@ class Engine:
         self._tails.forget()
         self._rounds.begin()
         self._placing.written(records)
+
+    @property
+    def quotas(self) -> Quotas:
+        """What is counted, by owner, and what is too much."""
+        return self.usage.quotas
+
+    def allow(self, bounds: Bounds) -> None:
+        """Go by these quotas from here on; what was counted today counts on."""
+        if bounds == self.quotas.bounds:
+            return
+        try:
+            self.usage.allow(bounds)
+        except StoreError as error:
+            self.log.warning("usage_not_read", code=error.code, error=error.message, hint=error.hint)
+        self.tell_put_off()
+
+    def tell_put_off(self) -> None:
+        """More may be allowed than was: who was told to come back later begins anew."""
+        for session in self.hub.put_off():
+            self.hub.expel(session, QUOTA_CHANGED, "what may be stored here has changed", 0, self._now())
+        self._pump()
+
+    async def keep_usage(self) -> None:
+        """Write what was counted, beside what goes with commits. Raises `StoreError`."""
+        if rows := self.usage.rows(NO_COMMIT):
+            future = self.writer.submit(Batch(meta=rows))
+            future.add_done_callback(
+                lambda done: self.loop.call_soon_threadsafe(
+                    partial(self.usage.committed, NO_COMMIT, 0, failed=done.exception() is not None)
+                )
+            )
+            await asyncio.wrap_future(future)
 
     def policy_changed(self) -> None:
         """Another policy is in force, or none, or other fields choose records: tell who is here what that changes."""
@@ -592,7 +632,9 @@ class Engine:
         self._tails.grow(effect.changes)
         fields = (self._placing.fields() or b"") if any(change.forms is not None for change in effect.changes) else b""
         audit = () if self.recorder is None else self.recorder.of(effect.number, effect.changes, now)
-        batch = Batch(changes=tuple(change_of(change, now, fields) for change in effect.changes), audit=audit)
+        meta = self.usage.rows(effect.number)
+        changes = tuple(change_of(change, now, fields) for change in effect.changes)
+        batch = Batch(changes=changes, meta=meta, audit=audit)
         begun = time.perf_counter()
         future = self.writer.submit(batch, failures=self._failures_known)
         future.add_done_callback(lambda done: self.loop.call_soon_threadsafe(self._committed, effect, begun, done))
@@ -602,6 +644,8 @@ class Engine:
         self._uncommitted.end(effect.number, effect.changes, failed=error is not None)
         if self.recorder is not None:
             self.recorder.committed(effect.number, failed=error is not None)
+        if not self.quotas.off:
+            self.usage.committed(effect.number, sum(map(_size, effect.changes)), failed=error is not None)
         if self.stopped:
             return
         if error is None:
@@ -678,8 +722,8 @@ class Engine:
             return {**found[0]}
         return {"senders": found[:_NAMED_MAX]} if found else {}
 
-    def _quota_reached(self, session: int, limit: str) -> None:
-        self.log.warning("quota_reached", session=session, limit=limit, **self._named((session,)))
+    def _quota_reached(self, session: int, owner: Owner, limit: str) -> None:
+        self.log.warning("quota_reached", session=session, of=owner.kind, limit=limit, **self._named((session,)))
 
     def _worker_died(self, reason: str, at: WorkedOn) -> None:
         record = {"record": at.record} if at.record else {}

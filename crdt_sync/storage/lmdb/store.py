@@ -30,6 +30,7 @@ from crdt_sync.storage.lmdb import (
     reads,
     rebuild,
     shown,
+    sizes,
     upgrade,
     verify,
 )
@@ -186,6 +187,10 @@ class LmdbStore:
     def size_bytes(self) -> int:
         """Bytes of the data file on disk."""
         return self._environment.size_bytes()
+
+    def used_bytes(self) -> int:
+        """Bytes of that which are in use: what is free is written again before the file grows."""
+        return self._environment.read(sizes.used_bytes)
 
     # --- reads ---
 
