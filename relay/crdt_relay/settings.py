@@ -226,15 +226,15 @@ class Settings(BaseSettings):
     @property
     def bounds(self) -> Bounds:
         """What may be stored in the space, and how fast."""
-        allowed = (
+        session, device, user, space = (
             Allowance(*(getattr(self, f"quota_{kind}_{what}") for what in Allowance._fields))
             for kind in ("session", "device", "user", "space")
         )
-        rates = (
+        rates = [
             Rate(*(getattr(self, f"rate_{kind}_{what}") for what in Rate._fields))
             for kind in ("device", "user", "space")
-        )
-        return Bounds(*allowed, *rates, self.rate_burst, self.store_bytes_max)
+        ]
+        return Bounds(session, device, user, space, rates[0], rates[1], rates[2], self.rate_burst, self.store_bytes_max)
 
     @property
     def space_key(self) -> Path:

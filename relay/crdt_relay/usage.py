@@ -47,11 +47,6 @@ def do(counted: CountedUsage, request: Mapping[str, Any]) -> dict[str, Any]:
         case {"act": "show"}:
             return _shown(counted)
         case {"act": "reset" | "lift" as act, "owner": str(named)}:
-            if quotas.off:
-                raise UsageError(
-                    "nothing is counted, as no quota is set",
-                    "Set quota_… in the settings, then: kill -HUP PID",
-                )
             owner = _owner(quotas, named)
             if act == "reset":
                 quotas.reset(owner)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from crdt_sync import limits
 from crdt_sync.protocol.backoff import Backoff
+from crdt_sync.protocol.dialer import Dialer
 from crdt_sync.protocol.effects import Acknowledge, CaughtUp, Closed, Integrate, Welcomed
 from crdt_sync.protocol.messages import (
     Ack,
@@ -18,6 +19,7 @@ from crdt_sync.protocol.messages import (
     Message,
     Push,
     PushEntry,
+    RetryAfter,
     Updates,
     UpdatesEntry,
     Verdict,
@@ -244,6 +246,64 @@ def test_a_record_refused_for_now_is_pushed_again_later() -> None:
     sent, _ = say(session, now=timer)
     assert [type(message) for message in sent] == [Push]
     assert session.unanswered
+
+
+HOUR_MS = 3_600_000
+RATE_LIMITED = Verdict(VerdictCode.RATE_LIMITED, reason="too fast", retry_after=RetryAfter(30_000, True))
+DAY_OVER = Verdict(VerdictCode.QUOTA, reason="the day", retry_after=RetryAfter(HOUR_MS, True))
+TOO_MANY = Verdict(VerdictCode.QUOTA, reason="new records", retry_after=RetryAfter(HOUR_MS, False))
+
+
+def put_off(verdict: Verdict) -> tuple[Dialer, list[Message]]:
+    """A session whose push of A was answered so, while B was edited, and what it said to that."""
+    source = ScriptedOutbox()
+    session = live(source)
+    source.edit(A)
+    session.notify([A])
+    say(session)
+    source.edit(B)
+    session.notify([B])
+    sent, effects = say(session, Ack(1, None, 9, (verdict,)), now=1_000_000)
+    session.acknowledged(effects[0].number, [], now=1_000_000)
+    return session, sent
+
+
+@pytest.mark.parametrize("verdict", [RATE_LIMITED, DAY_OVER])
+def test_nothing_is_pushed_before_the_partner_takes_more(verdict: Verdict) -> None:
+    session, sent = put_off(verdict)
+    assert sent == []
+    over = 1_000_000 + verdict.retry_after.ms * 1000
+    for now in range(1_000_000, over, (over - 1_000_000) // 50):
+        session._pushing.push_again(now)
+        assert not session.wants_room
+        assert say(session, now=now) == ([], [])
+    assert session._pushing.again_at == over
+    session._pushing.push_again(over)
+    sent, _ = say(session, now=over)
+    assert {entry.record for push in sent for entry in push.entries} == {A, B}
+
+
+def test_a_short_wait_is_waited_for_and_a_long_one_is_not() -> None:
+    assert not put_off(RATE_LIMITED)[0].settled
+    assert put_off(DAY_OVER)[0].settled
+
+
+def test_what_is_refused_by_itself_lets_others_go_and_ends_the_session_when_it_is_worth_another_try() -> None:
+    session, sent = put_off(TOO_MANY)
+    assert [entry.record for push in sent for entry in push.entries] == [B]
+    assert session._anew_at == 1_000_000 + HOUR_MS * 1000
+
+
+def test_what_was_said_in_another_session_is_heeded_in_this_one() -> None:
+    source = ScriptedOutbox()
+    session = live(source)
+    source.edit(A)
+    session.hold(5_000_000, 0, everything=True)
+    session.notify([A])
+    assert say(session) == ([], [])
+    session.timer(5_000_000)
+    sent, _ = say(session, now=5_000_000)
+    assert [type(message) for message in sent] == [Push]
 
 
 @pytest.mark.parametrize("verdicts", [(), (STORED, STORED)])

@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -110,7 +111,7 @@ def test_a_rate_slows_a_device_that_goes_on_by_itself(tmp_path: Path) -> None:
 
 def test_a_device_of_an_earlier_release_is_told_to_come_back_a_little_later(tmp_path: Path) -> None:
     async def scenario() -> None:
-        of_each = {"rate_device_updates": 1, "rate_burst": 1, "quota_device_growth": 1_000}
+        of_each: dict[str, Any] = {"rate_device_updates": 1, "rate_burst": 1, "quota_device_growth": 1_000}
         async with running(tmp_path, **of_each) as relay, await Device.join(relay.url, follow=False) as old:
             verdicts = await old.store(
                 ("customers/a", update(1, 2_000)), ("customers/a", update(1)), ("customers/b", update(2))

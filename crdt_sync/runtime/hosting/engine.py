@@ -632,7 +632,7 @@ class Engine:
         self._tails.grow(effect.changes)
         fields = (self._placing.fields() or b"") if any(change.forms is not None for change in effect.changes) else b""
         audit = () if self.recorder is None else self.recorder.of(effect.number, effect.changes, now)
-        meta = self.usage.rows(effect.number)
+        meta = {} if self.usage.quotas.off else self.usage.rows(effect.number)
         changes = tuple(change_of(change, now, fields) for change in effect.changes)
         batch = Batch(changes=changes, meta=meta, audit=audit)
         begun = time.perf_counter()

@@ -66,8 +66,6 @@ class CountedUsage:
 
     def rows(self, number: int) -> dict[str, bytes | None]:
         """What goes with the commit of that number, for `Batch.meta`."""
-        if self.quotas.off:
-            return {}
         changed, day = self.quotas.changed(), self.quotas.day
         if not changed and not self._stale:
             return {}
