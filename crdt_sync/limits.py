@@ -333,6 +333,7 @@ WEBSOCKET_TRUSTED_S = 600.0  # how long a websocket that carried frames is not t
 WAYS_KEPT_MAX = 16  # addresses of which a device remembers that; 120 bytes each
 
 # --- repair --------------------------------------------------------------------------------------------------
+QUOTA_DAY_US = 24 * 60 * 60 * 1_000_000  # of UTC
 QUOTA_OWNERS_MAX = 20_000  # sessions, and devices and users of a day, that are counted; twice what may be connected
 QUOTA_RECORDS_MAX = 200_000  # records whose growth is counted, where it has a quota: about 40 MB
 RATE_BURST_S = 60  # of a rate that may come at once, where nothing else is set: a day offline is a minute's worth

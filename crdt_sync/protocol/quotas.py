@@ -27,7 +27,6 @@ from crdt_sync.verdicts import RetryAfter, Verdict, VerdictCode
 
 Kind = Literal["session", "device", "user", "space"]
 
-_DAY_US = 24 * 60 * 60 * 1_000_000
 _NAME_SHOWN = 60  # characters of a user's name in a reason
 _WHAT_NOW = "the device keeps the edit, and sends it later; whoever runs the relay can allow more"
 
@@ -196,7 +195,7 @@ class Quotas:
         self._is_known = is_known
         self._reached = reached
         self._store_bytes = store_bytes
-        self._today = wall_clock() // _DAY_US
+        self._today = wall_clock() // limits.QUOTA_DAY_US
         self._coming: set[str] = set()  # new records that were taken, and not decided on
         self._sessions = _Counts()
         self._days = _Counts()
@@ -304,7 +303,7 @@ class Quotas:
     # --- parts -----------------------------------------------------------------------------------------------
 
     def _turn(self) -> None:
-        today = self._wall_clock() // _DAY_US
+        today = self._wall_clock() // limits.QUOTA_DAY_US
         if today != self._today:
             before, self._today, self._days = self._days, today, _Counts()
             self._days.changed.update(before.used, before.changed)
@@ -328,7 +327,7 @@ class Quotas:
         self._meets(session, owner, counts.of(owner), limit)
         if owner.kind == "session":
             return Verdict(VerdictCode.QUOTA, reason=f"one session may store {limit}; {_WHAT_NOW}")
-        left_us = (self._today + 1) * _DAY_US - self._wall_clock()
+        left_us = (self._today + 1) * limits.QUOTA_DAY_US - self._wall_clock()
         left_ms = min(left_us // 1000 + 1, limits.RETRY_AFTER_MS_MAX)
         reason = f"{_named(owner)} may store {limit} a day (UTC); {_WHAT_NOW}"
         return Verdict(VerdictCode.QUOTA, reason=reason, retry_after=RetryAfter(left_ms, whole))
