@@ -25,16 +25,16 @@ def missing() -> str:
     return "" if found else "atheris is not installed: pip install 'crdt-sync[fuzz]'"
 
 
-def run(seed: int, count: int, readers: tuple[Reader, ...] = READERS, module: str = "") -> Tally:
-    """About `count` inputs in all. `module` is imported in the fuzzing process first: it may plant a bug."""
+def run(seed: int, count: int, readers: tuple[Reader, ...] = READERS, planted: str = "") -> Tally:
+    """About `count` inputs in all. The fuzzing process imports `planted`, a module that may plant a bug, first."""
     tally = Tally("guided fuzzing", "inputs", seed, skipped=missing())
     if not tally.skipped:
         for reader in readers:
-            _fuzz(reader, seed, max(count // len(readers), 1), module, tally)
+            _fuzz(reader, seed, max(count // len(readers), 1), planted, tally)
     return tally
 
 
-def _fuzz(reader: Reader, seed: int, count: int, module: str, tally: Tally) -> None:
+def _fuzz(reader: Reader, seed: int, count: int, planted: str, tally: Tally) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         inputs = folder / "inputs"
@@ -43,7 +43,8 @@ def _fuzz(reader: Reader, seed: int, count: int, module: str, tally: Tally) -> N
             (inputs / f"kept-{number}").write_bytes(kept)
         done = subprocess.run(
             [
-                *(sys.executable, "-m", "crdt_bench.campaign.guided_child", reader.name, module),
+                *(sys.executable, "-m", "crdt_bench.campaign.guided_child"),
+                *(reader.name, reader.module, planted),
                 *(f"-runs={count}", f"-seed={seed + 1}", f"-max_len={_INPUT_BYTES_MAX}"),
                 *(f"-timeout={_INPUT_SECONDS_MAX}", f"-rss_limit_mb={_MEMORY_MIB_MAX}"),
                 *("-print_final_stats=1", f"-artifact_prefix={folder}/", str(inputs)),
