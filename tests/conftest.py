@@ -38,10 +38,12 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     return (os.cpu_count() or 1) + 1
 
 
+gc.set_threshold(20_000, 20, 20)  # allocations: of what is made while tests are collected all stays
+
+
 def pytest_collection_finish() -> None:
     """The tests themselves, some ten thousand, live to the end: a fifth of all work was looking for garbage in them."""
     gc.freeze()
-    gc.set_threshold(20_000, 20, 20)
 
 
 @pytest.fixture(scope="session", autouse=True)
