@@ -17,6 +17,7 @@ def test_readers_take_whatever_the_fuzzer_thinks_of() -> None:
     assert (tally.findings, tally.skipped) == ([], "")
     assert tally.ran >= 3_000
     branches = re.fullmatch(r"  state vector: (\d+) branches, \d+ inputs lead to them", tally.figures[0])
+    assert branches is not None
     assert int(branches[1]) >= 40
 
 
