@@ -18,7 +18,8 @@
     │   └── OwnerGone (OwnerSilent)  NotServed
     ├── RemoteError                   the partner or the way to it (exit code 4)
     │   ├── Unreachable  ConnectionLost  Timeout
-    │   ├── Unauthorized (IdentityRefused)  ForeignRelay  VersionMismatch  ProtocolViolation  Rejected  RecordsMissing
+    │   ├── Unauthorized (IdentityRefused)  LoginFailed  ForeignRelay  VersionMismatch
+    │   └── ProtocolViolation  Rejected  RecordsMissing
     ├── UpdateRefused                 bytes of an update that cannot be integrated (exit code 5)
     ├── PutOff                        a partner takes nothing more for a while (exit code 5)
     └── Mismatch                      two replicas do not hold the same data (exit code 6)
@@ -603,6 +604,12 @@ class IdentityRefused(Unauthorized):
     def as_dict(self) -> dict[str, object]:
         """The error for `--json` output."""
         return {**super().as_dict(), "reason": self.reason}
+
+
+class LoginFailed(RemoteError):
+    """A login system gave no id token: it was not allowed, not in time, or answers with something else."""
+
+    code = "login_failed"
 
 
 class ForeignRelay(RemoteError):

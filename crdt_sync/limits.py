@@ -248,6 +248,14 @@ TOKEN_SKEW_US = STAMP_AHEAD_US_MAX  # between the clocks of who issued a token a
 ID_TOKEN_LENGTH_MAX = (
     3900  # characters: what is shown beside a key and a proof; those of login systems take 1,000 to 2,000
 )
+LOGIN_MAPPED_MAX = 1000  # values of a claim that a policy maps: groups of a company
+LOGIN_VALUES_MAX = 100  # of them that one user has: those of a person, nested ones included
+LOGIN_VALUE_LENGTH_MAX = 200  # characters of one: a group's distinguished name
+LOGIN_DAYS_MAX = 3650  # days after which somebody has to log in again
+LOGIN_ANSWER_BYTES_MAX = 256 * KIB  # of a login system to a device: what it says of itself is some kilobytes
+LOGIN_CODE_LENGTH_MAX = 4096  # characters of the secret with which a device asks for its token
+LOGIN_POLL_S_MAX = 60  # seconds between two such questions
+LOGIN_WAIT_S_MAX = 1800  # seconds that somebody has to log in: codes hold for 5 to 15 minutes
 LOGIN_KEYS_MAX = 64  # keys of a login system: it has two or three
 LOGIN_KEYS_BYTES_MAX = 256 * KIB  # of its JWKS, some of which carry whole chains of certificates
 INVITE_SECRET_BYTES = 16  # nobody guesses it

@@ -10,12 +10,14 @@ import click
 from crdt_sync.cli import partners
 from crdt_sync.cli.invocation import Invocation
 from crdt_sync.cli.options import PATH
+from crdt_sync.cli.output import Output
 from crdt_sync.cli.policy_remarks import tell_no_role
 from crdt_sync.cli.setup import signature
 from crdt_sync.cli.syncing import tell_clock
 from crdt_sync.cli.values import local_time, many, utc_time
 from crdt_sync.errors import IdentityRefused, StoreMissing, UsageError
 from crdt_sync.identity.age import as_of
+from crdt_sync.identity.device_grant import Code
 from crdt_sync.identity.invites import NO_SECRET, Link, read_link
 from crdt_sync.key_files import open_to_others
 from crdt_sync.limits import ID_TOKEN_LENGTH_MAX
@@ -25,6 +27,7 @@ from crdt_sync.replica import Replica
 from crdt_sync.runtime import Address
 from crdt_sync.runtime.client import conversed
 from crdt_sync.runtime.conversation import Conversation
+from crdt_sync.runtime.logging_in import log_in
 
 
 @click.command("join")
@@ -36,15 +39,34 @@ from crdt_sync.runtime.conversation import Conversation
     metavar="FILE",
     help="The id token of a login, for a link that 'crdt-relay invite login' made.",
 )
+@click.option(
+    "--login",
+    "issuer",
+    metavar="URL",
+    help="Log in there, by a code that is entered on any device, for such a link.",
+)
+@click.option("--client-id", default="crdt-sync", metavar="ID", help="As what the login system knows crdt-sync.")
+@click.option("--scope", default="openid email", metavar="NAMES", help="What the login system is asked to tell.")
 @click.pass_obj
-def join(call: Invocation, link: str, name: str | None, id_token: Path | None) -> None:
+def join(
+    call: Invocation,
+    link: str,
+    name: str | None,
+    id_token: Path | None,
+    issuer: str | None,
+    client_id: str,
+    scope: str,
+) -> None:
     """Join the space of an invite, as the user whom it is for, or who has logged in. A store is made where there is
     none yet.
     """
     invite = read_link(link)
-    login = _login(invite, id_token)
+    login = _login(invite, id_token, issuer)
     with _store(call, name) as replica:
         replica.alone("'crdt-sync join'")
+        if issuer is not None:
+            nonce = folder.own_key(call.store).public.device.hex()
+            login = log_in(issuer, client_id, scope, nonce, lambda code: _show(call.output, code))
         before = replica.membership
         replica.join_as(folder.joining(call.store, invite, login))
         address = Address(invite.address, memory=call.store / partners.WAYS_FILE)
@@ -95,14 +117,37 @@ def whoami(call: Invocation) -> None:
         call.output.note(f"Other users of this machine may read {path}: chmod 600 it.", "yellow")
 
 
-def _login(invite: Link, id_token: Path | None) -> str:
-    """The id token that is to be shown. Raises `UsageError` where one is missing, or for a link that needs none."""
+def _show(output: Output, code: Code) -> None:
+    """Tell where to log in."""
+    data = {
+        "login_address": code.address,
+        "login_code": code.user_code,
+        "login_address_with_code": code.complete,
+        "expires_s": code.expires,
+    }
+    text = f"To log in, open {code.address} on any device, and enter: {code.user_code}"
+    if code.complete:
+        text += f"\nOr open {code.complete}"
+    output.result(data, f"{text}\nWaiting for {int(code.expires // 60)} minutes at most. Ctrl-C ends it.")
+
+
+def _login(invite: Link, id_token: Path | None, issuer: str | None = None) -> str:
+    """The id token that is to be shown; nothing where there is none yet. Raises `UsageError` where one is missing, or
+    for a link that needs none.
+    """
     if invite.secret != NO_SECRET:
-        if id_token is not None:
-            raise UsageError("this invite lets its device in by itself", "Leave out --id-token.")
+        if id_token is not None or issuer is not None:
+            raise UsageError("this invite lets its device in by itself", "Leave out --id-token and --login.")
+        return ""
+    if id_token is not None and issuer is not None:
+        raise UsageError("an id token is given, and one is to be got", "Leave out --id-token, or --login.")
+    if issuer is not None:
         return ""
     if id_token is None:
-        raise UsageError("this link lets nobody in by itself, but who has logged in", "Add --id-token FILE.")
+        raise UsageError(
+            "this link lets nobody in by itself, but who has logged in",
+            "Add --login URL, as 'crdt-relay invite login' shows it, or --id-token FILE.",
+        )
     try:
         with id_token.open(encoding="ascii", errors="replace") as file:
             text = file.read(ID_TOKEN_LENGTH_MAX + 2).strip()

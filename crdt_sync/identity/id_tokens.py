@@ -7,7 +7,7 @@ login system is asked for nothing here: its keys are handed in, as its JWKS says
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from crdt_sync.errors import IdentityRefused, InvalidSettings
 from crdt_sync.identity.keys import PublicKey
@@ -25,6 +25,15 @@ _TIME_MAX = 10**11  # seconds
 
 class UnknownKey(Exception):
     """A token names a key that is not among those known: they may have changed."""
+
+
+class Vouched(NamedTuple):
+    """Whom a token names, and since when and until when, in microseconds since 1970; `claims` are all that it says."""
+
+    user: str
+    issued: int
+    expires: int
+    claims: Mapping[str, Any]
 
 
 class IdTokens:
@@ -55,10 +64,8 @@ class IdTokens:
             raise InvalidSettings("the JWKS has no key that signs", f"Its keys need a kid, and one of {_listed()}.")
         self._keys = keys
 
-    def user(self, text: str, key: PublicKey, now: int) -> tuple[str, int]:
-        """Whose token it is, and until when it holds, in microseconds since 1970, where the device with that key shows
-        it. Raises `IdentityRefused`, and `UnknownKey`.
-        """
+    def vouched(self, text: str, key: PublicKey, now: int) -> Vouched:
+        """What a token says, where the device with that key shows it. Raises `IdentityRefused`, and `UnknownKey`."""
         claims = self._checked(text, now)
         nonce = claims.get("nonce")
         if nonce is not None and nonce != key.device.hex():
@@ -68,7 +75,7 @@ class IdTokens:
             raise _no(f"its claim {self._claim!r} names no user")
         if self._claim == "email" and claims.get("email_verified") is not True:
             raise _no("its e-mail address was not verified by the login system")
-        return user, int(claims["exp"]) * _SECOND_US
+        return Vouched(user, int(claims["iat"]) * _SECOND_US, int(claims["exp"]) * _SECOND_US, claims)
 
     def _checked(self, text: str, now: int) -> Mapping[str, Any]:
         import jwt  # noqa: PLC0415
@@ -82,6 +89,8 @@ class IdTokens:
         algorithm, kid = header.get("alg"), header.get("kid")
         if algorithm not in ALGORITHMS:
             raise _no(f"its algorithm is {str(algorithm)[:20]!r}, and not one of {_listed()}")
+        if str(header.get("typ", "JWT")).upper() != "JWT":
+            raise _no(f"it is no id token, but of the type {str(header['typ'])[:40]!r}")
         if not isinstance(kid, str):
             raise _no("it does not say by which key it is signed")
         key = self._keys.get(kid)
@@ -108,8 +117,8 @@ class IdTokens:
         audiences = audience if isinstance(audience, list) else [audience]
         if self._audience not in audiences:
             raise _no(f"it is for {str(audience)[:80]!r}, and not for {self._audience!r}")
-        if len(audiences) > 1 and claims.get("azp") != self._audience:
-            raise _no("it is for several, and was issued to another one")
+        if claims.get("azp", self._audience if len(audiences) == 1 else None) != self._audience:
+            raise _no("it was issued to another one than it is for here")
         expires, issued, begins = (_time(claims.get(name)) for name in ("exp", "iat", "nbf"))
         if expires is None or issued is None or (begins is None and "nbf" in claims):
             raise _no("it does not say from when until when it holds")

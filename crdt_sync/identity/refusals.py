@@ -35,6 +35,7 @@ class Reason(StrEnum):
     INVITE_OTHER_USER = "invite_other_user"
     DEVICE_UNKNOWN = "device_unknown"
     LOGIN_REFUSED = "login_refused"
+    LOGIN_NEEDED = "login_needed"
     IDENTITY_NEEDED = "identity_needed"
 
 
@@ -68,8 +69,10 @@ NEXT_STEPS = {
     "at once: then a stranger did.",
     Reason.INVITE_OTHER_USER: "Join with a store of its own: --store, or another account of this machine.",
     Reason.DEVICE_UNKNOWN: _ASK,
-    Reason.LOGIN_REFUSED: "Log in again, and give the new id token: 'crdt-sync join LINK --id-token FILE'. If that is "
+    Reason.LOGIN_REFUSED: "Log in again: 'crdt-sync join LINK --login URL', or with --id-token FILE. If that is "
     "refused likewise, ask who runs the space to check the settings that begin with oidc.",
+    Reason.LOGIN_NEEDED: "Log in again: 'crdt-sync join LINK', with the link that this device joined by. What was not "
+    "sent is kept.",
     Reason.IDENTITY_NEEDED: "A shared token opens nothing here. If this release knows no 'crdt-sync join', update it.",
 }
 

@@ -124,7 +124,7 @@ class Membership:
 
     def check_user(self, user: str) -> None:
         """Raises `IdentityRefused` where a user is out, as far as is known here."""
-        check_user(self.statements, self.in_force(), user)
+        check_user(self.statements, self.in_force(), user, self.now())
 
     @property
     def wiping(self) -> bool:
@@ -208,9 +208,9 @@ class Membership:
             listener()
 
 
-def check_user(statements: Statements, policy: InForce | None, user: str) -> None:
-    """Raises `IdentityRefused` where a user is out: disabled, or in the policy no more. Where that cannot be read here,
-    everybody is.
+def check_user(statements: Statements, policy: InForce | None, user: str, now: int) -> None:
+    """Raises `IdentityRefused` where a user is out: disabled, in the policy no more, or to log in again, at the time
+    `now` in microseconds since 1970. Where the policy cannot be read here, everybody is.
     """
     statements.revocations.check_user(user)
     if policy is not None and policy.is_unread:
@@ -223,3 +223,7 @@ def check_user(statements: Statements, policy: InForce | None, user: str) -> Non
             raise refused(Reason.USER_DISABLED, f"the policy names no user {user!r}")
         if known.disabled:
             raise refused(Reason.USER_DISABLED, f"the policy disables the user {user!r}")
+        logins = policy.policy.logins
+        if logins is not None and (over := logins.days_over(user, now)) is not None:
+            message = f"the last login of {user!r} was {logins.days + over} days ago, and {logins.days} are allowed"
+            raise refused(Reason.LOGIN_NEEDED, message)

@@ -51,11 +51,13 @@ class Difference:
     watched: Changed
     """Collections of companions of which the audit log tells who was given them."""
     effects: tuple[tuple[tuple[str, ...], tuple[Effect, ...]], ...]
+    logins: Changed
+    """What is given to who logs in, in words."""
 
     @property
     def empty(self) -> bool:
         """Whether nothing changes."""
-        names = (self.roles, self.users, self.disabled, self.watched)
+        names = (self.roles, self.users, self.disabled, self.watched, self.logins)
         return not (self.moved or self.silence or self.effects or any(map(any, names)))
 
 
@@ -85,6 +87,7 @@ def difference(old: Policy, new: Policy) -> Difference:
         silence=_silence(old, new, both),
         watched=_changed(old.watched, new.watched),
         effects=tuple((tuple(users), found) for found, users in effects.items()),
+        logins=_changed(_logins(old), _logins(new)),
     )
 
 
@@ -170,6 +173,10 @@ def _as_written(alternative: Alternative) -> str:
 
 def _attributes(rights: Rights) -> list[str]:
     return [f"{name}: {told(value)}" for name, values in rights.user.attributes.items() for value in values]
+
+
+def _logins(policy: Policy) -> list[str]:
+    return [] if policy.logins is None else policy.logins.told
 
 
 def _disabled(policy: Policy) -> Mapping[str, object]:

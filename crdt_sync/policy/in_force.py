@@ -52,7 +52,7 @@ class Heard:
         if text is not None and self._said != (version, text, issuer):
             self._said = version, text, issuer
             try:
-                self._in_force = InForce(version, parse_policy(text, "the policy in force"), issuer=issuer)
+                self._in_force = InForce(version, parse_policy(text, "the policy in force", said=True), issuer=issuer)
             except InvalidPolicy:
                 if self._in_force is None or self._in_force.is_unread:
                     self._in_force = InForce(version, Policy({}, {}), is_unread=True)

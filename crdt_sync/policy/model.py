@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple, get_args
 
+from crdt_sync.policy.logins import Logins
 from crdt_sync.policy.silence import UNLIMITED, Silence
 
 Operation = Literal[
@@ -88,7 +89,8 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The whole of it. Make one with `parse_policy`. `silence` is of all devices of which no role says otherwise.
+    """The whole of it. Make one with `parse_policy`. `silence` is of all devices of which no role says otherwise. Who
+    has logged in is among the `users`.
 
     `watched` are collections of companions: the audit log tells who was given one.
     """
@@ -97,6 +99,7 @@ class Policy:
     users: Mapping[str, User]
     silence: Silence = UNLIMITED
     watched: frozenset[str] = frozenset()
+    logins: Logins | None = None
 
     def silence_of(self, user: str) -> Silence:
         """For how long devices of a user may be without contact; what holds for all, where it names no such user."""

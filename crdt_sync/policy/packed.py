@@ -1,4 +1,7 @@
-"""A policy as plain values, for another process of this program that is to go by it. It is no form to be kept."""
+"""A policy as plain values, for another process of this program that is to go by it. It is no form to be kept.
+
+Who has logged in is among its users; by which values they did is left out.
+"""
 
 from typing import Any
 

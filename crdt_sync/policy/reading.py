@@ -12,6 +12,7 @@ from crdt_sync.policy.model import Policy
 from crdt_sync.policy.places import QUOTED, Places
 from crdt_sync.policy.problems import Problem, Problems, refuse
 from crdt_sync.policy.reading_grants import read_role
+from crdt_sync.policy.reading_logins import read_logins, users_of
 from crdt_sync.policy.reading_users import read_user
 from crdt_sync.policy.settings import check_settings, named, table
 from crdt_sync.policy.silence import UNLIMITED, read_silence
@@ -19,11 +20,14 @@ from crdt_sync.policy.watched import read_watched
 
 T = TypeVar("T")
 
-_SETTINGS = ("role", "user", "devices", "audit")
+_SETTINGS = ("role", "user", "devices", "audit", "login")
 
 
-def parse_policy(text: str, source: str) -> Policy:
-    """Read a policy. Raises `InvalidPolicy` that names `source` and all problems."""
+def parse_policy(text: str, source: str, *, said: bool = False) -> Policy:
+    """Read a policy: the file of an operator, or what a space `said`, to which the relay has added who logged in.
+
+    Raises `InvalidPolicy` that names `source` and all problems.
+    """
     data = _toml(text, source)
     problems = Problems(Places(text))
     check_settings(problems, (), data, _SETTINGS, "a policy")
@@ -37,8 +41,14 @@ def parse_policy(text: str, source: str) -> Policy:
         if user.role and user.role not in roles:
             hint = suggestion(user.role, roles, "roles")
             problems.add(("user", user.id, "role"), f"user {user.id!r}: there is no role {user.role!r}", hint)
+    logins = read_logins(problems, data["login"], roles, text, said=said) if "login" in data else None
     refuse(problems.found, source)
-    return Policy(roles, users, silence, watched)
+    if logins is not None:
+        users = {**users_of(logins), **users}
+    if len(users) > POLICY_USERS_MAX:
+        message = f"with those who have logged in there are {len(users):,} users, and there may be {POLICY_USERS_MAX:,}"
+        refuse([Problem(0, message, "Map less, or set 'days' under [login].")], source)
+    return Policy(roles, users, silence, watched, logins)
 
 
 _UNQUOTED = re.compile(QUOTED, re.DOTALL)

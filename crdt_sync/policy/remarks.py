@@ -16,6 +16,8 @@ def remarks(policy: Policy) -> list[Problem]:
         if not user.role:
             message = f"user {user.id!r} has no role, and may do nothing"
             found.append(Problem(user.line, message, 'Give one: role = "...".'))
+    for value, given in policy.logins.map.items() if policy.logins is not None else ():
+        by_role.setdefault(given.role, []).append(User(value, given.line, given.role, given.attributes))
     for role in policy.roles.values():
         users = by_role.get(role.name, [])
         if not users:

@@ -28,9 +28,14 @@ def table(problems: Problems, path: Path, value: object) -> Mapping[str, Any]:
     return {}
 
 
+def is_name(name: str) -> bool:
+    """Whether something can have this name, as it is written."""
+    return _is_visible(name) and one_spelling(name) == name
+
+
 def named(problems: Problems, path: Path, name: str, what: str) -> bool:
     """Whether something can have this name: no two equal each other where a field is compared with the user."""
-    if 0 < len(name) <= POLICY_NAME_LENGTH_MAX and name.isprintable() and name == name.strip():
+    if _is_visible(name):
         usual = one_spelling(name)
         if usual == name:
             return True
@@ -40,6 +45,10 @@ def named(problems: Problems, path: Path, name: str, what: str) -> bool:
     hint = f"A name has 1 to {POLICY_NAME_LENGTH_MAX} visible characters, and no blanks around it."
     problems.add(path, f"{name[:POLICY_NAME_LENGTH_MAX]!r} is no name of {what}", hint)
     return False
+
+
+def _is_visible(name: str) -> bool:
+    return 0 < len(name) <= POLICY_NAME_LENGTH_MAX and name.isprintable() and name == name.strip()
 
 
 def text(problems: Problems, path: Path, value: object) -> str | None:

@@ -26,6 +26,7 @@ from crdt_sync.key_files import make_key, read_key
 from crdt_sync.limits import INVITE_LIFE_US, INVITE_SECRET_BYTES
 from crdt_sync.nearest import suggestion
 from crdt_sync.policy.differences import difference
+from crdt_sync.policy.login_users import with_users
 from crdt_sync.policy.model import Policy
 from crdt_sync.policy.reading import parse_policy
 from crdt_sync.storage.port import Store
@@ -95,10 +96,15 @@ class Administration:
     def apply(self, text: str, source: str) -> dict[str, Any]:
         """Put a policy in force; the first one makes the space's key. Raises `InvalidPolicy`: the old one holds."""
         new = parse_policy(text, source)
+        before = self.authority.in_force() if self.authority is not None else None
+        old = before.policy if before is not None else Policy({}, {})
+        if new.logins is not None and old.logins is not None:  # who has logged in has what the new one gives for it
+            users = {user: login for user, login in old.logins.users.items() if user not in new.users}
+            text = with_users(text, users)
+            new = parse_policy(text, source, said=True)
         began = self.authority is None
         authority = self._begun()
-        in_force = authority.in_force()
-        found = difference(in_force.policy if in_force is not None else Policy({}, {}), new)
+        found = difference(old, new)
         again = authority.statements.policy == text
         if not again:
             authority.say(PolicyText(text))

@@ -70,7 +70,7 @@ class Authority:
 
     def check_user(self, user: str) -> None:
         """Raises `IdentityRefused` where a user is out."""
-        check_user(self.statements, self.in_force(), user)
+        check_user(self.statements, self.in_force(), user, self.wall_clock())
 
     def token_for(self, user: str, key: PublicKey) -> str:
         """A new token."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import structlog
 
+from crdt_relay.admitting import admit
 from crdt_relay.authority import Authority
 from crdt_relay.login import KeysComing
 from crdt_sync.audit_log.entry import Act, Entry
@@ -140,7 +141,9 @@ class DeviceGuest(Guest):
         authority, shown = self._authority, self._handshake.check_login(text)
         if authority.login is None:
             raise refused(Reason.LOGIN_REFUSED, "this relay lets nobody in by a login system: ask for an invite")
-        return authority.login.enrolment(shown, authority.registry, authority.check_user, now)
+        vouched = authority.login.vouched(shown, now)
+        admit(authority, vouched)
+        return authority.login.enrolment(shown, vouched, authority.registry)
 
     def _note_wiped(self, key: PublicKey, now: int) -> None:
         """Raises `IdentityRefused`, as nobody comes in with it."""

@@ -5,7 +5,7 @@ Rules:
 1. The keys of the login system are fetched beside the relay's work, at most once in `_AGAIN_S`: when it starts, and
    when a token names a key that is not known, as after a change of keys. A device waits a moment meanwhile.
 2. An id token opens one device: it is kept as an invite is, by a hash of what is signed, until it expires.
-3. It names a user, and gives nothing: what that user may do stands in the policy, and who is not in it is refused.
+3. It names a user, and gives nothing: what that user may do stands in the policy, see `admitting.py`.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ import structlog
 
 from crdt_sync.errors import InvalidSettings
 from crdt_sync.identity.enrolling import Invite
-from crdt_sync.identity.id_tokens import IdTokens, UnknownKey
+from crdt_sync.identity.id_tokens import IdTokens, UnknownKey, Vouched
 from crdt_sync.identity.invites import lookup
 from crdt_sync.identity.presented import Enrolment, LoggedIn
 from crdt_sync.identity.refusals import Reason, refused
@@ -52,15 +52,13 @@ class Login:
         else:
             self._fetch()
 
-    def enrolment(self, shown: LoggedIn, registry: Registry, check_user: Callable[[str], None], now: int) -> Enrolment:
-        """What a device, whose key was proved, shows by an id token, as if it had an invite. `check_user` refuses users
-        who are out.
+    def vouched(self, shown: LoggedIn, now: int) -> Vouched:
+        """Whom the login system vouches for by what a device shows, whose key was proved.
 
-        Raises `IdentityRefused`, `KeysComing`, `StoreError`.
+        Raises `IdentityRefused`, `KeysComing`.
         """
-        text = shown.token
         try:
-            user, expires = self._tokens.user(text, shown.key, now)
+            return self._tokens.vouched(shown.token, shown.key, now)
         except UnknownKey as error:
             if self._fetch():
                 raise KeysComing from None
@@ -69,11 +67,14 @@ class Login:
                 f"the id token is refused: it is signed by the key {str(error)[:40]!r}, which the login system does "
                 "not name",
             ) from None
-        check_user(user)
-        signed = text.rpartition(".")[0]  # a signature can be written in several ways, and what it signs cannot
+
+    @staticmethod
+    def enrolment(shown: LoggedIn, vouched: Vouched, registry: Registry) -> Enrolment:
+        """What is shown, as if it were an invite of that user. Raises `StoreError`."""
+        signed = shown.token.rpartition(".")[0]  # a signature can be written in several ways, and what it signs cannot
         secret = hashlib.sha256(signed.encode()).digest()[:INVITE_SECRET_BYTES]
         if registry.find(lookup(secret)) is None:
-            registry.add(Invite(lookup(secret), user, expires))
+            registry.add(Invite(lookup(secret), vouched.user, vouched.expires))
         return Enrolment(secret, shown.key, shown.signature)
 
     def wait(self) -> None:

@@ -1,5 +1,6 @@
 """`crdt-relay invite`, `device`, `user` and `key`: who belongs to the space, and what proves it."""
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -78,7 +79,15 @@ def invite_login(address: str | None, pin: bool, settings: Settings, as_json: bo
         raise UsageError("no login system is named", "Set oidc_issuer, oidc_audience and oidc_keys in the settings.")
     where, certificate = people_requests.place(settings, address, pin=pin)
     made = people_requests.done(settings, "login_link", address=where, certificate=certificate.hex())
-    Output(as_json=as_json).result(dict(made), f"crdt-sync join '{made['link']}' --id-token FILE")
+    command = ["crdt-sync", "join", made["link"], "--login", settings.oidc_issuer]
+    if settings.oidc_audience != "crdt-sync":
+        command += ["--client-id", settings.oidc_audience or ""]
+    if settings.oidc_scope != "openid email":
+        command += ["--scope", settings.oidc_scope]
+    text = (
+        f"{shlex.join(command)}\n\nWith an id token that was got elsewhere, --id-token FILE takes the place of --login."
+    )
+    Output(as_json=as_json).result({**made, "login": settings.oidc_issuer, "command": shlex.join(command)}, text)
 
 
 @invite.command("list")

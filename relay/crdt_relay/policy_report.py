@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from crdt_sync.policy.differences import Changed, Difference, Effect
+from crdt_sync.policy.logins import Logins
 from crdt_sync.policy.model import OPERATIONS, Grant, Policy
 from crdt_sync.policy.watched import told
 
@@ -24,6 +25,7 @@ def summary(policy: Policy) -> Mapping[str, Any]:
         "reads": sorted(map(told, policy.watched)),
         "users": len(policy.users),
         "disabled": sorted(user.id for user in policy.users.values() if user.disabled),
+        "login": None if policy.logins is None else _logins(policy.logins),
     }
 
 
@@ -42,6 +44,9 @@ def summary_text(policy: Policy) -> str:
         lines.append(f"The audit log tells who is given {', '.join(map(told, sorted(policy.watched)))}")
     if disabled:
         lines.append(f"Disabled: {_people(disabled)}")
+    if policy.logins is not None:
+        lines.append("Whoever logs in and is named nowhere above:")
+        lines += [f"  {told}" for told in policy.logins.told]
     return "\n".join([*lines, "The policy is valid."])
 
 
@@ -49,7 +54,7 @@ def changes(found: Difference) -> Mapping[str, Any]:
     """What differs between two policies."""
     return {
         "equal": found.empty,
-        **{name: getattr(found, name)._asdict() for name in ("roles", "users", "disabled")},
+        **{name: getattr(found, name)._asdict() for name in ("roles", "users", "disabled", "logins")},
         "moved": [{"user": user, "from": before, "to": after} for user, before, after in found.moved],
         "devices": [
             {"users": users, "from": before._asdict(), "to": after._asdict()} for users, before, after in found.silence
@@ -64,6 +69,8 @@ def changes(found: Difference) -> Mapping[str, Any]:
 def changes_text(found: Difference) -> str:
     """The same in words, first what is new by name, then what changes for whom."""
     lines = [*_names("role", found.roles), *_names("user", found.users)]
+    lines += [f"who logs in now has: {each}" for each in found.logins.gained]
+    lines += [f"who logs in no longer has: {each}" for each in found.logins.lost]
     lines += [f"{user} is disabled" for user in found.disabled.gained]
     lines += [f"{user} is enabled again" for user in found.disabled.lost]
     lines += [f"{user}: role {before or 'none'} becomes {after or 'none'}" for user, before, after in found.moved]
@@ -76,6 +83,16 @@ def changes_text(found: Difference) -> str:
     if found.empty:
         return "Nothing changes for anybody."
     return "\n".join(lines)
+
+
+def _logins(logins: Logins) -> Mapping[str, Any]:
+    return {
+        "claim": logins.claim,
+        "days": logins.days,
+        "map": {
+            value: {"role": given.role, "attributes": dict(given.attributes)} for value, given in logins.map.items()
+        },
+    }
 
 
 def _grant(grant: Grant) -> Mapping[str, Any]:

@@ -46,6 +46,7 @@ QUOTAS: Final = (
 )
 _CERTIFICATES: Final = ("tls_certificate", "tls_key", "proxy_certificate")
 _OIDC: Final = ("oidc_issuer", "oidc_audience", "oidc_keys")
+_OIDC_MORE: Final = ("oidc_claim", "oidc_scope")
 _AUDIT: Final = ("audit_days", "audit_bytes")
 _PROXIES: Final = ("trusted_proxies", "proxy_header")
 LIVE: Final = frozenset(
@@ -58,7 +59,7 @@ _PATHS: Final = (
 )  # fmt: skip
 SPACE_KEY_FILE: Final = "space.key"
 OF_A_SPACE: Final = frozenset(
-    {"address", "key_file", "store_key_file", "sessions_max", "audit", *_AUDIT, *_OIDC, "oidc_claim", *QUOTAS}
+    {"address", "key_file", "store_key_file", "sessions_max", "audit", *_AUDIT, *_OIDC, *_OIDC_MORE, *QUOTAS}
 )  # fmt: skip
 """What each space may have for itself."""
 _MAKE_TOKEN: Final = "crdt-relay token FILE"
@@ -151,6 +152,9 @@ class Settings(BaseSettings):
     )
     oidc_audience: str | None = Field(default=None, min_length=1, description="what its id tokens are for")
     oidc_keys: str | None = Field(default=None, min_length=1, description="its JWKS: an https:// address, or a file")
+    oidc_scope: str = Field(
+        default="openid email", min_length=1, description="what a device that logs in asks the login system to tell"
+    )
     oidc_claim: str = Field(default="email", min_length=1, description="claim of id tokens that names the user")
     metrics: bool = Field(default=True, description="serve /metrics, /healthz and /readyz")
     metrics_host: str = Field(default="127.0.0.1", min_length=1, description="address of the metrics")

@@ -298,3 +298,21 @@ def test_a_filter_field_that_is_renamed_is_told_with_the_grant_that_named_it(run
         assert result.code == 0, result.err
         warned = "'where': 'clients' has no field 'region'. Known fields: area, name." in " ".join(result.err.split())
         assert warned != fits
+
+
+def test_the_team_of_the_readme_may_do_what_it_says(run, space, tmp_path):
+    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+    policy = readme.partition("**A team with permissions:**")[2].partition("```toml\n")[2].partition("```")[0]
+    (tmp_path / "policy.toml").write_text(policy, encoding="utf-8")
+    space.operator("policy", "apply", str(tmp_path / "policy.toml"))
+    assert run("init", "chen-phone", "--store", tmp_path / "chen").code == 0  # it was used alone before
+    for user in ("chen", "anna"):
+        assert run("join", space.link(user), "--name", f"{user}-phone", "--store", tmp_path / user).code == 0
+    made = run("set", "customers", "name=Müller", "notes+=vip", "--store", tmp_path / "chen", "--json").object["record"]
+    for user in ("chen", "anna"):
+        assert run("sync", "--store", tmp_path / user).code == 0
+    assert run("set", made, "phone=1", "--store", tmp_path / "anna").code == 0
+    refused = run("set", made, "owner=anna", "--store", tmp_path / "anna")
+    assert (refused.code, "edit_forbidden" in refused.err) == (2, True)
+    space.operator("device", "revoke", "anna-phone", "--wipe")
+    assert "this device was wiped" in run("sync", "--store", tmp_path / "anna").err

@@ -278,7 +278,7 @@ def test_a_planted_bug_is_noticed(monkeypatch, kept, planted, noticed_by) -> Non
 
 
 def test_a_user_check_that_forgets_the_policy_is_noticed(monkeypatch) -> None:
-    monkeypatch.setattr(member, "check_user", lambda statements, _, user: statements.revocations.check_user(user))
+    monkeypatch.setattr(member, "check_user", lambda statements, _, user, __: statements.revocations.check_user(user))
     with pytest.raises(AssertionError):
         test_who_is_out_is_so_by_revocations_or_by_the_policy(PolicyText(POLICY), "carl", "user_disabled")
 

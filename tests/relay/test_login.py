@@ -11,8 +11,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import jwt
 import pytest
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
 from crdt_relay import login
@@ -90,6 +90,15 @@ def token(key=RSA, kid: str | None = "one", algorithm: str = "RS256", **claims: 
     return jwt.encode({name: value for name, value in says.items() if value is not None}, key, algorithm, headers)
 
 
+def typed(kind: object) -> str:
+    """Signed as an id token is, and of another type."""
+    head, says, _ = token().split(".")
+    given = json.loads(base64.urlsafe_b64decode(head + "=" * (-len(head) % 4)))
+    text = f"{part({**given, 'typ': kind})}.{says}"
+    seal = RSA.sign(text.encode(), padding.PKCS1v15(), hashes.SHA256())
+    return f"{text}.{base64.urlsafe_b64encode(seal).rstrip(b'=').decode()}"
+
+
 def part(value: object) -> str:
     return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
 
@@ -139,6 +148,10 @@ NOW = int(time.time())
 REFUSED = {
     "another audience": (lambda: token(aud="another"), "it is for 'another'"),
     "several audiences": (lambda: token(aud=[AUDIENCE, "another"], azp="another"), "issued to another one"),
+    "several audiences, issued to nobody": (lambda: token(aud=[AUDIENCE, "another"]), "issued to another one"),
+    "issued to another one": (lambda: token(azp="another"), "issued to another one"),
+    "an access token": (lambda: typed("at+jwt"), "of the type 'at+jwt'"),
+    "a token of a strange type": (lambda: typed(["JWT"]), "of the type"),
     "another issuer": (lambda: token(iss="https://evil.example.org"), "issued by 'https://evil.example.org'"),
     "expired": (lambda: token(iat=NOW - 7200, exp=NOW - 3600), "it expired"),
     "no expiry": (lambda: token(exp=None), "from when until when"),

@@ -51,7 +51,7 @@ PLANTED: dict[str, tuple[Plant, Noticed]] = {
         test_people_attacked.test_a_revoked_device_pushes_nothing_more,
     ),
     "a user whom the policy does not name is let in": (
-        _set(authority, "check_user", lambda statements, policy, user: statements.revocations.check_user(user)),
+        _set(authority, "check_user", lambda statements, policy, user, now: statements.revocations.check_user(user)),
         lambda tmp_path: test_people.test_who_is_shut_out_is_out_within_a_second_and_stays_out(tmp_path, "policy"),
     ),
     "who is not let in hears of the policy": (

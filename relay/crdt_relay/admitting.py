@@ -1,0 +1,70 @@
+"""What the policy gives to somebody who has logged in and whom it does not name: said by the space, for all to hear.
+
+Rules:
+
+1. The operator's text stays as it is; who has logged in, and by which values of the claim, stands at its end.
+2. What is said goes by the newest id token that was shown: an older one takes nothing back.
+3. Who logs in with nothing that the policy maps is taken out again, before being refused.
+4. It is told in the audit log by the number of values, not by their names.
+"""
+
+from crdt_relay.authority import Authority
+from crdt_sync.audit_log.entry import Act, Entry
+from crdt_sync.errors import IdentityRefused, InvalidPolicy
+from crdt_sync.identity.id_tokens import Vouched
+from crdt_sync.identity.policy_text import PolicyText
+from crdt_sync.identity.refusals import Reason, refused
+from crdt_sync.policy.login_users import with_users, without_users
+from crdt_sync.policy.logins import LoggedIn, Logins
+from crdt_sync.policy.reading import parse_policy
+from crdt_sync.policy.settings import is_name
+
+_DAY_US = 24 * 3600 * 1_000_000
+
+
+def admit(authority: Authority, vouched: Vouched) -> None:
+    """See to it that the policy in force has a user who has logged in, if it gives such a user anything.
+
+    Raises `IdentityRefused` where the user is out or has nothing, `StoreError`.
+    """
+    authority.statements.revocations.check_user(vouched.user)
+    in_force = authority.in_force()
+    logins = in_force.policy.logins if in_force is not None else None
+    named = in_force is not None and vouched.user in in_force.policy.users
+    if logins is not None and (not named or vouched.user in logins.users):
+        _take_up(authority, logins, vouched)
+    authority.check_user(vouched.user)
+
+
+def _take_up(authority: Authority, logins: Logins, vouched: Vouched) -> None:
+    user, by = vouched.user, logins.matched(vouched.claims)
+    if not is_name(user):
+        raise refused(Reason.LOGIN_REFUSED, f"the id token is refused: {user!r} is written otherwise than names are")
+    known, now = logins.users.get(user), LoggedIn(vouched.issued, by)
+    if known is not None and vouched.issued < known.at:
+        return
+    if known is None or known.by != by or (logins.days and vouched.issued >= known.at + _DAY_US):
+        users = {**logins.users, user: now}
+        if not by:
+            del users[user]
+        if known is not None or by:
+            _say(authority, logins, users)
+            about = f"login of {user!r}: {len(by)} of the values that the policy maps"
+            authority.tell(Entry(authority.wall_clock(), Act.ADMINISTRATION, user, about=about))
+    if not by:
+        raise refused(
+            Reason.LOGIN_REFUSED,
+            f"the policy names no user {user!r}, and gives nothing for what the claim {logins.claim!r} of the id token "
+            "holds",
+        )
+
+
+def _say(authority: Authority, logins: Logins, users: dict[str, LoggedIn]) -> None:
+    text = authority.statements.policy
+    assert text is not None, "it gives something to who logs in"
+    text = with_users(without_users(text, logins.users), users)
+    try:
+        parse_policy(text, "the policy with those who have logged in", said=True)
+        authority.say(PolicyText(text))
+    except (InvalidPolicy, IdentityRefused) as error:
+        raise refused(Reason.LOGIN_REFUSED, f"there is no room for one more user: {error.message[:200]}") from None
