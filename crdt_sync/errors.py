@@ -139,14 +139,15 @@ class KeyTaken(UsageError):
 class EditForbidden(UsageError):
     """The policy does not allow that edit; nothing was stored.
 
-    `field` is empty where all of the record is meant; `rule` says what is not allowed.
+    `field` is empty where all of the record is meant; `rule` says what is not allowed, and `who` names some who may.
     """
 
     code = "edit_forbidden"
 
-    def __init__(self, record: str, field: str, rule: str) -> None:
+    def __init__(self, record: str, field: str, rule: str, who: Sequence[str] = ()) -> None:
         what = f"field {field!r} of {record}" if field else record
-        super().__init__(f"{what}: {rule}", "Ask whoever may, or whoever keeps the policy of this space.")
+        whom = f"who may, as {' or '.join(who)}," if who else "whoever may,"
+        super().__init__(f"{what}: {rule}", f"Ask {whom} or whoever keeps the policy of this space.")
         self.record = record
         self.field = field
         self.rule = rule

@@ -11,6 +11,8 @@ from crdt_sync.errors import EditForbidden
 from crdt_sync.verdicts import VerdictCode
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from crdt_sync.policy.in_force import InForce
     from crdt_sync.records import Document
     from crdt_sync.records.gate.permitted import Rules
@@ -57,7 +59,21 @@ def check_allowed(context: "Context", record: str, update: bytes, new: "Document
     )
     verdict = done.verdicts[0]
     if verdict.code is VerdictCode.FORBIDDEN:
-        raise EditForbidden(record, *field_and_rule(verdict.reason))
+        field, rule = field_and_rule(verdict.reason)
+        raise EditForbidden(record, field, rule, _who_may(context, record, field, in_force))
+
+
+def _who_may(context: "Context", record: str, field: str, in_force: "InForce") -> "Sequence[str]":
+    """Some who may write that field."""
+    from crdt_sync.policy.who import who_writes  # noqa: PLC0415 - likewise
+
+    if not field:
+        return ()
+    schema = context.schema_of(record)
+    spec = schema.fields.get(field) if schema is not None else None
+    section = None if spec is None else spec.section or ""
+    found = who_writes(in_force.policy, ids.collection_of(ids.whole_record(record)), field, section)
+    return [user for user in found if user != context.author]
 
 
 def field_and_rule(reason: str) -> tuple[str, str]:

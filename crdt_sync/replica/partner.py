@@ -40,11 +40,12 @@ from crdt_sync.replica.intake import readable
 from crdt_sync.replica.origin import Origin
 from crdt_sync.replica.readable import readable as readable_bytes
 from crdt_sync.replica.receiving import Receiving
+from crdt_sync.replica.refused import RefusedEdit, kept
 from crdt_sync.replica.relays import answered_at, check_relay, is_trusted_address, note_dialed
 from crdt_sync.replica.renewing import note_knowing
 from crdt_sync.replica.status import outbox_page, percentage
-from crdt_sync.replica.told import Told, note_told, to_fetch, unfetched
-from crdt_sync.replica.withdrawing import withdraw
+from crdt_sync.replica.told import Told, note_told, read_told, to_fetch, unfetched
+from crdt_sync.replica.withdrawing import forbidden_after_all, never_made, withdraw
 from crdt_sync.storage.values import Batch, OutboxEntry, Peer
 from crdt_sync.verdicts import VerdictCode
 
@@ -250,8 +251,10 @@ class Partner:
             self._context.correct_clock(self.id, effect.clock_offset_us, by_relay=not self._is_device)
             outbox = [*(self._unseen() if unseen else ()), *self._offered_again(effect.epoch)]
             lost = self._lost()
+            before = read_told(self._store, self.id)
             self._told = Told(effect.epoch, effect.head, self._context.wall_clock(), self.cursor, effect.behind)
-            news = self._peer is None or self._peer.epoch != effect.epoch or self._peer.cursor < effect.head
+            news = before is None or before.epoch != effect.epoch
+            news = news or self._peer is None or self._peer.epoch != effect.epoch or self._peer.cursor < effect.head
             standing = self._standing_at_welcome(effect)
             dialed = note_dialed(self._store, self.id, self.url, is_device=self._is_device)
             meta = dialed | (note_told(self.id, self._told) if news else {})
@@ -454,7 +457,11 @@ class Partner:
         stands = self.stands
         if stands and known is not None and known.epoch == self._epoch:
             self._peer = replace(known, epoch=epoch)
-            self._store.commit([Batch(peers=(self._peer,))])
+            told = self._told or read_told(self._store, self.id)
+            if told is not None:  # it is the same log
+                self._told = told._replace(epoch=epoch)
+            meta = {} if self._told is None else note_told(self.id, self._told)
+            self._store.commit([Batch(peers=(self._peer,), meta=meta)])
         if stands:
             self._context.epochs[self.id] = epoch
         self._epoch = epoch
@@ -462,19 +469,29 @@ class Partner:
     def _drop(self, effect: Integrate) -> None:
         """Delete records, and keep aside what of them this partner has not taken, in one commit."""
         store, context = self._store, self._context
+        forbidden = self._forbidden_new(effect.dropped)
+        refused = kept(store, [edit for each in forbidden.values() for edit in each])
+        if refused is None:  # there is no room for what each of their fields said
+            forbidden, refused = {}, {}
         edits = []
         for record in effect.dropped:
             context.recent.forget(self.id, record)
             entry = store.outbox_entry(self.id, record)
-            if entry is None or self._told_all_of(record):
+            if entry is None or record in forbidden or self._told_all_of(record):
                 continue
             if (diff := self._diff_or_none(record, entry.acknowledged)) is not None:
                 edits.append((record, diff, entry.edit))
-        meta = unsent.set_aside(store, edits, context.wall_clock())
+        meta = {**unsent.set_aside(store, edits, context.wall_clock()), **refused}
         peers = self._standing(effect.cursor, effect.head)
         store.commit([Batch(peers=peers, meta=meta, drop=effect.dropped)])
         self._gapped.difference_update(effect.dropped)
         context.announce("dropped", effect.dropped)
+
+    def _forbidden_new(self, records: Sequence[str]) -> dict[str, Sequence[RefusedEdit]]:
+        """The new ones among these that the partner forbade, field by field."""
+        entries = (self._store.outbox_entry(self.id, record) for record in records)
+        found = {entry.record: never_made(self._context, entry, self.id) for entry in entries if entry is not None}
+        return {record: edits for record, edits in found.items() if edits}
 
     def _told_all_of(self, record: str) -> bool:
         """Whether this partner has told all that is here of a record, and nothing of it was written here.
@@ -539,6 +556,7 @@ class Partner:
         changed: list[tuple[bytes, OutboxEntry]] = []
         stored: list[Pushed] = []
         gone: dict[str, int] = {}  # accepted, of records that nothing is owed of: they may have been dropped
+        forbidden: dict[str, Pushed] = {}  # likewise
         with self._context.lock:
             for pushed in effect.verdicts:
                 if pushed.verdict.code is VerdictCode.ACCEPTED:
@@ -549,6 +567,8 @@ class Partner:
                 if entry is None:
                     if pushed.verdict.code is VerdictCode.ACCEPTED:
                         gone[pushed.record] = pushed.edit
+                    elif pushed.verdict.code is VerdictCode.FORBIDDEN:
+                        forbidden[pushed.record] = pushed
                     continue
                 if pushed.verdict.code is VerdictCode.ACCEPTED and entry.edit == pushed.edit:
                     done.append((self.id, pushed.record, pushed.edit))
@@ -561,7 +581,8 @@ class Partner:
                 if updated.refusal is None and not pushed.verdict.for_now:
                     again.append(pushed.record)
             peers = self._standing(effect.cursor, effect.head)
-            meta = unsent.forget(self._store, unsent.stored_after_all(self._store, gone)) | self._put_off(effect)
+            gone_by_now = unsent.stored_after_all(self._store, gone)
+            meta = forbidden_after_all(self._context, forbidden, gone_by_now) | self._put_off(effect)
             if done or changed or meta or effect.cursor is not None:
                 self._store.commit([Batch(peers=peers, outbox=tuple(changed), outbox_done=tuple(done), meta=meta)])
             for pushed in stored:

@@ -9,14 +9,18 @@ Rules:
    another field, and so on: each time there is one less. What does not show beside what the partner holds is put
    aside, too: written again, it would be the newest.
 3. Nobody writes under a writer id again whose operations are gone.
+4. A new record that a relay forbids is held by nobody there: it goes, and each of its fields is put aside.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from crdt_sync.errors import CrdtSyncError
+from crdt_sync.errors import CrdtSyncError, StoreCorrupt, UpdateRefused
 from crdt_sync.ids import collection_of, whole_record
+from crdt_sync.ids import is_reserved as is_reserved_record
+from crdt_sync.protocol.effects import Pushed
 from crdt_sync.records import Document, Editor, Schema, restore, value_of
 from crdt_sync.records.deleted import is_deleted
 from crdt_sync.records.entries import is_entry
@@ -24,12 +28,15 @@ from crdt_sync.records.gate.touches import Touch, touches_between
 from crdt_sync.records.lineages.renewal import carried
 from crdt_sync.records.memory.sources import IMPORTED
 from crdt_sync.records.roots import DELETED, DELETED_ROOT, Layout, is_reserved
+from crdt_sync.records.updates.update import scan
 from crdt_sync.records.values import canonical, parse_decimal, restore_value
+from crdt_sync.replica import unsent
 from crdt_sync.replica.allowed import field_and_rule
 from crdt_sync.replica.context import Context
 from crdt_sync.replica.intake import owed
 from crdt_sync.replica.loading import loaded
 from crdt_sync.replica.refused import RefusedEdit, kept
+from crdt_sync.replica.unsent import Unsent
 from crdt_sync.replica.views import encode_view
 from crdt_sync.storage.values import Batch, Change, OutboxEntry
 from crdt_sync.verdicts import VerdictCode
@@ -107,6 +114,56 @@ def withdraw(context: Context, record: str, update: bytes, state_vector: bytes, 
         context.recent.forget(peer, record)
     context.announce("received", [record], owed=bool(outbox))
     return True
+
+
+def never_made(context: Context, entry: OutboxEntry, partner: bytes) -> list[RefusedEdit]:
+    """The fields of a new record that a partner forbade, as edits to put aside; none where it is no such record, or one
+    that cannot be read.
+    """
+    if entry.refusal != VerdictCode.FORBIDDEN or entry.acknowledged.strip(b"\0"):
+        return []
+    try:
+        if any(each.origin == partner for each in context.store.history(entry.record)):
+            return []
+        updates = context.store.load(entry.record).updates
+    except StoreCorrupt:
+        return []
+    return _all_of(context, entry.record, updates, entry.reason)
+
+
+def forbidden_after_all(
+    context: Context, verdicts: Mapping[str, Pushed], gone: Sequence[Unsent]
+) -> dict[str, bytes | None]:
+    """The meta to commit where new records are forbidden that went before the partner had said so, and are kept as
+    unsent: they become refused edits, with the reason. Those for which there is no room stay. `gone` are those of which
+    nothing is kept any more.
+    """
+    store = context.store
+    moved: list[Unsent] = []
+    edits: list[RefusedEdit] = []
+    for each in unsent.known(store) if verdicts else ():
+        pushed = verdicts.get(each.record)
+        if pushed is None or pushed.edit != each.edit:
+            continue
+        with suppress(StoreCorrupt, UpdateRefused):
+            update = unsent.update_of(store, each) or b""
+            if not any(first for first, _ in scan(update).clients.values()):  # else it is no whole record
+                moved.append(each)
+                edits += _all_of(context, each.record, (update,), pushed.verdict.reason)
+    rows = kept(store, edits)
+    return unsent.forget(store, gone) if rows is None else {**unsent.forget(store, [*gone, *moved]), **rows}
+
+
+def _all_of(context: Context, record: str, updates: Sequence[bytes], reason: str) -> list[RefusedEdit]:
+    """All fields of a record that is whole in these updates, as edits to put aside; none where it is not.
+
+    Raises `StoreCorrupt`.
+    """
+    if is_reserved_record(record):
+        return []
+    edits = _edits(Document.load(()), loaded(record, updates), context.schema_of(record), context.author)
+    now, whole = context.wall_clock(), whole_record(record)
+    return [RefusedEdit(0, whole, edit.field, edit.value, edit.author, now, reason) for edit in edits]
 
 
 def _whole(record: str, update: bytes, state_vector: bytes) -> Document | None:

@@ -40,6 +40,7 @@ def test_what_is_not_allowed_is_refused_with_field_and_rule_and_nothing_is_store
         person.update({"name": "B", "iban": "DE2"})
     assert forbidden(raised) == ("iban", "'anna' may not write this field")
     assert raised.value.record == anna.record
+    assert raised.value.hint == "Ask who may, as chen, or whoever keeps the policy of this space."
     assert "DE2" not in str(raised.value)
     assert anna.store.head() == head
     assert anna.get(anna.record)["name"] == "A"

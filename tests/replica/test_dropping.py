@@ -1,5 +1,7 @@
 """A record that may not be held here any more: it goes, what was not sent of it stays aside, and nothing comes back."""
 
+from dataclasses import replace
+
 import cbor2
 import pytest
 
@@ -14,6 +16,8 @@ from crdt_sync.records import parse_schema
 from crdt_sync.replica import Replica, unsent
 from crdt_sync.replica.loading import stored_document
 from crdt_sync.replica.partner import Partner
+from crdt_sync.replica.refused import refused_edits
+from crdt_sync.replica.told import Told, note_told
 from crdt_sync.storage.memory import MemoryStore
 from crdt_sync.storage.values import Batch, OutboxEntry, Peer
 
@@ -98,6 +102,53 @@ def test_edits_that_were_not_sent_are_kept_aside_in_the_commit_of_the_drop(ann, 
     assert b"Nord AG" in (unsent.update_of(ann.store, kept) or b"")
 
 
+def forbid(replica: Replica, record: str, reason: str = "'ann' may not create this") -> None:
+    """The relay has said that it does not take the record."""
+    entry = replica.store.outbox_entry(RELAY, record)
+    assert entry is not None
+    refused = replace(entry, refusal=VerdictCode.FORBIDDEN.value, reason=reason)
+    replica.store.commit([Batch(outbox=((RELAY, refused),))])
+
+
+def test_a_new_record_that_is_forbidden_is_put_aside_field_by_field_with_the_reason(ann, partner):
+    record, other = customer(ann, "Nord AG", city="Kiel"), customer(ann, "Süd AG")
+    forbid(ann, record)
+    partner.regrant(dropped(record, other))
+    edits = refused_edits(ann.store)
+    assert [(each.number, each.record, each.field, each.value, each.author) for each in edits] == [
+        (1, record, "city", "Kiel", "ann"),
+        (2, record, "name", "Nord AG", "ann"),
+    ]
+    assert {each.reason for each in edits} == {"'ann' may not create this"}
+    assert [each.record for each in unsent.known(ann.store)] == [other]
+    assert ann.store.record_head(record) is None
+
+
+def test_where_there_is_no_room_for_its_fields_a_forbidden_record_is_kept_as_it_was(ann, partner, monkeypatch):
+    monkeypatch.setattr("crdt_sync.replica.refused.REFUSED_EDITS_MAX", 1)
+    record = customer(ann, "Nord AG", city="Kiel")
+    forbid(ann, record)
+    partner.regrant(dropped(record))
+    assert refused_edits(ann.store) == []
+    (kept,) = unsent.known(ann.store)
+    assert b"Nord AG" in (unsent.update_of(ann.store, kept) or b"")
+
+
+def test_of_a_record_that_the_relay_had_told_no_value_of_others_is_put_aside_as_refused(ann, partner):
+    record = customer(ann, "Nord AG")
+    whole = ann.context.diff(record, b"\x00")
+    partner.regrant(dropped(record))
+    ann.integrate([UpdatesEntry(record, whole.update, b"")], RELAY, (), None)
+    with ann.edit(record) as edited:
+        edited["city"] = "Kiel"
+    entry = ann.store.outbox_entry(RELAY, record)
+    ann.store.commit([Batch(outbox=((RELAY, replace(entry, acknowledged=b"\x00")),))])
+    forbid(ann, record)
+    partner.regrant(dropped(record))
+    assert refused_edits(ann.store) == []
+    assert unsent.known(ann.store)[-1].record == record
+
+
 def test_a_record_that_goes_twice_leaves_what_was_not_sent_of_either(ann, partner):
     """And of the later ones alone it can be told that they were stored after all."""
     record = customer(ann, "Nord AG")
@@ -161,6 +212,35 @@ def test_a_device_that_is_behind_drops_nothing_here(ann):
 def test_the_standing_is_one_of_the_new_epoch_before_anything_else_comes(ann, partner):
     partner.regrant(Integrate(1, (), None, 0, owe=False, epoch=LATER))
     assert (ann.store.peer(RELAY).epoch, ann.store.peer(RELAY).cursor, partner.stands) == (LATER, 7, True)
+
+
+def test_what_is_to_be_fetched_is_known_in_the_new_epoch_too(ann):
+    ann.store.commit([Batch(meta=note_told(RELAY, Told(EPOCH, 9, 1, 7)))])
+    partner = Partner(ann, "ws://relay", RELAY)
+    partner._epoch = EPOCH
+    ann.context.epochs[RELAY] = EPOCH
+    partner.regrant(Integrate(1, (), None, 9, owe=False, epoch=LATER))
+    (standing,) = ann.status().partners
+    assert (standing.to_fetch, standing.percent) == (2, 0)
+
+
+def test_a_new_record_that_went_before_it_was_forbidden_is_put_aside_with_the_reason(ann, partner):
+    record, stored = customer(ann, "Nord AG"), customer(ann, "Süd AG")
+    edits = {each: ann.store.outbox_entry(RELAY, each).edit for each in (record, stored)}
+    partner.regrant(dropped(record, stored))
+    assert len(unsent.known(ann.store)) == 2
+    verdicts = Verdict(VerdictCode.FORBIDDEN, reason="'ann' may not create here"), Verdict(VerdictCode.ACCEPTED, 9)
+    partner.acknowledge(
+        Acknowledge(
+            1,
+            tuple(Pushed(each, edits[each], b"\0", verdict) for each, verdict in zip(edits, verdicts, strict=True)),
+            None,
+            9,
+        )
+    )
+    assert unsent.known(ann.store) == []
+    (kept,) = refused_edits(ann.store)
+    assert (kept.field, kept.value, kept.reason) == ("name", "Nord AG", "'ann' may not create here")
 
 
 def test_an_edit_under_way_of_a_dropped_record_is_refused(ann, partner):
