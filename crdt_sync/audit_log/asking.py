@@ -12,7 +12,7 @@ class Asked:
     """All of what is given has to be met; what is not given is not asked for.
 
     `user` did it or brought it. `device` is the beginning of an id. `since` is included, `until` is not, in µs since
-    1970. A `record` that ends in `/` is all of a collection.
+    1970. A `record` without a key, as `customers` or `customers/`, is all of a collection.
     """
 
     user: str = ""
@@ -65,4 +65,4 @@ class Sieve:
 
 
 def _is_of(record: str, asked: str) -> bool:
-    return record.startswith(asked) if asked.endswith("/") else record == asked
+    return record == asked if asked.partition("/")[2] else record.startswith(asked.rstrip("/") + "/")

@@ -84,7 +84,8 @@ def join(
         named = replica.name
     call.output.result(data, f"This device, {named!r}, is {data['user']}'s now, in the space of {invite.address}.")
     if signed:
-        call.output.note(f"{many(signed)} that were edited here before are signed by {data['user']} now.")
+        were = "that was edited here before is" if signed == 1 else "that were edited here before are"
+        call.output.note(f"{many(signed)} {were} signed by {data['user']} now.")
     tell_clock(call.output, offset)
     tell_no_role(call.output, member.in_force(), member.user)
     call.output.note("Next: crdt-sync sync. No token is needed: this device proves itself by a key of its own.")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from crdt_sync.cli import damaged, devices, last_failure, missing, partners
+from crdt_sync.cli import damaged, devices, last_failure, missing, partners, refusals
 from crdt_sync.cli.devices import Device
 from crdt_sync.cli.invocation import Invocation
 from crdt_sync.cli.last_failure import Failure
@@ -159,6 +159,7 @@ def _exchange(call: Invocation, replica: Replica, device: Device, chosen: list[D
     standing = partners.standing(replica, address.url)
     conflicts = sum(1 for view in replica.list(deleted=True) if view.conflicts)
     _tell_sync(call.output, address, progress, standing, conflicts)
+    refusals.tell(call.output, replica)
     tell_schemaless(call.output, replica)
     if not address.direct:
         tell_clock(call.output, replica.clock.offset)

@@ -10,13 +10,14 @@ Rules:
 
 from crdt_relay.authority import Authority
 from crdt_sync.audit_log.entry import Act, Entry
-from crdt_sync.errors import IdentityRefused, InvalidPolicy
+from crdt_sync.errors import IdentityRefused
 from crdt_sync.identity.id_tokens import Vouched
 from crdt_sync.identity.policy_text import PolicyText
 from crdt_sync.identity.refusals import Reason, refused
+from crdt_sync.limits import POLICY_USERS_MAX
 from crdt_sync.policy.login_users import with_users, without_users
 from crdt_sync.policy.logins import LoggedIn, Logins
-from crdt_sync.policy.reading import parse_policy
+from crdt_sync.policy.model import Policy
 from crdt_sync.policy.settings import is_name
 
 _DAY_US = 24 * 3600 * 1_000_000
@@ -29,17 +30,18 @@ def admit(authority: Authority, vouched: Vouched) -> None:
     """
     authority.statements.revocations.check_user(vouched.user)
     in_force = authority.in_force()
-    logins = in_force.policy.logins if in_force is not None else None
-    named = in_force is not None and vouched.user in in_force.policy.users
-    if logins is not None and (not named or vouched.user in logins.users):
-        _take_up(authority, logins, vouched)
+    policy = Policy({}, {}) if in_force is None else in_force.policy
+    if policy.logins is not None and (vouched.user not in policy.users or vouched.user in policy.logins.users):
+        _take_up(authority, policy, policy.logins, vouched)
     authority.check_user(vouched.user)
 
 
-def _take_up(authority: Authority, logins: Logins, vouched: Vouched) -> None:
+def _take_up(authority: Authority, policy: Policy, logins: Logins, vouched: Vouched) -> None:
     user, by = vouched.user, logins.matched(vouched.claims)
     if not is_name(user):
         raise refused(Reason.LOGIN_REFUSED, f"the id token is refused: {user!r} is written otherwise than names are")
+    if by and len({*policy.users, user}) > POLICY_USERS_MAX:
+        raise refused(Reason.LOGIN_REFUSED, f"the policy has {POLICY_USERS_MAX:,} users, and room for no more")
     known, now = logins.users.get(user), LoggedIn(vouched.issued, by)
     if known is not None and vouched.issued < known.at:
         return
@@ -62,9 +64,7 @@ def _take_up(authority: Authority, logins: Logins, vouched: Vouched) -> None:
 def _say(authority: Authority, logins: Logins, users: dict[str, LoggedIn]) -> None:
     text = authority.statements.policy
     assert text is not None, "it gives something to who logs in"
-    text = with_users(without_users(text, logins.users), users)
     try:
-        parse_policy(text, "the policy with those who have logged in", said=True)
-        authority.say(PolicyText(text))
-    except (InvalidPolicy, IdentityRefused) as error:
-        raise refused(Reason.LOGIN_REFUSED, f"there is no room for one more user: {error.message[:200]}") from None
+        authority.say(PolicyText(with_users(without_users(text, logins.users), users)))
+    except IdentityRefused as error:
+        raise refused(Reason.LOGIN_REFUSED, f"there is no room for one more user: {error.message}") from None

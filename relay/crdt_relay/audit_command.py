@@ -31,7 +31,7 @@ _US = 1_000_000
 @click.option("--who", default="", metavar="USER", help="What this user did, or brought.")
 @click.option("--device", default="", metavar="ID", help="What this device did: its id, or how that begins.")
 @click.option("--when", default="", metavar="FROM..TO", help="UTC: 2026-11-30, 2026-11-30T10..2026-11-30T12, 7d.")
-@click.option("--record", default="", metavar="RECORD", help="What was done to this record, or 'customers/' for all.")
+@click.option("--record", default="", metavar="RECORD", help="What was done to this record, or 'customers' for all.")
 @click.option("--field", default="", metavar="NAME", help="Changes of this field, where fields are known.")
 @click.option("--act", type=click.Choice([act.value for act in Act]), help="Only acts of this kind.")
 @click.option("--refused", is_flag=True, help="Only what was refused.")

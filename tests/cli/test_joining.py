@@ -316,3 +316,21 @@ def test_the_team_of_the_readme_may_do_what_it_says(run, space, tmp_path):
     assert (refused.code, "edit_forbidden" in refused.err) == (2, True)
     space.operator("device", "revoke", "anna-phone", "--wipe")
     assert "this device was wiped" in run("sync", "--store", tmp_path / "anna").err
+
+
+def test_a_new_record_that_a_newer_policy_forbids_is_put_aside_and_sync_says_so(run, space, tmp_path):
+    store = tmp_path / "anna"
+    assert run("init", "anna-phone", "--store", store).code == 0
+    assert run("join", space.link(), "--store", store).code == 0
+    assert run("sync", "--store", store).code == 0
+    made = run("set", "customers", "name=Müller", "--store", store, "--json").object["record"]
+    (tmp_path / "less.toml").write_text(POLICY.replace('"create", ', ""), encoding="utf-8")
+    space.operator("policy", "apply", str(tmp_path / "less.toml"))
+    synced = run("sync", "--store", store)
+    assert (synced.code, "1 edit was not allowed, and kept aside" in synced.err) == (0, True)
+    edit = run("refused", "list", "--store", store, "--json").object
+    assert (edit["record"], edit["field"], edit["value"], edit["author"]) == (made, "name", "Müller", "anna")
+    assert "nor made by it" in edit["reason"]
+    status = run("status", "--store", store, "--json").object
+    assert (status["unsent"], status["refused_edits"], status["records"]) == ([], 1, 0)
+    assert status["partners"][0]["percent"] == 100

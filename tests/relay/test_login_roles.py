@@ -182,3 +182,20 @@ def test_who_is_disabled_stays_out_whatever_a_login_says(tmp_path):
                     admit(authority, vouched(at, "sellers", user=name))
 
     asyncio.run(story())
+
+
+def test_where_there_is_no_room_for_one_more_user_the_policy_stays_as_it_is(tmp_path, monkeypatch):
+    monkeypatch.setattr("crdt_relay.admitting.POLICY_USERS_MAX", 3)
+
+    async def story() -> None:
+        async with with_people(tmp_path / "relay", MAPPED) as relay:
+            authority = authority_of(relay)
+            at = authority.wall_clock()
+            admit(authority, vouched(at, "sellers"))  # beside anna and ben
+            said = authority.statements.versions.policy
+            with pytest.raises(IdentityRefused, match="room for no more"):
+                admit(authority, vouched(at, "sellers", user="ida"))
+            assert authority.statements.versions.policy == said
+            admit(authority, vouched(at + 1, "readers"))  # who is there may change
+
+    asyncio.run(story())

@@ -33,7 +33,7 @@ from crdt_sync import ids
 from crdt_sync.errors import UpdateRefused
 from crdt_sync.limits import FILTER_VALUE_LENGTH_MAX, REASON_LENGTH_MAX
 from crdt_sync.policy.in_force import InForce
-from crdt_sync.policy.model import Operation
+from crdt_sync.policy.model import ALL, Operation
 from crdt_sync.policy.rights import NOTHING as NO_ACCESS
 from crdt_sync.policy.rights import Access, Rights
 from crdt_sync.policy.schemas import section_of
@@ -75,6 +75,7 @@ _CASES_MAX = 4096  # of who writes which field where what is shown, remembered a
 
 NOTHING: Final = Touch()
 NOT_WRITABLE = "{user} may not write this field"
+NO_SCHEMA = "nothing says here what this field is: whoever keeps the schemas has to sync first"
 NOT_ALLOWED = "{user} may not {operation} here"
 NOT_HELD = "{user} may not write into this record"
 NOBODY = "an entry is signed by nobody that the policy names"
@@ -321,7 +322,9 @@ class _Judge:
             return
         self._check_place(field)
         if not self._access.writes(field, section_of(self._schema, field)):
-            raise _Denied(NOT_WRITABLE.format(user=_named(self._user)), field)
+            untold = self._schema is None and any(ALL in grant.write for grant in self._access.grants)
+            told = NO_SCHEMA if untold else NOT_WRITABLE
+            raise _Denied(told.format(user=_named(self._user)), field)
         self._does(field, *operations)
 
     def _check_place(self, field: str) -> None:
