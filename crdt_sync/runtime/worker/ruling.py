@@ -6,6 +6,7 @@ its definition, where it was told none or that has changed.
 """
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from crdt_sync import ids
 from crdt_sync.errors import StoreError
@@ -21,13 +22,15 @@ from crdt_sync.records.gate.permitted import Rules
 from crdt_sync.records.import_book import IMPORT_BOOKS
 from crdt_sync.replica.readable import readable
 from crdt_sync.runtime.worker.pipe import Told
-from crdt_sync.storage.port import Records
+
+if TYPE_CHECKING:  # a worker has no store
+    from crdt_sync.storage.port import Records
 
 Load = Callable[[str], Sequence[bytes]]
 _OWN = {schema.collection: schema for schema in (DEFINITIONS, IMPORT_BOOKS)}
 
 
-def standing_at(records: Records, record: str) -> int:
+def standing_at(records: "Records", record: str) -> int:
     """Where a record stands in the log of a store, 0 for nowhere. Raises `StoreError`."""
     head = records.record_head(record)
     return 0 if head is None else head.seq
