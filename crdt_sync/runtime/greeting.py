@@ -38,6 +38,12 @@ class Met:
     claims: Claims | None = None
 
 
+_NOT_HERE = (
+    "The space is closed there, or was never there: check the address, and ask who runs the space. What was not sent "
+    "is kept on this device. If that relay is of an old release, update it."
+)
+
+
 class Greeting:
     """One connection that `member` opens, to another device where `direct`, else to a relay."""
 
@@ -56,7 +62,10 @@ class Greeting:
         nonce, known = proof.read_nonce(_one(told(proof.NONCE_HEADER))), read_known(_one(told(KNOWS_HEADER)))
         shown = _one(told(proof.PROOF_HEADER))
         if nonce is None or known is None or shown is None:
-            raise refused(Reason.PROOF_MALFORMED, f"{whom} does not prove that it is of this space")
+            message = f"{whom} does not prove that it is of this space"
+            if self._direct:
+                raise refused(Reason.PROOF_MALFORMED, message)
+            raise IdentityRefused(Reason.PROOF_MALFORMED, message, _NOT_HERE)
         handshake = Handshake(self._member.space, self._nonce, nonce, binding)
         led = self._led_on(told(STATEMENT_HEADER))
         try:

@@ -229,8 +229,9 @@ def test_a_space_is_added_removed_and_put_back_while_others_are_served(tmp_path:
                 kept = Path((await relay.spaces.do({"act": "remove", "space": "acme"}))["kept"])
                 assert kept.is_relative_to(tmp_path / "relay" / "removed")
                 assert [each["space"] for each in relay.spaces.all()] == ["default"]
-                with Replica.open(tmp_path / "device") as replica, pytest.raises(IdentityRefused):
+                with Replica.open(tmp_path / "device") as replica, pytest.raises(IdentityRefused) as refused:
                     await sync(replica, at_space(relay.url, "acme"))
+                assert "The space is closed there" in refused.value.hint
                 await relay.spaces.do({"act": "add", "space": "acme", "back": str(kept)})
                 assert not kept.exists()
                 assert of(relay, "acme").store.count() == 1
