@@ -129,6 +129,22 @@ def in_section(record: str, section: str) -> str:
     return record_id(f"{collection}{SECTION_MARK}{section}", key)
 
 
+def in_part(record: str, field: str, mask: str) -> str:
+    """The companion that holds what a mask shows of a field: `customers__iban__last4/KEY`."""
+    return in_section(record, f"{field}{SECTION_MARK}{mask}")
+
+
+def mask_of(target: str) -> tuple[str, str]:
+    """The field of which a companion, or its collection, shows a part, and the mask; two empty texts for any other."""
+    field, _, mask = section_of(target).rpartition(SECTION_MARK)
+    return (field, mask) if field else ("", "")
+
+
+def is_masked(target: str) -> bool:
+    """Whether a record, or a collection, holds what a mask shows: a relay derives it, and nobody writes it."""
+    return SECTION_MARK in section_of(target)
+
+
 def section_of(target: str) -> str:
     """Which section of a record a companion, or its collection, holds; empty for any other."""
     return collection_of(target).partition(SECTION_MARK)[2] if SECTION_MARK in target else ""

@@ -2,7 +2,7 @@
 
 import operator
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
@@ -18,7 +18,7 @@ from crdt_sync.records.field_values import normalise
 from crdt_sync.records.schema import FieldSpec, Schema
 from crdt_sync.records.values import restore_value
 from crdt_sync.replica import RecordView, Replica
-from crdt_sync.replica.finding import contains, holds
+from crdt_sync.replica.finding import contains, holds, holds_text
 
 _TERM = re.compile(r"(\w[\w .()/&-]{0,99}?)\s*(>=|<=|!=|=|>|<)(.*)\Z", re.DOTALL)
 _SIGNS = ("=", "!=", ">", ">=", "<", "<=")
@@ -103,13 +103,19 @@ class Search:
 
     def _has_values(self, view: RecordView) -> bool:
         collection = collection_of(view.record)
+        if view.masked and self._asks_for(collection, view.masked):
+            return False  # what they hold is not known here
         if collection not in self._replica.schemas:
             return all(_holds_raw(view.raw.get(term.name), term) for term in self._terms)
         tests = self._tests.get(collection)
         return tests is not None and all(test(view) for test in tests)
 
+    def _asks_for(self, collection: str, fields: Mapping[str, object]) -> bool:
+        schema = self._replica.schemas.get(collection)
+        return any((schema and field_named(schema, term.name)) in fields for term in self._terms)
+
     def _has(self, view: RecordView, word: str) -> bool:
-        return contains(view.raw, word) or contains(view.record, word)
+        return holds_text(view, word) or contains(view.record, word)
 
 
 def field_named(schema: Schema, name: str) -> str | None:

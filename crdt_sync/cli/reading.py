@@ -91,9 +91,9 @@ def get(call: Invocation, record: str, field: str | None, everything: bool, auth
         replica.unshown.discard(found)  # its values are shown, only the sides of a conflict may be missing
     if field is not None:
         value = view.get(field)
-        call.output.result(
-            {"record": found, "field": field, "value": plain(value)}, "" if value is None else shown(value)
-        )
+        masked = {"masked": view.masked[field].mask} if field in view.masked else {}
+        told = {"record": found, "field": field, "value": plain(value), **masked}
+        call.output.result(told, "" if value is None else shown(value))
         return
     if call.output.as_json:
         values = {"values": [conflict_object(found, conflict, schema) for conflict in opposed]} if everything else {}
@@ -106,6 +106,9 @@ def get(call: Invocation, record: str, field: str | None, everything: bool, auth
     damaged.tell(call.output, replica)
 
 
+_IN_PART = " (in part)"
+
+
 def _show_record(output: Output, view: RecordView, schema: Schema | None, opposed: Sequence[Conflict]) -> None:
     rows: list[tuple[str | drawing.Text, str | drawing.Text]] = []
     by_field = {conflict.field: conflict for conflict in opposed}
@@ -115,7 +118,7 @@ def _show_record(output: Output, view: RecordView, schema: Schema | None, oppose
             both = every_value(by_field[field], schema, value)
             rows.append((marked(name) if by_field[field].open else name, both))
         elif value not in (None, [], ""):
-            rows.append((label(schema, field), shown(value)))
+            rows.append((label(schema, field), shown(value) + (_IN_PART if field in view.masked else "")))
     if DELETED_FIELD in by_field:
         rows.append((marked("Deleted"), every_value(by_field[DELETED_FIELD], schema, None)))
     output.show(table(("Field", "Value"), rows, wrap=True))

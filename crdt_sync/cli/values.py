@@ -82,6 +82,7 @@ def record_object(view: RecordView) -> dict[str, object]:
         "deleted": view.deleted,
         "conflicts": list(view.conflicts),
         "fields": {field: plain(value) for field, value in view.items()},
+        **({"masked": {field: part.mask for field, part in view.masked.items()}} if view.masked else {}),
     }
 
 

@@ -3,7 +3,7 @@
 import csv
 import io
 import random
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -224,7 +224,7 @@ def _write_delimited(stream: BinaryIO, delimiter: str, layout: Layout, walk: _Wa
                 text.write("\ufeff")  # else a reader would take the header's own for a byte order mark
             writer.writerow([_guarded(header, options) for header in layout.headers])
         for record in walk:
-            raw = record.raw
+            raw = _shown(record)
             cells = [record.record] if layout.with_record else []
             texts = [text_cell(spec, raw.get(name), guarded=options.guard_formulas) for name, spec in layout.fields]
             cells += texts
@@ -249,10 +249,10 @@ def _guarded(header: str, options: ExportOptions) -> str:
 def _objects(layout: Layout, walk: _Walk) -> Iterator[str]:
     keys = [json_value(FieldSpec(), key) for key in layout.headers]
     for record in walk:
-        raw = record.raw
+        raw = _shown(record)
         parts = [f"{keys[0]}: {json_value(FieldSpec(), record.record)}"] if layout.with_record else []
         parts += [
-            f"{key}: {json_value(spec, raw[name])}"
+            f"{key}: {json_value(_spec_of(record, name, spec), raw[name])}"
             for key, (name, spec) in zip(keys[layout.with_record :], layout.fields, strict=False)
             if name in raw
         ]
@@ -262,10 +262,21 @@ def _objects(layout: Layout, walk: _Walk) -> Iterator[str]:
 
 def _sheet_rows(layout: Layout, walk: _Walk) -> Iterator[list[tuple[FieldSpec, object]]]:
     for record in walk:
-        raw = record.raw
+        raw = _shown(record)
         cells: list[tuple[FieldSpec, object]] = [(FieldSpec(), record.record)] if layout.with_record else []
-        cells += [(spec, raw.get(name)) for name, spec in layout.fields]
+        cells += [(_spec_of(record, name, spec), raw.get(name)) for name, spec in layout.fields]
         yield cells + ([(FieldSpec(), layout.base_cell(record))] if layout.base else [])
+
+
+def _shown(record: ReadableRecord) -> Mapping[str, object]:
+    """Field to carrier, and to what is seen in part."""
+    if not record.masked:
+        return record.raw
+    return {**record.raw, **{field: part.text for field, part in record.masked.items()}}
+
+
+def _spec_of(record: ReadableRecord, name: str, spec: FieldSpec) -> FieldSpec:
+    return FieldSpec() if name in record.masked else spec
 
 
 def _layout(schema: Schema, options: ExportOptions, base: Base | None) -> Layout:

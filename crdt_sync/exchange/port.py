@@ -10,6 +10,7 @@ from crdt_sync.records.memory.sources import Source
 from crdt_sync.records.schema import Schema
 from crdt_sync.replica.former import Former
 from crdt_sync.replica.keys import KeyStanding
+from crdt_sync.replica.views import Part
 
 
 class ReadableRecord(Protocol):
@@ -26,6 +27,10 @@ class ReadableRecord(Protocol):
     @property
     def raw(self) -> Mapping[str, object]:
         """Field to carrier, as `values_of` of a record gives it; fields never written are absent."""
+
+    @property
+    def masked(self) -> Mapping[str, Part]:
+        """The fields that are seen in part, which are not in `raw`."""
 
     @property
     def sources(self) -> Sequence[Source]:

@@ -20,6 +20,7 @@ from crdt_sync.exchange.suspects import LookAlikes
 from crdt_sync.exchange.table import MISSING, Cell, Row, RowError
 from crdt_sync.exchange.three_way import Decision, decide, said_since
 from crdt_sync.ids import collection_of, is_made
+from crdt_sync.policy.masks import MASKS, looks_masked, masked
 from crdt_sync.records.memory.sources import (
     EDITED,
     REMOVED,
@@ -162,6 +163,10 @@ class RowImport:
             if (cells := found.get(target.field)) is None:
                 continue
             now = raw.get(target.field, MISSING)
+            if target.spec.section and any(isinstance(cell, str) and looks_masked(cell) for cell in cells):
+                if present is None or not _is_part_of(present, target.field, cells):
+                    problems.append(RowError(row.line, target.header, "masked", _MASKED))
+                continue
             try:
                 decision = decide(
                     target.field,
@@ -296,6 +301,17 @@ class RowImport:
     def _header_of(self, error: UsageError) -> str:
         name = error.field if isinstance(error, InvalidValue) else None
         return next((target.header for target in self.reading.targets if target.field == name), "")
+
+
+_MASKED = "this is what a mask shows of a value, and not the value; whoever sees it whole can export that"
+
+
+def _is_part_of(present: ReadableRecord, field: str, cells: Sequence[Cell]) -> bool:
+    """Whether a table shows in part what the record holds, or shows in part as well: that is nothing new."""
+    if field in present.masked:
+        return all(cell == present.masked[field].text for cell in cells)
+    held = present.raw.get(field)
+    return held is not None and all(any(masked(mask, str(held)) == cell for mask in MASKS) for cell in cells)
 
 
 def _said_last(sources: Sequence[Source]) -> tuple[dict[str, object], dict[str, int]]:

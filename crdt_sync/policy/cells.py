@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from crdt_sync.ids import SECTION_MARK
 from crdt_sync.policy.rights import Rights, Wanted
 from crdt_sync.policy.values import EMPTY, EVERY
 
@@ -22,7 +23,12 @@ class Seen(NamedTuple):
     masks: frozenset[tuple[str, str]]
 
     def gives(self, section: str) -> bool:
-        """Whether who sees this of a record has its companion for a section: who masks anything has none whole."""
+        """Whether who sees this of a record has its companion for a section: who masks anything has none whole, and
+        has those that show in part what is masked.
+        """
+        if SECTION_MARK in section:
+            field, _, mask = section.rpartition(SECTION_MARK)
+            return field in self.read and (field, mask) in self.masks
         return section in self.read and not self.masks
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from crdt_sync.ids import is_reserved, whole_collection
+from crdt_sync.ids import SECTION_MARK, is_collection, is_reserved, whole_collection
 from crdt_sync.ids import section_of as ids_section_of
 from crdt_sync.nearest import suggestion
 from crdt_sync.policy.model import ALL, Grant, Policy, sees
@@ -45,7 +45,7 @@ def _grant_problems(grant: Grant, schema: Collection) -> list[Problem]:
         message = "fields are read one by one, but whoever has a record has all of its fields that are in no section"
         found.append(Problem(grant.line, message, hint))
     for name in sorted(grant.masks.keys() & schema.fields.keys()):
-        found += _of_mask(grant, name, section_of(schema, name))
+        found += _of_mask(grant, name, schema.fields[name])
     for name in schema.fields:
         section = section_of(schema, name)
         if section and name in grant.read and name not in grant.masks:
@@ -59,8 +59,8 @@ def _grant_problems(grant: Grant, schema: Collection) -> list[Problem]:
     return list(dict.fromkeys(found))
 
 
-def _of_mask(grant: Grant, name: str, section: str | None) -> list[Problem]:
-    if not section:
+def _of_mask(grant: Grant, name: str, spec: Field) -> list[Problem]:
+    if not spec.section:
         message = f"{name!r} is masked and in no section: whoever has the record has it whole"
         return [Problem(grant.line, message, "Give it one in the schema: a new field with 'section = \"...\"'.")]
     sections = sorted(grant.read - {ALL} - grant.masks.keys())
@@ -69,6 +69,12 @@ def _of_mask(grant: Grant, name: str, section: str | None) -> list[Problem]:
         return [Problem(grant.line, message, f"Read {', '.join(map(repr, sections))} in a grant of its own.")]
     if name not in grant.read:
         return [Problem(grant.line, f"{name!r} is masked, and not read", "Name it in 'read'.")]
+    if not spec.can_mask:
+        message = f"{name!r} is a {spec.kind}, of which no part can be shown"
+        return [Problem(grant.line, message, "It is hidden whole: leave it out of 'read' and 'mask'.")]
+    if not is_collection(SECTION_MARK.join((grant.collection, name, grant.masks[name]))):
+        message = f"{name!r} is masked, and with the names of collection and mask that is more than 44 characters"
+        return [Problem(grant.line, message, "Give the field a shorter name in the schema.")]
     return []
 
 

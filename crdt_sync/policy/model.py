@@ -108,6 +108,18 @@ class Policy:
         return self.silence if role is None or role.silence is None else role.silence
 
 
+def masks_of(policy: Policy, collection: str) -> frozenset[tuple[str, str]]:
+    """The fields of a collection that any role sees in part, each with a mask."""
+    return frozenset(
+        (name, mask)
+        for role in policy.roles.values()
+        for grant in role.grants
+        if grant.collection == collection
+        for name, mask in grant.masks.items()
+        if name in grant.read
+    )
+
+
 def sees(grant: Grant, name: str, section: str | None) -> bool:
     """Whether a grant gives a field to read, in part where it masks it; `section` as in `covers`."""
     if section and name not in grant.masks:

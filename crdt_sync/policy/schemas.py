@@ -20,6 +20,14 @@ class Field(Protocol):
         """Whether a newer schema may say so."""
 
     @property
+    def can_mask(self) -> bool:
+        """Whether a part of it can be shown: it is in a section and holds one value."""
+
+    @property
+    def kind(self) -> str:
+        """How it merges."""
+
+    @property
     def type(self) -> str:
         """What it holds."""
 

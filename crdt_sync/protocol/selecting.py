@@ -275,6 +275,8 @@ class Selected:
     def takes(self, record: str) -> bool:
         """Whether what is pushed of a record is looked at: it may be held, or is not there and may be made."""
         where = self._sights.whereabouts(record, _NOW)
+        if where is None and ids.is_masked(record):
+            return False  # nothing is derived of it, so nothing of it is to be held
         if where is None and ids.section_of(record):
             whole = self._sights.whereabouts(ids.whole_record(record), _NOW)
             return whole is not None and self.sight.holds(record, whole.forms)

@@ -27,16 +27,23 @@ _Found = Mapping[str, Mapping[str, Mapping[str, tuple[tuple[Wanted, Seen], ...]]
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """See the module. Make one with `sight_of`. `creates` are the collections in which the user may make records."""
+    """See the module. Make one with `sight_of`. `creates` are the collections in which the user may make records.
+
+    What masks show is held where a relay gives it (`masks`), and is neither given nor taken by anybody else: nobody
+    could tell whether it was made up.
+    """
 
     cells: frozenset[Cell]
     creates: frozenset[str]
     id: bytes
+    masks: bool
     _found: "_Found" = field(compare=False, repr=False)
 
     def holds(self, record: str, forms: Forms) -> bool:
         """Whether a record that shows this may be held; of a companion, whether one of a record that does."""
         section = ids.section_of(record)
+        if not self.masks and ids.SECTION_MARK in section:
+            return False
         for name, values in self._found.get(ids.whole_collection(ids.collection_of(record)), {}).items():
             shown = EMPTY if name == EVERY else forms.get(name)
             if shown is None:
@@ -51,23 +58,23 @@ class Sight:
         return any(self.holds(record, forms) for forms in where.left)
 
 
-def sight_of(cells: Iterable[Cell], creates: Iterable[str] = ()) -> Sight:
-    """What who has these cells may hold."""
+def sight_of(cells: Iterable[Cell], creates: Iterable[str] = (), *, masks: bool = False) -> Sight:
+    """What who has these cells may hold; of what `masks` show only where a relay says so."""
     cells = frozenset(cells)
     found: dict[str, dict[str, dict[str, tuple[tuple[Wanted, Seen], ...]]]] = {}
     for cell in sorted(cells, key=as_rows):
         values = found.setdefault(cell.atom.collection, {}).setdefault(cell.atom.field, {})
         values[cell.atom.value] = (*values.get(cell.atom.value, ()), (cell.rest, cell.seen))
     named = blake2b(dumps(tuple(sorted(map(as_rows, cells)))), digest_size=SIGHT_BYTES, person=b"sight").digest()
-    return Sight(cells, frozenset(creates), named, found)
+    return Sight(cells, frozenset(creates), named, masks, found)
 
 
-def sight_for(rights: Rights) -> Sight:
-    """What a user may hold who has these rights."""
+def sight_for(rights: Rights, *, masks: bool = False) -> Sight:
+    """What a user may hold who has these rights; `masks` as in `sight_of`."""
     cells = cells_of(rights) | EVERYBODY
     if any("import" in rights.possible(name) for name in rights.grants):
         cells |= _BOOKS
-    return sight_of(cells, creates_of(rights))
+    return sight_of(cells, creates_of(rights), masks=masks)
 
 
 def creates_of(rights: Rights) -> frozenset[str]:

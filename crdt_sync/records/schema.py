@@ -17,6 +17,7 @@ from crdt_sync.records import settings_input
 from crdt_sync.records.field_settings import FieldSettings, Type
 from crdt_sync.records.kind import FieldKind
 from crdt_sync.records.kinds import KINDS
+from crdt_sync.records.roots import Layout
 from crdt_sync.records.settings_input import Check, Misfit
 
 _SECTION = re.compile(r"\A[a-z][a-z0-9_-]{0,31}\Z")
@@ -82,6 +83,11 @@ class FieldSpec(FieldSettings):
     def can_filter(self) -> bool:
         """Whether `filter` may be set: it shows one value, which is not for people to decide, and equal for all."""
         return self.rules.filters and self.type in _FILTER_TYPES
+
+    @property
+    def can_mask(self) -> bool:
+        """Whether a part of it can be shown: it is in a section and holds one value, of which there is a last part."""
+        return bool(self.section) and self.rules.layout is Layout.ENTRIES
 
     @property
     def rules(self) -> FieldKind:

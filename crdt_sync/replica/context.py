@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
 from crdt_sync import ids, limits
 from crdt_sync.clock import HybridClock
 from crdt_sync.errors import InvalidValue, OwnerGone, RecordUnreadable, StoreCorrupt
+from crdt_sync.policy.masks import MASKS
 from crdt_sync.policy.values import Forms, forms_of
 from crdt_sync.protocol.sight import Sight, sight_for
 from crdt_sync.protocol.source import Diff
@@ -20,6 +21,7 @@ from crdt_sync.records import Document, Schema
 from crdt_sync.records.definition import DEFINITIONS
 from crdt_sync.records.filtered import fields_of, values_shown
 from crdt_sync.records.import_book import IMPORT_BOOKS
+from crdt_sync.records.masking import masked_schema
 from crdt_sync.replica import damage
 from crdt_sync.replica.events import Event
 from crdt_sync.replica.loading import loaded, stored_document
@@ -195,12 +197,17 @@ class Context:
         return self.store.replica
 
     def schema_of(self, record: str) -> Schema | None:
-        """The schema of a record's collection, of a companion that of its section; None where it is not known here."""
+        """The schema of a record's collection, of a companion that of its section or of what a mask shows; None where
+        it is not known here.
+        """
         collection = ids.collection_of(record)
         schema = _OWN.get(collection) or self.schemas.get(collection)
         if schema is None and (section := ids.section_of(collection)):
             whole = self.schemas.get(ids.whole_collection(collection))
-            return None if whole is None else whole.sections.get(section)
+            if whole is None:
+                return None
+            field, mask = ids.mask_of(collection)
+            return masked_schema(whole, field) if mask else whole.sections.get(section)
         return schema
 
     def placed(self, change: Change, document: Document) -> Change:
@@ -238,8 +245,21 @@ class Context:
             self._named = schemas, name
         return name
 
+    def masks_of(self, collection: str) -> Sequence[tuple[str, str]]:
+        """The fields of a collection that whose device this is sees in part, each with a mask; that which shows more
+        comes later.
+        """
+        in_force = self.in_force()
+        if in_force is None or not (user := self.user):
+            return ()
+        grants = [bound.grant for bound in in_force.rights(user).grants.get(collection, ())]
+        found = {(name, mask) for grant in grants for name, mask in grant.masks.items() if name in grant.read}
+        return sorted(found, key=lambda each: list(MASKS).index(each[1]))
+
     def own_sight(self) -> Sight | None:
-        """What may be held here; None: all, as no policy is in force, or it is not known whose device this is."""
+        """What others than a relay may bring here; None: all, as no policy is in force, or it is not known whose device
+        this is.
+        """
         in_force = self.in_force()
         if in_force is None or not (user := self.user):
             return None

@@ -10,6 +10,7 @@ from crdt_sync.records.field_values import normalise
 
 if TYPE_CHECKING:
     from crdt_sync.records.schema import FieldSpec
+    from crdt_sync.replica.views import RecordView
 
 
 def contains(value: object, sought: str) -> bool:
@@ -19,6 +20,11 @@ def contains(value: object, sought: str) -> bool:
     if isinstance(value, list):
         return any(contains(member, sought) for member in value)
     return value is not None and text_contains(str(value), sought)
+
+
+def holds_text(view: "RecordView", sought: str) -> bool:
+    """Whether a record shows the folded text `sought` anywhere, also in what a mask shows."""
+    return contains(view.raw, sought) or any(contains(part.text, sought) for part in view.masked.values())
 
 
 def holds(field: str, spec: "FieldSpec | None", raw: Any, wanted: object) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from crdt_sync import limits
+from crdt_sync import ids, limits
 from crdt_sync.errors import RecordUnreadable, UpdateRefused
 from crdt_sync.records import Document, Integration, Integrator
 from crdt_sync.records.lineages.holding import holds, known_to
@@ -145,7 +145,9 @@ def _changed(
 
 
 def owed(context: Context, record: str, head: Head | None, but: bytes | None) -> list[tuple[bytes, OutboxEntry]]:
-    """The outbox entries for a change of a record: for every partner but one."""
+    """The outbox entries for a change of a record: for every partner but one. What masks show is owed to nobody."""
+    if ids.is_masked(record):
+        return []
     entries = []
     for peer in context.peers_except(but):
         known = context.store.outbox_entry(peer, record)

@@ -16,7 +16,7 @@ from crdt_sync.records.comparing import folded
 from crdt_sync.replica import collections
 from crdt_sync.replica.collections import Schemaless
 from crdt_sync.replica.context import Context
-from crdt_sync.replica.finding import contains, holds
+from crdt_sync.replica.finding import holds, holds_text
 from crdt_sync.replica.loading import loaded, stored_document
 from crdt_sync.replica.views import RecordView, encode_view
 from crdt_sync.storage.port import Records
@@ -41,14 +41,23 @@ def get(context: Context, record: str, pending: Callable[[str], Document | None]
 
 
 def _shown(context: Context, record: str, stored: bytes, companion: Callable[[str], bytes | None]) -> RecordView:
-    """The view of a record with what is in its sections; `companion` gives the stored view of each, if there is one."""
+    """The view of a record with what is in its sections; `companion` gives the stored view of each, if there is one.
+
+    What is seen in part is shown where nothing of its section is here.
+    """
     schema = context.schema_of(record)
     view = RecordView(record, stored, schema)
-    if schema is not None and not ids.section_of(record):
-        for section, fields in schema.sections.items():
-            view.leave_out(fields.fields)
-            if (found := companion(section)) is not None:
-                view.join(found, fields)
+    if schema is None or ids.section_of(record) or not schema.sections:
+        return view
+    masks = context.masks_of(schema.collection)
+    for section, fields in schema.sections.items():
+        view.leave_out(fields.fields)
+        if (found := companion(section)) is not None:
+            view.join(found, fields)
+            continue
+        for field, mask in masks:
+            if field in fields.fields and (found := companion(f"{field}{ids.SECTION_MARK}{mask}")) is not None:
+                view.join_masked(found, field, mask)
     return view
 
 
@@ -160,9 +169,11 @@ def _found(
     context: Context, views: Iterable[RecordView], sought: str, equals: Mapping[str, object]
 ) -> Iterator[RecordView]:
     for view in views:
-        if sought and not contains(view.raw, sought):
+        if sought and not holds_text(view, sought):
             continue
         specs = getattr(context.schema_of(view.record), "fields", {})
+        if view.masked.keys() & equals.keys():
+            continue  # what they hold is not known here
         if all(holds(name, specs.get(name), view.raw.get(name), value) for name, value in equals.items()):
             yield view
 
@@ -194,6 +205,7 @@ def conflicts_of(context: Context, record: str, *, superseded: bool) -> tuple[Co
     """See `Replica.conflicts_of`."""
     schema = context.schema_of(record)
     apart = {} if schema is None or ids.section_of(record) else schema.sections
+    masks = context.masks_of(ids.collection_of(record)) if apart else ()
     found = [
         each
         for each in _conflicts_of(context, record, superseded)
@@ -204,6 +216,11 @@ def conflicts_of(context: Context, record: str, *, superseded: bool) -> tuple[Co
         if context.store.record_head(companion) is not None:
             conflicts = _conflicts_of(context, companion, superseded)
             found += [each for each in conflicts if each.field in fields.fields]
+            continue
+        shown = {field: ids.in_part(record, field, mask) for field, mask in masks if field in fields.fields}
+        for masked in shown.values():
+            if context.store.record_head(masked) is not None:
+                found += _conflicts_of(context, masked, superseded)
     return tuple(found)
 
 

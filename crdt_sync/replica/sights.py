@@ -36,7 +36,7 @@ class StoreSights:
     None where that is not known yet.
 
     `keep` stores a value with its key, as soon as may be; where it is lost, its device is compared with. `wanted` is
-    called where somebody is to be served and what records show is not known.
+    called where somebody is to be served and what records show is not known. A relay gives what `masks` show.
     """
 
     def __init__(
@@ -46,7 +46,10 @@ class StoreSights:
         fields: Callable[[], bytes | None],
         keep: Callable[[str, bytes], None] | None = None,
         wanted: Callable[[], None] = lambda: None,
+        *,
+        masks: bool = False,
     ) -> None:
+        self._masks = masks
         self._store = store
         self._in_force = in_force
         self._fields = fields
@@ -89,7 +92,7 @@ class StoreSights:
             self._of.clear()
         sight = self._of.get(principal.user)
         if sight is None:
-            sight = sight_for(in_force.rights(principal.user))
+            sight = sight_for(in_force.rights(principal.user), masks=self._masks)
             if principal.user in in_force.policy.users:
                 self._of[principal.user] = sight
         return sight
@@ -128,7 +131,7 @@ class StoreSights:
         if value is None:
             return None
         user, rows = cbor2.loads(value)
-        found = self._kept[key] = user, tuple(sight_of(map(_cell, row)) for row in rows)
+        found = self._kept[key] = user, tuple(sight_of(map(_cell, row), masks=self._masks) for row in rows)
         return found
 
     def _make_room(self) -> None:

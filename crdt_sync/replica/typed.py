@@ -69,7 +69,11 @@ class TypedRecord(Generic[T]):
     @cached_property
     def value(self) -> T:
         """The instance. Raises `InvalidValue` where what the record holds does not fit the class."""
-        return self.shape.read(self.schema, self.view.get)
+        return self.shape.read(self.schema, self._whole)
+
+    def _whole(self, field: str, default: object = None) -> Any:
+        """A value, or `default` where only a part of it is seen."""
+        return default if field in self.view.masked else self.view.get(field, default)
 
 
 class TypedCollection(Generic[T]):

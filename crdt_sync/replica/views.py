@@ -3,11 +3,13 @@
 import json
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 from crdt_sync.errors import StoreCorrupt
 from crdt_sync.ids import SECTION_MARK
+from crdt_sync.policy.masks import MASKS
 from crdt_sync.records import Document, Schema, reading_of, restore
+from crdt_sync.records.masking import masked_schema
 from crdt_sync.records.memory.sources import Source, parse_source, standing
 from crdt_sync.records.natural_key import tells_apart
 from crdt_sync.replica.loading import stored_document
@@ -45,6 +47,10 @@ def refresh_views(store: Store, schema: Schema) -> None:
     _refresh_views(store, schema.collection, schema)
     for section, fields in schema.sections.items():
         _refresh_views(store, f"{schema.collection}{SECTION_MARK}{section}", fields)
+        for field in fields.fields:
+            if (shown := masked_schema(schema, field)) is not None:
+                for mask in MASKS:
+                    _refresh_views(store, f"{schema.collection}{SECTION_MARK}{field}{SECTION_MARK}{mask}", shown)
 
 
 def _refresh_views(store: Store, collection: str, schema: Schema) -> None:
@@ -58,11 +64,20 @@ def _refresh_views(store: Store, collection: str, schema: Schema) -> None:
         after = page[-1]
 
 
+class Part(NamedTuple):
+    """What a mask shows of a value that is seen in part: a text such as `****1234`."""
+
+    text: str
+    mask: str
+
+
 class RecordView(Mapping[str, Any]):
     """One record as it is shown: field names to typed values. A field that was never set is absent.
 
     Iterates in the order of the schema, then over fields that this schema does not know. `raw` has the stored
     forms, `conflicts` the fields whose concurrent values wait for a decision, `sources` what imports said last.
+    `masked` has the fields that are seen in part: for these the text is given that their mask shows, which is no value,
+    and not among the stored forms.
     """
 
     def __init__(self, record: str, stored: bytes, schema: Schema | None) -> None:
@@ -73,6 +88,7 @@ class RecordView(Mapping[str, Any]):
         self.deleted: bool = view["deleted"]
         parsed = (parse_source(*source) for source in view.get("sources", ()))
         self.sources: tuple[Source, ...] = tuple(standing([source for source in parsed if source is not None]))
+        self.masked: dict[str, Part] = {}
         self._schema = schema
 
     def join(self, stored: bytes, section: Schema) -> None:
@@ -83,16 +99,27 @@ class RecordView(Mapping[str, Any]):
         joined = (*self.sources, *companion.sources)
         self.sources = tuple(sorted(joined, key=lambda source: source.stamp, reverse=True))
 
+    def join_masked(self, stored: bytes, field: str, mask: str) -> None:
+        """Show what a mask shows of a field, whose stored view this is."""
+        view = json.loads(stored)
+        shown = view["fields"].get(field)
+        if isinstance(shown, str):
+            self.masked[field] = Part(shown, mask)
+            if field in view["conflicts"]:
+                self.conflicts = tuple(sorted({*self.conflicts, field}))
+
     def leave_out(self, fields: Collection[str]) -> None:
         """Show nothing of these fields."""
         self.raw = {field: carrier for field, carrier in self.raw.items() if field not in fields}
         self.conflicts = tuple(field for field in self.conflicts if field not in fields)
 
     def __contains__(self, field: object) -> bool:
-        return field in self.raw
+        return field in self.raw or field in self.masked
 
     def __getitem__(self, field: str) -> Any:
         """The value. Raises `KeyError` for a field that was never set, `UnknownField` for a mistyped name."""
+        if field in self.masked:
+            return self.masked[field].text
         if field not in self.raw and self._schema is not None:
             self._schema.field(field)
         carrier = self.raw[field]
@@ -101,7 +128,7 @@ class RecordView(Mapping[str, Any]):
 
     def get(self, field: str, default: Any = None) -> Any:
         """The value, or `default` where the field was never set. Raises `UnknownField` for a mistyped name."""
-        if field in self.raw:
+        if field in self:
             return self[field]
         if self._schema is not None:
             self._schema.field(field)
@@ -109,11 +136,11 @@ class RecordView(Mapping[str, Any]):
 
     def __iter__(self) -> Iterator[str]:
         known = self._schema.fields if self._schema else {}
-        yield from (field for field in known if field in self.raw)
+        yield from (field for field in known if field in self)
         yield from sorted(field for field in self.raw if field not in known)
 
     def __len__(self) -> int:
-        return len(self.raw)
+        return len(self.raw) + len(self.masked)
 
     def __repr__(self) -> str:
         return f"RecordView({self.record!r}, {dict(self)!r})"

@@ -10,6 +10,7 @@ Rules:
    aside, too: written again, it would be the newest.
 3. Nobody writes under a writer id again whose operations are gone.
 4. A new record that a relay forbids is held by nobody there: it goes, and each of its fields is put aside.
+5. What a mask shows is nobody's edit: it becomes what the relay holds, and nothing of it is put aside.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +19,7 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from crdt_sync.errors import CrdtSyncError, StoreCorrupt, UpdateRefused
-from crdt_sync.ids import collection_of, whole_record
+from crdt_sync.ids import collection_of, is_masked, whole_record
 from crdt_sync.ids import is_reserved as is_reserved_record
 from crdt_sync.protocol.effects import Pushed
 from crdt_sync.records import Document, Editor, Schema, restore, value_of
@@ -67,7 +68,7 @@ def withdraw(context: Context, record: str, update: bytes, state_vector: bytes, 
     ours = loaded(record, store.load(record).updates)
     merged = _together(theirs, ours)
     schema = context.schema_of(record)
-    edits = list(_edits(theirs, merged, schema, context.author))
+    edits = [] if is_masked(record) else list(_edits(theirs, merged, schema, context.author))
     field, _ = field_and_rule(entry.reason)
     aside = [edit for edit in edits if edit.field == field] if field and schema is not None else []
     aside = aside or edits  # so there is less to be refused each time
@@ -120,7 +121,7 @@ def never_made(context: Context, entry: OutboxEntry, partner: bytes) -> list[Ref
     """The fields of a new record that a partner forbade, as edits to put aside; none where it is no such record, or one
     that cannot be read.
     """
-    if entry.refusal != VerdictCode.FORBIDDEN or entry.acknowledged.strip(b"\0"):
+    if entry.refusal != VerdictCode.FORBIDDEN or entry.acknowledged.strip(b"\0") or is_masked(entry.record):
         return []
     try:
         if any(each.origin == partner for each in context.store.history(entry.record)):

@@ -99,7 +99,7 @@ def test_carriers_that_do_not_fit_their_type_are_exported_as_they_are(make_repli
         collection="things", version=1, fields={"a": FieldSpec(type="decimal"), "b": FieldSpec(type="json")}
     )
     replica = make_replica(schema)
-    strange = SimpleNamespace(record="things/a", deleted=False, raw={"a": "1,5} //", "b": "{broken"})
+    strange = SimpleNamespace(record="things/a", deleted=False, masked={}, raw={"a": "1,5} //", "b": "{broken"})
     export_table(replica, "things", tmp_path / "a.jsonl", records=[strange])
     assert json.loads((tmp_path / "a.jsonl").read_text()) == {"a": "1,5} //", "b": "{broken"}
     export_table(replica, "things", tmp_path / "a.csv", records=[strange])

@@ -33,6 +33,11 @@ type = "boolean"
 filter = true
 [fields.iban]
 section = "finance"
+[fields.paid]
+kind = "counter"
+section = "finance"
+[fields.number-of-the-account-at-the-bank]
+section = "finance"
 """,
     "schema",
 )
@@ -65,6 +70,12 @@ def test_what_fits_is_passed(settings):
         ('read = ["*"]\nmask = { iban = "last4" }', "'iban' is masked, and not read", "Name it in 'read'"),
         ('read = ["name", "region"]', "whoever has a record has all of its fields that are in no section", "section"),
         ('read = ["*", "phone"]\nmask = { phone = "phone" }', "'phone' is masked and in no section", "in the schema"),
+        ('read = ["*", "paid"]\nmask = { paid = "last4" }', "'paid' is a counter", "It is hidden whole"),
+        (
+            'read = ["*", "number-of-the-account-at-the-bank"]\nmask = { number-of-the-account-at-the-bank = "last4" }',
+            "more than 44 characters",
+            "a shorter name",
+        ),
         ('read = ["*", "finance"]\nmask = { iban = "last4" }', "gives no section, as 'finance'", "a grant of its own"),
         ('read = ["*", "iban"]', "in the section 'finance', which goes as a whole", "Read 'finance'"),
         ('read = ["*"]\nwrite = ["iban"]', "'iban' is written, and not read", "'read'"),

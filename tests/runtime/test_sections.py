@@ -41,6 +41,10 @@ filter = true
 [fields.iban]
 section = "finance"
 
+[fields.account]
+kind = "review"
+section = "finance"
+
 [fields.paid]
 kind = "counter"
 section = "finance"

@@ -48,6 +48,8 @@ class Oracle:
         head = store.record_head(record)
         if head is None:
             return None
+        if ids.section_of(record):
+            return self.values(store, ids.whole_record(record))
         known = self._read.get(record)
         if known is None or known[0] != head.seq:
             schema = self._schema if ids.collection_of(record) == self._schema.collection else None
@@ -62,7 +64,7 @@ class Oracle:
         for record in store.records("", store.count()):
             values = self.values(store, record)
             collection = ids.collection_of(record)
-            if values is not None and (collection == ids.SCHEMAS or rights.on(collection, values).held):
+            if values is not None and (collection == ids.SCHEMAS or _may_hold(rights, record, values)):
                 found.add(record)
         return found
 
@@ -71,15 +73,14 @@ class Oracle:
         for user in in_force.policy.users:
             _note(self._rights.setdefault(user, []), in_force.rights(user))
         for record in store.records("", store.count()):
-            if (values := self.values(store, record)) is not None:
+            if not ids.section_of(record) and (values := self.values(store, record)) is not None:
                 _note(self._shown.setdefault(record, []), values)
         return {user: self.allowed(store, in_force, user) for user in in_force.policy.users}
 
     def _ever(self, user: str, record: str) -> bool:
-        collection = ids.collection_of(record)
         return any(
-            rights.on(collection, values).held
-            for values in self._shown.get(record, ())
+            _may_hold(rights, record, values)
+            for values in self._shown.get(ids.whole_record(record), ())
             for rights in self._rights.get(user, ())
         )
 
@@ -94,6 +95,15 @@ class Oracle:
             told = {entry.record for entry in message.entries if entry.standing is not Standing.ABSENT} - allowed
         if told:
             raise NotAllowed(f"{user} is told of {sorted(told)} by {type(message).__name__}")
+
+
+def _may_hold(rights: Rights, record: str, values: Values) -> bool:
+    """Whether a user with these rights may hold a record, or a companion of one, that shows this."""
+    grants = rights.on(ids.whole_collection(ids.collection_of(record)), values).grants
+    section, (field, mask) = ids.section_of(record), ids.mask_of(record)
+    if mask:
+        return any(field in grant.read and grant.masks.get(field) == mask for grant in grants)
+    return any(not section or (section in grant.read and not grant.masks) for grant in grants)
 
 
 def _note(known: list[T], found: T) -> None:

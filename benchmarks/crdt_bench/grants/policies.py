@@ -4,8 +4,7 @@ import random
 
 from crdt_sync.records import parse_schema
 
-SCHEMA = parse_schema(
-    """
+_FIELDS = """
 collection = "customers"
 version = 1
 [fields.name]
@@ -17,9 +16,10 @@ filter = true
 kind = "stage"
 states = ["lead", "won"]
 filter = true
-""",
-    "grants",
-)
+"""
+SCHEMA = parse_schema(_FIELDS, "grants")
+MASKED = parse_schema(f'{_FIELDS}[fields.iban]\nsection = "bank"\n', "grants")
+"""The same with a field that some see in part, and some not at all."""
 REGIONS = ("North", "South", "West")
 USERS = ("anna", "ben", "chief")
 FIELDS = ("region", "owner", "stage", "name")
@@ -30,6 +30,13 @@ read = ["*"]
 write = {write}
 operations = ["create", "edit", "import"]
 """
+_OF_BANK = (
+    "",
+    'read = ["*", "bank"]\nwrite = ["bank"]\noperations = ["edit"]\n',
+    'read = ["*", "iban"]\nmask = { iban = "last4" }\n',
+    'read = ["*", "iban"]\nmask = { iban = "phone" }\n',
+)
+"""What a role may see of that field, in a grant of its own."""
 _WHERES = (
     "region in user.regions",
     "region in user.regions or owner == user.id",
@@ -54,6 +61,17 @@ def draw_policy(rng: random.Random, writes: tuple[str, ...] = ('["*"]',)) -> str
     if rng.random() < 0.2:
         text = text.replace('role = "r0"\n', 'role = "r1"\n')
     return text
+
+
+def with_masks(rng: random.Random, text: str) -> str:
+    """That policy, in which each role but `all` sees the field `iban` of `MASKED` whole, in part or not at all."""
+    for role in ("r0", "r1"):
+        if chosen := rng.choice(_OF_BANK):
+            where = rng.choice(("", f"where = '{rng.choice(_WHERES)}'"))
+            grant = f'[[role.{role}.grant]]\ncollection = "customers"\n{where}\n{chosen}'
+            text = text.replace("[[role.all.grant]]", f"{grant}[[role.all.grant]]", 1)
+    head, mark, rest = text.partition("[[role.all.grant]]")
+    return head + mark + rest.replace('["*"]', '["*", "bank"]', 2)
 
 
 def draw_value(rng: random.Random, field: str) -> str:

@@ -34,6 +34,7 @@ class Mutant:
     renewals: float = 0.0
     http: float = 0.0
     people: float = 0.0
+    masks: bool = False  # beside people
     documents_max: int = 0  # that the worker holds, instead of the drawn number
     scales: Mapping[str, int] = field(default_factory=dict)  # beside those that are drawn
     events_per_step_max: int = EVENTS_PER_STEP_MAX  # fewer show a storm sooner
@@ -72,7 +73,7 @@ class Mutant:
             scales={**drawn.scales, **self.scales},
             events_per_step_max=self.events_per_step_max,
         )
-        return with_people(changed, self.people) if self.people else changed
+        return with_people(changed, self.people, masks=self.masks) if self.people else changed
 
 
 def returns(value: Any) -> Callable[[Method], Method]:

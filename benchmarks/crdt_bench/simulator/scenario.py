@@ -73,6 +73,7 @@ _RENEWS_CHANCE = 0.75
 _HTTP_CHANCE = 0.15
 _PEOPLE_CHANCE = 0.08
 _PEOPLE_MAX = 0.15
+_MASKS_CHANCE = 0.5
 # Of histories with people: what else there is has histories of its own.
 _PEOPLE_FAULTS = frozenset(FAULTS) - {
     *("device_clock", "device_cloned", "device_rolled_back", "device_rots", "relay_rots", "schema_upgraded"),
@@ -89,8 +90,8 @@ class Scenario:
     `open_blocks` how likely somebody opens an edit block, or ends one, `beside` how likely somebody shows what is open,
     audits, or takes a bundle, `renewals` how likely a record is renewed. `renews`: devices renew what has grown by
     themselves. `http` is how likely a session with the relay goes over HTTP. With `people` there is a policy, which
-    changes as often as that, per step; see `simulator/people`. A run that needs more than `events_per_step_max`, on the
-    mean, is a storm.
+    changes as often as that, per step; see `simulator/people`; with `masks` it shows some of them a
+    field in part. A run that needs more than `events_per_step_max`, on the mean, is a storm.
     """
 
     seed: int
@@ -111,6 +112,7 @@ class Scenario:
     http: float = 0.0
     exports: float = 0.0
     people: float = 0.0
+    masks: bool = False
     events_per_step_max: int = EVENTS_PER_STEP_MAX
 
     def without(self, fault: str) -> "Scenario":
@@ -127,7 +129,7 @@ class Scenario:
             f"neighbours={self.neighbours:.2f} imports={self.imports:.2f} "
             f"blocks={self.open_blocks:.2f} beside={self.beside:.2f} "
             f"renewals={self.renewals:.2f} renews={self.renews} http={self.http:.2f} "
-            f"exports={self.exports:.2f} people={self.people:.2f} faults: {faults} scales: {scales}"
+            f"exports={self.exports:.2f} people={self.people:.2f} masks={self.masks} faults: {faults} scales: {scales}"
         )
 
 
@@ -169,14 +171,22 @@ def draw(seed: int, steps: int | None = None, devices: int | None = None) -> Sce
         _draw_exports(random.Random(f"scenario/{seed}/exports")),
     )
     own = random.Random(f"scenario/{seed}/people")
-    return with_people(drawn, own.uniform(0.01, _PEOPLE_MAX)) if own.random() < _PEOPLE_CHANCE else drawn
+    if own.random() >= _PEOPLE_CHANCE:
+        return drawn
+    return with_people(drawn, own.uniform(0.01, _PEOPLE_MAX), masks=draw_masks(seed))
 
 
-def with_people(scenario: Scenario, often: float) -> Scenario:
+def draw_masks(seed: int) -> bool:
+    """Whether a history with people shows some of them a field in part: every other one does."""
+    return random.Random(f"scenario/{seed}/masks").random() < _MASKS_CHANCE
+
+
+def with_people(scenario: Scenario, often: float, *, masks: bool = False) -> Scenario:
     """The same run with a policy, which changes that often."""
     return replace(
         scenario,
         people=often,
+        masks=masks,
         faults={name: chance for name, chance in scenario.faults.items() if name in _PEOPLE_FAULTS},
         imports=0.0,
         exports=0.0,

@@ -19,6 +19,7 @@ Rules:
 9. A field is written where it lives: one in a section into the companion of its record, any other into the record.
    A companion is judged by what its record shows, and writing into it is `edit`; who may not edit and may make records
    begins one by `create`. Nothing in it says that it is deleted: its record does.
+10. What masks show is derived by a relay, and written by nobody.
 
 A reason names the field and the rule, and never a value.
 """
@@ -34,8 +35,8 @@ from crdt_sync.errors import UpdateRefused
 from crdt_sync.limits import FILTER_VALUE_LENGTH_MAX, REASON_LENGTH_MAX
 from crdt_sync.policy.in_force import InForce
 from crdt_sync.policy.model import ALL, Operation
+from crdt_sync.policy.rights import CLEAR, Access, Rights
 from crdt_sync.policy.rights import NOTHING as NO_ACCESS
-from crdt_sync.policy.rights import Access, Rights
 from crdt_sync.policy.schemas import section_of
 from crdt_sync.policy.values import Forms, Values
 from crdt_sync.records.comparing import filled, identity
@@ -76,6 +77,8 @@ _CASES_MAX = 4096  # of who writes which field where what is shown, remembered a
 NOTHING: Final = Touch()
 NOT_WRITABLE = "{user} may not write this field"
 NO_SCHEMA = "nothing says here what this field is: whoever keeps the schemas has to sync first"
+SEEN_IN_PART = "{user} sees this field in part, and may not write it"
+DERIVED = "this is what a mask shows, which the relay alone derives"
 NOT_ALLOWED = "{user} may not {operation} here"
 NOT_HELD = "{user} may not write into this record"
 NOBODY = "an entry is signed by nobody that the policy names"
@@ -232,6 +235,8 @@ def renewable(
     operations.
     """
     access = rules.access(user, rules.values(after) if values is None else values)
+    if ids.is_masked(rules.collection):
+        return DERIVED
     if rules.collection == ids.IMPORTS and _may_import(rules.in_force.rights(user)):
         return ""
     if not access.held:
@@ -292,6 +297,8 @@ class _Judge:
 
     def holds(self) -> None:
         """Whether anything may be done with the record at all."""
+        if ids.is_masked(self._rules.collection):
+            raise _Denied(DERIVED)
         if not self._access.held and not self._is_book:
             raise _Denied(NOT_HELD.format(user=_named(self._user)))
 
@@ -322,10 +329,15 @@ class _Judge:
             return
         self._check_place(field)
         if not self._access.writes(field, section_of(self._schema, field)):
-            untold = self._schema is None and any(ALL in grant.write for grant in self._access.grants)
-            told = NO_SCHEMA if untold else NOT_WRITABLE
-            raise _Denied(told.format(user=_named(self._user)), field)
+            raise _Denied(self._why_not(field).format(user=_named(self._user)), field)
         self._does(field, *operations)
+
+    def _why_not(self, field: str) -> str:
+        """Why a field may not be written."""
+        if self._schema is None and any(ALL in grant.write for grant in self._access.grants):
+            return NO_SCHEMA
+        part = self._access.sight(field, section_of(self._schema, field)) not in (None, CLEAR)
+        return SEEN_IN_PART if part else NOT_WRITABLE
 
     def _check_place(self, field: str) -> None:
         """Whether a field lives in what is written."""

@@ -66,6 +66,7 @@ from crdt_sync.runtime.hosting.following import Following
 from crdt_sync.runtime.hosting.health import Health
 from crdt_sync.runtime.hosting.held import HeldSessions
 from crdt_sync.runtime.hosting.logs import LOG, Log
+from crdt_sync.runtime.hosting.masking import Masking
 from crdt_sync.runtime.hosting.meter import Counts, Meter
 from crdt_sync.runtime.hosting.people import LOOK_S, People
 from crdt_sync.runtime.hosting.placing import OwnSchemas, Placing
@@ -117,7 +118,8 @@ class Engine:
     `outside` starts the workers and the writer. The store stays the caller's to close. `in_force` tells the policy that
     each update is judged by, for the user of the session that pushed it, and by which sessions hold some records and
     not others; None: whoever is let in may hold and write everything. Call `policy_changed` when it is another.
-    `schemas` are those of a host that reads records itself; else the worker goes by those that the store holds. `own`
+    `schemas` are those of a host that reads records itself; else this is a relay: the worker goes by those that the
+    store holds, and what masks show is derived here. `own`
     tells which records may be held here at all: a device takes no others. Of several engines in one process each
     shares the turns of the loop with the one whose queue it is `beside`, and names itself in its `log`. `used_bytes`
     tells how large the store is, for the bound on that.
@@ -149,6 +151,7 @@ class Engine:
     ) -> None:
         self.store = store
         self.log = log
+        self._wall_clock = wall_clock
         self.logs_pushes = logs_pushes
         self._in_force = in_force
         self._policy = in_force()  # that sessions were told of last
@@ -188,7 +191,9 @@ class Engine:
         )
         self.writer = outside.make_writer(commits or store)
         self._placing = Placing(store, in_force, self.pool, self.writer, self._start, self.policy_changed, schemas, log)
-        self.sights = StoreSights(store, in_force, self._placing.sure, self._keep_sight, self._placing.begin)
+        self.sights = StoreSights(
+            store, in_force, self._placing.sure, self._keep_sight, self._placing.begin, masks=schemas is None
+        )
         self.hub = Hub(
             self.source,
             authorise,
@@ -201,10 +206,10 @@ class Engine:
             self.sights,
             own,
         )
+        self.masking = self._make_masking(outside) if schemas is None else None
         self.people = People(self.hub, self._now, log)
         self._looking: asyncio.TimerHandle | None = None
         self.health = Health(store, self.pool, wall_clock, log)
-        self._wall_clock = wall_clock
         self.loop = asyncio.get_running_loop()
         self.recorder: Recorder | None = None
         self.queue = FairQueue(self.loop, outside.clock, beside)
@@ -232,14 +237,29 @@ class Engine:
             log,
         )
         self._presence_timer: asyncio.TimerHandle | None = None
-        alike = self._filling.tell_alike
-        self._rounds = Rounds(self.loop, self.queue, self._followers, self.fill, alike=alike, newest=self._newest)
+        self._rounds = Rounds(
+            self.loop, self.queue, self._followers, self.fill, alike=self._filling.tell_alike, newest=self._newest
+        )
         self._showing = Rounds(
             self.loop, self.queue, self.hub.begin_presence, self.fill, _PRESENCE_REST_US, _PRESENCE_AT_ONCE
         )
         self._following = Following(store, self.source)
         self.stopping = False
         self.stopped = False
+
+    def _make_masking(self, outside: Outside) -> Masking:
+        return Masking(
+            self.store,
+            self._in_force,
+            self.pool,
+            self.writer,
+            self._start,
+            lambda: self._rounds.begin(),  # noqa: PLW0108 - made later
+            self._placing.fields,
+            self._wall_clock,
+            outside.rng,
+            self.log,
+        )
 
     async def start(self, *, workers: bool = True) -> None:
         """Begin, and start the `workers`, which else start when they are first needed. Raises `WorkerUnavailable`."""
@@ -248,6 +268,8 @@ class Engine:
         if self.pool.unconfined:
             self.log.warning("worker_not_confined", missing=list(self.pool.unconfined))
         self._placing.begin()
+        if self.masking is not None:
+            self.masking.begin()
 
     def rest(self) -> None:
         """End the workers where nothing is asked of them, until they are needed again."""
@@ -307,7 +329,7 @@ class Engine:
         self._forget(records)
         self._tails.forget()
         self._rounds.begin()
-        self._placing.written(records)
+        self._written(records)
 
     @property
     def quotas(self) -> Quotas:
@@ -347,6 +369,13 @@ class Engine:
         self.hub.regrant(self._now())
         self._pump()
         self._rounds.begin()
+        if self.masking is not None:
+            self.masking.begin()
+
+    def _written(self, records: Sequence[str]) -> None:
+        self._placing.written(records)
+        if self.masking is not None:
+            self.masking.written(records)
 
     def _policy_version(self) -> int:
         in_force = self._in_force()
@@ -653,7 +682,7 @@ class Engine:
             self.metrics.commit_seconds.observe(time.perf_counter() - begun)
             seqs = future.result().seqs
             self._following.committed(seqs)
-            self._placing.written(change.record for change in effect.changes)
+            self._written([change.record for change in effect.changes])
             self.hub.committed(effect.number, seqs, self._now())
         else:
             self.health.commit_failed(error, sum(map(_size, effect.changes)))

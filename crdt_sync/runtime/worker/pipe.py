@@ -12,6 +12,9 @@ What it is asked is written by `marshal`, in a tenth of the time: both are one i
              DIGEST, CONTENT  item = [record, stored]
              TRIM             item = [record, [update, state_vector]]
              FIELDS           item = the record of a definition; with rules
+             MASKS            item = a collection; with rules
+             MASK             item = [record, stored, writer, [[field, mask, stored of what it shows]]]; with rules, and
+                                     nothing stored of a record that is not to be shown in part
     answer   [number, results, evicted, [µs]]
              µs       = for each result the processor time that it took; only where the turn was over
              INTEGRATE        result = [verdicts, state_vector, snapshot | null, lineage | null], with rules
@@ -25,6 +28,9 @@ What it is asked is written by `marshal`, in a tenth of the time: both are one i
              DIGEST, CONTENT  result = [state_vector, digest]
              TRIM             result = the update without what the state vector covers, or null: it is none
              FIELDS           result = a name for the filter fields of that collection, see `records.filtered`
+             MASKS            result = [[section, field, mask]], all that the policy shows in part
+             MASK             result = for each row what is to be stored of it, [update, state_vector, snapshot], or
+                              null where that is there
 
 The worker trusts its parent. The parent trusts nothing: native code that went wrong may have written anything, so
 an answer is bounded in size and depth, holds no tags, and every value is checked before it is used.
@@ -40,18 +46,29 @@ import cbor2
 
 from crdt_sync import limits
 from crdt_sync.ids import is_collection
+from crdt_sync.policy.masks import MASKS as MASKS_KNOWN
 from crdt_sync.policy.packed import Packed
 from crdt_sync.policy.values import Values
 from crdt_sync.principal import Issuer
-from crdt_sync.runtime.worker.values import ACCEPTED_KNOWN, ACCEPTED_NEW, OUT_OF_TURN, RecordDigest, Result, Turn
+from crdt_sync.runtime.worker.values import (
+    ACCEPTED_KNOWN,
+    ACCEPTED_NEW,
+    OUT_OF_TURN,
+    MaskedRow,
+    RecordDigest,
+    Result,
+    Turn,
+)
 from crdt_sync.verdicts import POSTPONED, Touched, Verdict, VerdictCode, refused
 
-VERSION: Final = 6
+VERSION: Final = 7
 INTEGRATE: Final = 0
 DIGEST: Final = 1
 CONTENT: Final = 2
 TRIM: Final = 3
 FIELDS: Final = 4
+MASKS: Final = 5
+MASK: Final = 6
 LENGTH: Final = struct.Struct(">I")
 DIGEST_BYTES: Final = 16
 UNLOADABLE: Final = 0
@@ -191,6 +208,37 @@ def decode_fields(body: bytes, number: int, count: int) -> list[bytes]:
     """Names of a FIELDS request about that many collections. Raises `PipeCorrupt`."""
     results, _, _ = _answer(body, number, count)
     return [_typed(each, bytes)[:DIGEST_BYTES] for each in results]
+
+
+def decode_masks(body: bytes, number: int, count: int) -> list[list[tuple[str, str, str]]]:
+    """Results of a MASKS request about that many collections. Raises `PipeCorrupt`."""
+    results, _, _ = _answer(body, number, count)
+    return [[_masked_field(each) for each in _typed(result, list)] for result in results]
+
+
+def _masked_field(value: object) -> tuple[str, str, str]:
+    section, field, mask = _array(value, 3)
+    if not _is_field(_typed(section, str)) or not _is_field(_typed(field, str)) or _typed(mask, str) not in MASKS_KNOWN:
+        raise PipeCorrupt("no mask of a field")
+    return section, field, mask
+
+
+def decode_masked(body: bytes, number: int, counts: Sequence[int]) -> list[list[MaskedRow | None] | None]:
+    """Results of a MASK request with `counts[i]` rows in item i. Raises `PipeCorrupt`."""
+    results, _, _ = _answer(body, number, len(counts))
+    return [
+        None if result is None else [_masked_row(each) for each in _array(result, count)]
+        for result, count in zip(results, counts, strict=True)
+    ]
+
+
+def _masked_row(value: object) -> MaskedRow | None:
+    if value is None:
+        return None
+    update, state_vector, snapshot = _array(value, 3)
+    if max(len(_typed(update, bytes)), len(_typed(snapshot, bytes))) > limits.RECORD_BYTES_MAX:
+        raise PipeCorrupt("what a mask shows is too large")
+    return MaskedRow(update, _state_vector(state_vector), snapshot)
 
 
 def decode_trimmed(body: bytes, number: int, count: int) -> list[bytes | None]:

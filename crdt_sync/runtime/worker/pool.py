@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from crdt_sync import ids, limits
 from crdt_sync.errors import StoreCorrupt, StoreError
@@ -15,8 +15,9 @@ from crdt_sync.runtime.worker.plan import STORED, Plan, PoisonMemory, Request
 from crdt_sync.runtime.worker.process import WorkerDied, WorkerProcess, WorkerUnavailable
 from crdt_sync.runtime.worker.ruling import Teller
 from crdt_sync.runtime.worker.suspects import Suspects
-from crdt_sync.runtime.worker.values import Item, RecordDigest, Result, Turn, WorkedOn
+from crdt_sync.runtime.worker.values import Item, MaskedRow, RecordDigest, Result, ToMask, Turn, WorkedOn
 
+_T = TypeVar("_T")
 _STARTS_MAX = 3
 _TURNS_TO_SEND = 2  # of the event loop, until the next call has made its request and the loop has written it
 _TRIMMED_BYTES_MAX = limits.INTEGRATION_BYTES_MAX
@@ -265,17 +266,63 @@ class IntegrationPool:
 
         Raises `WorkerUnavailable`.
         """
+        return await self._of_schemas(pipe.FIELDS, pipe.decode_fields, collections, in_force)
+
+    async def _of_schemas(
+        self,
+        kind: int,
+        decode: Callable[[bytes, int, int], list[_T]],
+        collections: Sequence[str],
+        in_force: InForce,
+    ) -> list[_T]:
         async with self._turn:
             worker = await self._worker()
             told = self._told(in_force, [f"{collection}/-" for collection in collections])
-            number, frame = self._frame(pipe.FIELDS, None, collections, None, told)
+            number, frame = self._frame(kind, None, collections, None, told)
             try:
                 body = await self._ask(worker, number, frame, Budget([0], again=True, short=False))
-                return pipe.decode_fields(body, number, len(collections))
+                return decode(body, number, len(collections))
             except (WorkerDied, pipe.PipeCorrupt) as error:
                 if not isinstance(error, WorkerDied):
                     self._bury(worker, str(error))
                 raise WorkerUnavailable("the worker could not read the schemas") from error
+
+    async def masks(self, collections: Sequence[str], in_force: InForce) -> list[list[tuple[str, str, str]]]:
+        """What the policy shows in part of each collection, by what is stored of its definition: section, field, mask.
+
+        Raises `WorkerUnavailable`.
+        """
+        return await self._of_schemas(pipe.MASKS, pipe.decode_masks, collections, in_force)
+
+    async def masked(self, items: Sequence[ToMask], in_force: InForce) -> list[list[MaskedRow | None] | None]:
+        """What is to be stored of what masks show, for each item a row each, None where that is there already; None for
+        an item of which what is stored kills the worker. Raises `WorkerUnavailable`.
+        """
+        async with self._turn:
+            return await self._masked(items, in_force)
+
+    async def _masked(
+        self, items: Sequence[ToMask], in_force: InForce, again: bool = False
+    ) -> list[list[MaskedRow | None] | None]:
+        """In one request; when the worker dies of it, each half by itself, and one alone a second time."""
+        try:
+            worker = await self._worker(fresh=again)
+            told = self._told(in_force, [item.record for item in items])
+            asked = [(item.record, item.stored, item.writer, item.rows) for item in items]
+            number, frame = self._frame(pipe.MASK, None, asked, None, told)
+            body = await self._ask(worker, number, frame, Budget([item.size for item in items], again))
+            try:
+                return pipe.decode_masked(body, number, [len(item.rows) for item in items])
+            except pipe.PipeCorrupt as error:
+                raise self._bury(worker, str(error)) from error
+        except WorkerDied as death:
+            if len(items) > 1:
+                half = len(items) // 2
+                return await self._masked(items[:half], in_force) + await self._masked(items[half:], in_force)
+            if not again:
+                return await self._masked(items, in_force, again=True)
+            _check_not_stuck(death)
+            return [None]
 
     async def trim(self, items: Sequence[tuple[str, bytes, bytes]]) -> list[bytes | None]:
         """For each (record, update, state vector) the update without what the state vector covers.

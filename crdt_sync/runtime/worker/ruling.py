@@ -12,6 +12,7 @@ from crdt_sync import ids
 from crdt_sync.errors import StoreError
 from crdt_sync.limits import SCHEMAS_TAKEN_MAX
 from crdt_sync.policy.in_force import InForce
+from crdt_sync.policy.model import masks_of
 from crdt_sync.policy.packed import packed, unpacked
 from crdt_sync.policy.values import forms_of
 from crdt_sync.records import Document, Schema, bundled_schema
@@ -20,6 +21,7 @@ from crdt_sync.records.entries import well_formed
 from crdt_sync.records.filtered import fields_of, values_shown
 from crdt_sync.records.gate.permitted import Rules
 from crdt_sync.records.import_book import IMPORT_BOOKS
+from crdt_sync.records.masking import can_be_masked
 from crdt_sync.replica.readable import readable
 from crdt_sync.runtime.worker.pipe import Told
 
@@ -119,6 +121,22 @@ class Ruling:
         """A name for the filter fields of a collection that it was told of."""
         schema = self._schemas.get(collection)
         return fields_of({} if schema is None else {collection: schema})
+
+    def masks_of(self, collection: str) -> list[tuple[str, str, str]]:
+        """What the policy shows in part of a collection that it was told of: section, field and mask, sorted."""
+        schema = self._schemas.get(collection)
+        if schema is None or self._in_force is None:
+            return []
+        return sorted(
+            (schema.fields[field].section or "", field, mask)
+            for field, mask in masks_of(self._in_force.policy, collection)
+            if can_be_masked(schema, field, mask)
+        )
+
+    def section(self, companion: str) -> Schema | None:
+        """The schema of a section, by one of its companions."""
+        schema = self._schemas.get(ids.whole_collection(ids.collection_of(companion)))
+        return None if schema is None else schema.sections.get(ids.section_of(companion))
 
     def _forget_one(self) -> None:
         oldest = next(each for each in self._schemas if each not in _OWN)

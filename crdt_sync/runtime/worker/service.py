@@ -13,12 +13,14 @@ from crdt_sync import ids, limits
 from crdt_sync.errors import UpdateRefused
 from crdt_sync.records.document import Document
 from crdt_sync.records.gate.integrate import Integrator
+from crdt_sync.records.masking import masked_entries, write_masked
+from crdt_sync.records.schema import Schema
 from crdt_sync.records.updates import bytes_diff
 from crdt_sync.records.updates.update import scan
 from crdt_sync.runtime.worker import pipe
 from crdt_sync.runtime.worker.progress import LOADING, Progress
 from crdt_sync.runtime.worker.ruling import Ruling
-from crdt_sync.runtime.worker.values import Turn
+from crdt_sync.runtime.worker.values import MaskedRow, Turn
 from crdt_sync.verdicts import POSTPONED, Verdict, VerdictCode
 
 _COLLECT_EVERY: Final = 50_000  # allocations
@@ -80,6 +82,10 @@ class Service:
             results, spent = self._integrate(number, stamp_max, items)
         elif kind == pipe.FIELDS:
             results = [self._ruling.fields_of(collection) for collection in items]
+        elif kind == pipe.MASKS:
+            results = [self._ruling.masks_of(collection) for collection in items]
+        elif kind == pipe.MASK:
+            results = [self._masked(number, index, *item) for index, item in enumerate(items)]
         elif kind == pipe.TRIM:
             results = self._trim(number, items)
         else:
@@ -205,6 +211,17 @@ class Service:
                 results.append(None)
         return results
 
+    def _masked(
+        self, number: int, index: int, record: str, stored: Sequence[bytes], writer: int, rows: Sequence[Any]
+    ) -> object:
+        self._progress.write(number, index, LOADING)
+        section = self._ruling.section(record)
+        document = Document.load(stored) if stored and section is not None else None
+        return [
+            None if found is None else (found.update, found.state_vector, found.snapshot)
+            for found in (_row(document, section, writer, *row) for row in rows)
+        ]
+
     def _load(self, record: str, stored: Sequence[bytes]) -> bool:
         self._integrator.forget(record)
         self._drop((record,))
@@ -269,6 +286,18 @@ def _write(sink: io.FileIO, frame: bytes) -> None:
     rest = memoryview(frame)
     while rest:
         rest = rest[sink.write(rest) :]
+
+
+def _row(
+    document: Document | None, section: Schema | None, writer: int, field: str, mask: str, stored: Sequence[bytes]
+) -> MaskedRow | None:
+    """What is to be stored of what a mask shows of a field; None where that is there."""
+    shown = [] if document is None or section is None else masked_entries(document, section, field, mask)
+    row = Document.load(stored, writer)
+    before = row.state_vector()
+    if not write_masked(row, field, shown):
+        return None
+    return MaskedRow(row.diff(before), row.state_vector(), row.diff())
 
 
 def _size(values: Mapping[str, object] | None) -> int:

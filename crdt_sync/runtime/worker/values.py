@@ -98,3 +98,28 @@ class RecordDigest:
     record: str
     state_vector: bytes
     digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ToMask:
+    """A companion of a section of which masks show something, with what is `stored` of it, nothing where nothing is to
+    be shown; `rows` are field, mask, and what is stored of what that shows. `writer` writes what is new.
+    """
+
+    record: str
+    stored: tuple[bytes, ...]
+    writer: int
+    rows: tuple[tuple[str, str, tuple[bytes, ...]], ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes of all that is stored."""
+        return sum(map(len, self.stored)) + sum(len(part) for _, _, stored in self.rows for part in stored)
+
+
+class MaskedRow(NamedTuple):
+    """What is to be stored of what a mask shows: an update, the state vector after it, and the whole of it."""
+
+    update: bytes
+    state_vector: bytes
+    snapshot: bytes

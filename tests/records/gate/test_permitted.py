@@ -206,7 +206,7 @@ def test_what_may_be_written_is_let_in_and_what_may_not_names_field_and_rule(pla
 
 
 def test_what_is_masked_is_not_written_unseen(place):
-    assert place.write("bea", phone="2") == "phone: 'bea' may not write this field"
+    assert place.write("bea", phone="2") == "phone: 'bea' sees this field in part, and may not write it"
 
 
 def test_a_record_outside_of_all_grants_is_not_written(place):

@@ -3,7 +3,7 @@
 import random
 from collections.abc import Callable, Sequence
 
-from crdt_bench.grants.policies import USERS, draw_policy
+from crdt_bench.grants.policies import USERS, draw_policy, with_masks
 from crdt_relay.authority import Authority
 from crdt_sync.identity.keys import KEY_BYTES, KeyPair
 from crdt_sync.identity.policy_text import PolicyText
@@ -17,10 +17,11 @@ _WRITES = ('["*"]', '["*"]', '["name", "stage"]', '["region", "owner"]', '["stag
 
 
 class Space:
-    """See the module. `wall_clock` gives microseconds since 1970."""
+    """See the module. `wall_clock` gives microseconds since 1970. With `masks` policies show a field in part."""
 
-    def __init__(self, rng: random.Random, wall_clock: Callable[[], int]) -> None:
+    def __init__(self, rng: random.Random, wall_clock: Callable[[], int], *, masks: bool = False) -> None:
         self._rng = rng
+        self._masks = masks
         self._wall_clock = wall_clock
         pair = KeyPair(rng.randbytes(KEY_BYTES))
         self.authority = Authority.begin(MemoryRegistry(), rng.randbytes(SPACE_BYTES), pair, wall_clock)
@@ -28,7 +29,8 @@ class Space:
 
     def change(self) -> None:
         """Another policy is in force."""
-        self.authority.say(PolicyText(draw_policy(self._rng, _WRITES)))
+        text = draw_policy(self._rng, _WRITES)
+        self.authority.say(PolicyText(with_masks(self._rng, text) if self._masks else text))
 
     def revoke(self, device: bytes) -> None:
         """That device is out."""

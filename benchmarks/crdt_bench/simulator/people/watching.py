@@ -11,7 +11,6 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from crdt_bench.grants.oracle import NotAllowed, Oracle, decoded
-from crdt_bench.grants.policies import SCHEMA
 from crdt_bench.simulator.disk import Disk
 from crdt_bench.simulator.failure import Failure
 from crdt_sync.identity.statements import Statements
@@ -20,10 +19,11 @@ from crdt_sync.policy.reading import parse_policy
 from crdt_sync.principal import Principal
 from crdt_sync.protocol.hub import Deliver, Hub, HubEffect
 from crdt_sync.protocol.messages import Ack, Welcome
+from crdt_sync.records import Schema
 from crdt_sync.storage.values import Batch
 
-MARK = re.compile(rb"n\d+~")
-"""A name that somebody writes."""
+MARK = re.compile(rb"[nb]\d+~")
+"""A name that somebody writes, or the beginning of what nobody has whole who is to see it in part."""
 
 
 class _Moment(NamedTuple):
@@ -43,10 +43,11 @@ class Watch:
     """See the module. `failed` hears of the first thing that is not allowed.
 
     What was on its way to somebody when a record moved may be of before: who tells hears of a commit up to `late_us`
-    after it. Of another policy it hears at once.
+    after it. Of another policy it hears at once. Records are of this `schema`.
     """
 
-    def __init__(self, failed: Callable[[Failure], None], now: Callable[[], int], late_us: int) -> None:
+    def __init__(self, failed: Callable[[Failure], None], now: Callable[[], int], late_us: int, schema: Schema) -> None:
+        self._schema = schema
         self._failed = failed
         self._now = now
         self._late_us = late_us
@@ -90,7 +91,7 @@ class Watch:
             assert text is not None, "there is one from the beginning"
             return text
 
-        oracle, principals = self._oracles.setdefault(disk.replica, Oracle(SCHEMA)), dict[int, Principal]()
+        oracle, principals = self._oracles.setdefault(disk.replica, Oracle(self._schema)), dict[int, Principal]()
         moments: deque[_Moment] = deque()
 
         def moment() -> _Moment:

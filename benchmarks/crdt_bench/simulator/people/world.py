@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from crdt_bench.grants.oracle import Oracle
-from crdt_bench.grants.policies import FIELDS, SCHEMA, draw_value
+from crdt_bench.grants.policies import FIELDS, MASKED, SCHEMA, draw_value
 from crdt_bench.simulator.devices import RELAY, Device, Watched, url_of
 from crdt_bench.simulator.disk import Crashed, Disk
 from crdt_bench.simulator.failure import Failure
@@ -23,8 +23,12 @@ from crdt_bench.simulator.world import World
 from crdt_relay.device_guest import introduced
 from crdt_sync import ids
 from crdt_sync.errors import CrdtSyncError, EditForbidden, OpenConflict, StoreError
+from crdt_sync.policy.masks import MASKS, masked
+from crdt_sync.policy.model import Policy, masks_of
 from crdt_sync.protocol.effects import Acknowledge, Closed
 from crdt_sync.protocol.hub import Hub
+from crdt_sync.records import Document, Schema
+from crdt_sync.records.reading import values_of
 from crdt_sync.replica import Event, Replica, unsent
 from crdt_sync.replica.receipts import refresh_digests
 from crdt_sync.replica.refused import refused_edits
@@ -35,6 +39,7 @@ from crdt_sync.storage.values import Batch, Change
 _REVOKED = 0.1  # of what an operator does
 _CREATED = 0.25
 _EDITED = ("region", "owner", "stage", "name", "name")
+_IN_PART = 0.4  # of edits, where a field is seen in part
 _QUIET_S = 3
 _PATIENCE_S = 600
 
@@ -48,10 +53,11 @@ class PeopleWorld(World):
         """See `World`."""
         self._people_rng = random.Random(f"people/{self.seed}")
         self._number = 0
-        self.space = Space(random.Random(f"space/{self.seed}"), self.wall)
+        self.schema = MASKED if self.scenario.masks else SCHEMA
+        self.space = Space(random.Random(f"space/{self.seed}"), self.wall, masks=self.scenario.masks)
         self.space.authority.changed = self._said
-        self.watch = Watch(self.fail, lambda: self.loop.now_us, 2 * self.scenario.latency_max + 1_000)
-        self.oracle = Oracle(SCHEMA)
+        self.watch = Watch(self.fail, lambda: self.loop.now_us, 2 * self.scenario.latency_max + 1_000, self.schema)
+        self.oracle = Oracle(self.schema)
 
     def _said(self) -> None:
         self._tell(self.relay)
@@ -66,9 +72,11 @@ class PeopleWorld(World):
         disk = Disk(None, random.Random(f"disk/{self.seed}/{owner}"))
         meta: dict[str, bytes | None] = {"name": name.encode()}
         if owner.startswith("relay"):
-            disk.commit([Batch(meta=meta), Batch(changes=(_definition(random.Random(f"schema/{self.seed}")),))])
+            definition = _definition(self.schema, random.Random(f"schema/{self.seed}"))
+            disk.commit([Batch(meta=meta), Batch(changes=(definition,))])
         else:
-            schema = {"schemas": SCHEMA.collection.encode(), f"schema/{SCHEMA.collection}": SCHEMA.to_toml().encode()}
+            name, text = self.schema.collection, self.schema.to_toml()
+            schema = {"schemas": name.encode(), f"schema/{name}": text.encode()}
             disk.commit([Batch(meta={**meta, **schema})])
         return disk
 
@@ -80,6 +88,9 @@ class PeopleWorld(World):
         host.engine.people.identities = authority
         self.watch.over(host.hub, disk, lambda: authority.statements)
         self._tell(host)
+        if self.scenario.masks and host.engine.masking is not None:
+            with self.loop.running():
+                host.process.call(host.engine.masking.begin)  # as `Engine.start` does
         return host
 
     def _relay_stored(self, disk: Disk, batches: Sequence[Batch]) -> None:
@@ -188,10 +199,12 @@ class PeopleWorld(World):
 
     def _write(self, device: Device) -> str:
         rng, replica = self._people_rng, device.replica
-        held = replica.store.records("", 1 << 20, f"{SCHEMA.collection}/")
+        held = replica.store.records("", 1 << 20, f"{self.schema.collection}/")
         made = not held or rng.random() < _CREATED
-        target = SCHEMA.collection if made else rng.choice(held)
+        target = self.schema.collection if made else rng.choice(held)
         field = rng.choice(_EDITED)
+        if self.scenario.masks and not made and rng.random() < _IN_PART:
+            return self._write_in_part(replica, target, device.name)
         self._number += 1
         name = f"n{self._number}~"
         seen = [] if made else MARK.findall(_bytes_of(replica, target))
@@ -210,6 +223,23 @@ class PeopleWorld(World):
         if made or field == "name":
             self.watch.wrote(device.name, name.encode(), seen)
         return f"writes {edited.record}"
+
+    def _write_in_part(self, replica: Replica, target: str, device: str) -> str:
+        """Write what some see in part: all but its last four digits is a mark."""
+        self._number += 1
+        mark, bank = f"b{self._number}~", ids.in_section(target, "bank")
+        seen = MARK.findall(_bytes_of(replica, bank))
+        try:
+            with replica.edit(target) as edited:
+                self.watch.marked[mark.encode()] = bank
+                edited["iban"] = f"{mark}0000{self._number:04}"
+        except EditForbidden as forbidden:
+            return f"may not write {bank}: {forbidden.message}"
+        except (StoreError, Crashed):  # it may be there all the same
+            self.watch.superseded.update(seen)
+            raise
+        self.watch.wrote(device, mark.encode(), seen)
+        return f"writes {bank}"
 
     # --- at rest ---------------------------------------------------------------------------------------------
 
@@ -246,6 +276,18 @@ class PeopleWorld(World):
             for record in sorted(held & allowed):
                 if record not in waiting and device.disk.digest(record) != relay.digest(record):
                     return f"{device.name} of {device.user} holds another state of {record}"
+        return self._wrongly_shown(policy.policy, relay) if self.scenario.masks else ""
+
+    def _wrongly_shown(self, policy: Policy, relay: Disk) -> str:
+        """What the relay shows of a value, and is not the last of it, or is no more to be shown."""
+        masks = {mask for field, mask in masks_of(policy, self.schema.collection) if field == "iban"}
+        for record in relay.records("", 1 << 20, f"{self.schema.collection}/"):
+            bank = Document.load(relay.load(ids.in_section(record, "bank")).updates)
+            whole = str(values_of(bank, self.schema.sections["bank"]).get("iban", ""))
+            for mask in MASKS:
+                shown = values_of(Document.load(relay.load(ids.in_part(record, "iban", mask)).updates)).get("iban", "")
+                if shown != (masked(mask, whole) if mask in masks else ""):
+                    return f"of {whole!r} in {record} the mask {mask} shows {shown!r}"
         return ""
 
     def _look_for_what_was_written(self) -> None:
@@ -272,13 +314,13 @@ def _bytes_of(replica: Replica, record: str) -> bytes:
     return b"".join(replica.store.load(record).updates)
 
 
-def _definition(rng: random.Random) -> Change:
+def _definition(schema: Schema, rng: random.Random) -> Change:
     """The record of the schema, as a device of before would have brought it."""
     store = MemoryStore(rng=rng)
     store.commit([Batch(meta={"name": b"operator"})])
     replica = Replica.over(store, lambda: 1, rng)
-    replica.add_schema(SCHEMA)
-    record = ids.schema_record(SCHEMA.collection)
+    replica.add_schema(schema)
+    record = ids.schema_record(schema.collection)
     found = store.load(record)
     head = store.record_head(record)
     assert head is not None
