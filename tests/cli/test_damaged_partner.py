@@ -6,7 +6,9 @@ import pytest
 
 from crdt_relay.cli import main as relay_command
 from crdt_sync.cli import missing
+from crdt_sync.protocol import pushing
 from crdt_sync.replica import Replica, unread
+from crdt_sync.runtime import conversation
 from crdt_sync.storage.lmdb import LmdbStore
 from crdt_sync.storage.values import Batch
 from tests.cli.conftest import TOKEN
@@ -68,7 +70,9 @@ def test_a_device_is_told_what_its_relay_cannot_read_and_gets_it_once_it_is_mend
     assert run("verify", "--store", bob).code == 0
 
 
-def test_a_record_that_is_damaged_there_is_no_full_disk(run, anna, damaged, records):
+def test_a_record_that_is_damaged_there_is_no_full_disk(run, anna, damaged, records, monkeypatch):
+    monkeypatch.setattr(pushing, "_RETRY_AFTER_US", 200_000)
+    monkeypatch.setattr(conversation, "_REFUSING_US_MAX", 1_000_000)
     assert run("set", damaged, "city=Ulm", "--store", anna).code == 0
     assert run("set", records[1], "city=Ulm", "--store", anna).code == 0
     synced = run("sync", "--store", anna)

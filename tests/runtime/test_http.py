@@ -267,6 +267,7 @@ def test_a_relay_that_stops_says_bye_and_waits_for_nobody(tmp_path: Path, monkey
             await up.wait()
             with monkeypatch.context() as patched:
                 patched.setattr(channel, "CLOSE_TIMEOUT_S", 3600.0)
+                patched.setattr(limits, "HTTP_RESUME_S", 1.0)
                 await relay.stop()
             await eventually("it was told", lambda: bool(heard))
             assert "going_away" in heard[0].message
