@@ -174,7 +174,11 @@ def chosen(
     if url is None:
         if kept is None:
             if required:
-                raise UsageError("no relay is known", "Name one with 'crdt-sync relay ws://HOST:8765 --token TOKEN'.")
+                raise UsageError(
+                    "no relay is known",
+                    "Name one with 'crdt-sync relay ws://HOST:8765 --token TOKEN', or open an invite, which names it: "
+                    "'crdt-sync join LINK'.",
+                )
             return None
         url = kept.url
     token = way.token

@@ -60,7 +60,8 @@ NEXT_STEPS = {
     Reason.DEVICE_REVOKED: _ADMINISTRATOR + " What was not sent is kept on this device.",
     Reason.USER_DISABLED: _ADMINISTRATOR,
     Reason.POLICY_UNREAD: "Update crdt-sync where the policy cannot be read: there nobody may do anything until then.",
-    Reason.PROOF_MALFORMED: "Both sides need a release of crdt-sync that proves keys; a shared token is none.",
+    Reason.PROOF_MALFORMED: "Check the address: nobody there speaks for this device's space, or not any "
+    "more. If it is right, the other side needs a release of crdt-sync that proves keys; a shared token is none.",
     Reason.PROOF_INVALID: "Try again. If it stays so, somebody stands between the two, or this device's key and token "
     "are not of one device: then join again with a new invite.",
     Reason.INVITE_UNKNOWN: _ASK,

@@ -52,6 +52,7 @@ def parse_policy(text: str, source: str, *, said: bool = False) -> Policy:
 
 
 _UNQUOTED = re.compile(QUOTED, re.DOTALL)
+_LETTERS = re.compile(r"[^\x00-\x7f]")  # outside of quotes TOML has none
 _PARTS = re.compile(rf"(?<![A-Za-z0-9_'-])(?:(?:[A-Za-z0-9_-]++|'')[ \t]*+\.[ \t]*+){{{KEY_PARTS_MAX}}}")
 
 
@@ -66,10 +67,15 @@ def _toml(text: str, source: str) -> dict[str, Any]:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         place = re.search(r"at line (\d+)", str(error))
+        line = int(place[1]) if place else text.count("\n") + 1
+        hint = "Correct that place."
+        written = [*text.splitlines(), ""][line - 1] if line <= text.count("\n") + 1 else ""
+        if _LETTERS.search(_UNQUOTED.sub("''", written).partition("#")[0]):
+            hint = 'A name with other letters than a to z stands in quotes: [user."sören"].'
         raise InvalidPolicy(
             f"{source}: not valid TOML: {error}",
-            "Correct that place; nothing was changed.",
-            [Problem(int(place[1]) if place else text.count("\n") + 1, str(error), "Correct that place.")._asdict()],
+            f"{hint} Nothing was changed.",
+            [Problem(line, str(error), hint)._asdict()],
         ) from None
     except RecursionError:
         refuse([Problem(0, "it is nested too deeply", "A policy has four levels.")], source)

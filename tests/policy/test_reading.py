@@ -146,3 +146,18 @@ def test_sizes_are_limited_on_both_sides(text, most):
 def test_any_text_is_read_or_refused(text):
     with suppress(InvalidPolicy):
         parse_policy(text, "x")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[user.sören]\nrole = 'a'\n", True),
+        ("[role.a]\n[user]\n华东 = {}\n", True),
+        ('[user."sören"\n', False),
+        ("[user.x # sören\n", False),
+    ],
+)
+def test_a_name_with_letters_that_need_quotes_is_told_as_that(text, says):
+    with pytest.raises(InvalidPolicy) as raised:
+        parse_policy(text, "x")
+    assert ("stands in quotes" in raised.value.hint) is says
