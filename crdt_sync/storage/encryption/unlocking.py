@@ -39,8 +39,8 @@ def found_key(store: Path) -> bytes:
             return key_box.open_by_passphrase(box, passphrase)
     raise StoreLocked(
         f"the store {store} is encrypted, and locked",
-        f"Run 'crdt-sync store unlock', or give its passphrase in {PASSPHRASE_VARIABLE}. If that is lost, nothing opens "
-        "it: 'crdt-sync store wipe' makes room to begin anew, and loses what was not synced.",
+        f"Run 'crdt-sync store unlock', or give its passphrase in {PASSPHRASE_VARIABLE}. If that is lost, nothing "
+        "opens it: 'crdt-sync store wipe' makes room to begin anew, and loses what was not synced.",
     )
 
 
