@@ -1,5 +1,7 @@
 """What a policy gives to who logs in, as it is read, kept, told and compared."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from unittest.mock import patch
 
@@ -165,7 +167,8 @@ def test_roles_and_attributes_that_a_login_gives_are_had_by_somebody():
     assert any("nobody has the role 'sales'" in each.message for each in remarks(read(BASE)))
 
 
-PLANTED = {
+days_over = Logins.days_over
+PLANTED: dict[str, tuple[Callable[[], AbstractContextManager[object]], Callable[[], None]]] = {
     "whoever logs in has all": (
         lambda: patch.object(Logins, "matched", lambda self, _: tuple(self.map)),
         test_values_of_the_claim_are_matched_in_the_order_of_the_text,
@@ -201,7 +204,6 @@ PLANTED = {
         test_who_is_named_is_that_user_and_whoever_has_nothing_is_none,
     ),
 }
-days_over = Logins.days_over
 
 
 @pytest.mark.parametrize("what", PLANTED)
