@@ -14,7 +14,7 @@ from typing import Literal
 
 from crdt_sync.identity.claims import Claims
 from crdt_sync.identity.keys import KeyPair, PublicKey
-from crdt_sync.identity.presented import Enrolment, LoggedIn, Renewal, SpaceProof, TokenProof, Wiped, read
+from crdt_sync.identity.presented import Enrolment, LoggedIn, Renewal, SpaceProof, TokenProof, Unsent, Wiped, read
 from crdt_sync.identity.refusals import Reason, refused
 from crdt_sync.identity.space_keys import SpaceKeys
 from crdt_sync.identity.tokens import Tokens
@@ -23,7 +23,7 @@ from crdt_sync.ids import SPACE_BYTES
 CONTEXT = b"crdt-sync proof 2"
 NONCE_BYTES = 16
 BINDING_BYTES = 32
-Role = Literal["dialer", "acceptor", "space", "enrol", "login", "renew", "wiped"]
+Role = Literal["dialer", "acceptor", "space", "enrol", "login", "renew", "wiped", "unsent"]
 End = Literal["dialer", "acceptor"]
 
 
@@ -109,6 +109,16 @@ class Handshake:
         """The key of who says that it has destroyed what it held, and has that key. Raises `IdentityRefused`."""
         shown = read(text, Wiped)
         self._check(shown.key, self._signed("wiped", b""), shown.signature)
+        return shown.key
+
+    def hand_in(self, pair: KeyPair) -> str:
+        """What a device shows that is out, and hands in for review what it had not sent."""
+        return str(Unsent(pair.public, pair.sign(self._signed("unsent", b""))))
+
+    def check_hand_in(self, text: str) -> PublicKey:
+        """The key of who hands in what it had not sent, and has that key. Raises `IdentityRefused`."""
+        shown = read(text, Unsent)
+        self._check(shown.key, self._signed("unsent", b""), shown.signature)
         return shown.key
 
     def _signed(self, role: Role, subject: bytes) -> bytes:

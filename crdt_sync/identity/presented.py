@@ -6,6 +6,7 @@
     renew-1.KEY.SIGNATURE               a device that joined once, and asks for a new token
     login-1.KEY.SIGNATURE.TOKEN         a device whose user has logged in: an id token, and a proof of the key
     wiped-1.KEY.SIGNATURE               a device that was told to, and has destroyed what it held
+    unsent-1.KEY.SIGNATURE              a device that is out, and hands in for review what it had not sent
 
 All are printable ASCII of at most 4,096 characters. A shared token has no such beginning: it has no dot behind one.
 """
@@ -88,14 +89,26 @@ class Wiped:
         return f"wiped-1.{encoded(self.key.raw)}.{encoded(self.signature)}"
 
 
-Presented = TokenProof | SpaceProof | Enrolment | LoggedIn | Renewal | Wiped
-Kind = TypeVar("Kind", TokenProof, SpaceProof, Enrolment, LoggedIn, Renewal, Wiped)
-BEGINNINGS = ("proof-1.", "space-1.", "enrol-1.", "login-1.", "renew-1.", "wiped-1.")
+@dataclass(frozen=True, slots=True)
+class Unsent:
+    """The signature of a device's key, by which it hands in for review what it had not sent when it was shut out."""
+
+    key: PublicKey
+    signature: bytes
+
+    def __str__(self) -> str:
+        return f"{HANDS_IN}{encoded(self.key.raw)}.{encoded(self.signature)}"
+
+
+Presented = TokenProof | SpaceProof | Enrolment | LoggedIn | Renewal | Wiped | Unsent
+Kind = TypeVar("Kind", TokenProof, SpaceProof, Enrolment, LoggedIn, Renewal, Wiped, Unsent)
+HANDS_IN = "unsent-1."
+BEGINNINGS = ("proof-1.", "space-1.", "enrol-1.", "login-1.", "renew-1.", "wiped-1.", HANDS_IN)
 
 
 def proves_key(text: str) -> bool:
     """Whether this is to be a proof of a device's own key: there is no secret in it that somebody could try out."""
-    return text.startswith(("proof-1.", "renew-1."))
+    return text.startswith(("proof-1.", "renew-1.", HANDS_IN))
 
 
 def read(text: str, kind: type[Kind]) -> Kind:
@@ -134,6 +147,8 @@ def presented(text: str) -> Presented:
             return Renewal(PublicKey(_bytes(key, KEY_BYTES)), _bytes(signature, SIGNATURE_BYTES))
         case ["wiped-1", key, signature]:
             return Wiped(PublicKey(_bytes(key, KEY_BYTES)), _bytes(signature, SIGNATURE_BYTES))
+        case ["unsent-1", key, signature]:
+            return Unsent(PublicKey(_bytes(key, KEY_BYTES)), _bytes(signature, SIGNATURE_BYTES))
     raise _malformed("it has no such form")
 
 

@@ -1,7 +1,8 @@
 """Devices and users that are out: what a `revocations` statement says.
 
 It is the whole list each time, so that whoever holds the newest holds all: 1,000 devices take 25 kB. They are rows of
-one byte string: with an item of CBOR for each part of each, they took 1.8 times as long to take up.
+one byte string: with an item of CBOR for each part of each, they took 1.8 times as long to take up. The last byte of a
+row has bit 0 for a device that is to wipe what it holds, and bit 1 for one whose unsent edits are taken into review.
 """
 
 import struct
@@ -14,14 +15,19 @@ from crdt_sync.identity.refusals import Reason, refused
 from crdt_sync.identity.users import is_user
 from crdt_sync.limits import INTEGER_EXACT_MAX, REVOKED_DEVICES_MAX, REVOKED_USERS_MAX
 
-_ROW = struct.Struct(f">{DEVICE_BYTES}sQ?")  # id, since when, whether to wipe
+_ROW = struct.Struct(f">{DEVICE_BYTES}sQB")  # id, since when, orders
+_WIPE, _REVIEW = 1, 2
 
 
 class Revoked(NamedTuple):
-    """Since when a device is out, in microseconds since 1970, and whether it is to destroy what it holds."""
+    """Since when a device is out, in microseconds since 1970, and whether it is to destroy what it holds.
+
+    `review`: what it had not sent when it heard of that, it may hand in to the relay, where an operator looks at it.
+    """
 
     since: int
     wipe: bool
+    review: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +47,7 @@ class Revocations:
             )
         sound = (
             all(type(device) is bytes and len(device) == DEVICE_BYTES for device in self.devices)
-            and all(0 <= since <= INTEGER_EXACT_MAX for since, _ in self.devices.values())
+            and all(0 <= since <= INTEGER_EXACT_MAX for since, *_ in self.devices.values())
             and all(map(is_user, self.users))
             and all(type(since) is int and 0 <= since <= INTEGER_EXACT_MAX for since in self.users.values())
         )
@@ -66,8 +72,10 @@ class Revocations:
 
     def packed(self) -> object:
         """As a statement carries it, in the order of ids and names, so that equal ones are equal bytes."""
-        pack, devices = _ROW.pack, self.devices
-        rows = [pack(device, *devices[device]) for device in sorted(devices)]
+        rows = []
+        for device in sorted(self.devices):
+            since, wipe, review = self.devices[device]
+            rows.append(_ROW.pack(device, since, _WIPE * wipe | _REVIEW * review))
         return b"".join(rows), tuple(sorted(self.users.items()))
 
     @classmethod
@@ -77,6 +85,11 @@ class Revocations:
             if not isinstance(value, tuple):
                 raise TypeError
             rows, users = value
-            return cls({device: Revoked(*revoked) for device, *revoked in _ROW.iter_unpack(rows)}, dict(users))
+            devices = {}
+            for device, since, orders in _ROW.iter_unpack(rows):
+                if orders & ~(_WIPE | _REVIEW):
+                    raise ValueError(orders)
+                devices[device] = Revoked(since, bool(orders & _WIPE), bool(orders & _REVIEW))
+            return cls(devices, dict(users))
         except (TypeError, ValueError, struct.error):
             raise refused(Reason.STATEMENT_MALFORMED, "revocations are rows of devices and a list of users") from None

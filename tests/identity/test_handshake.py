@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from crdt_sync.identity import presented, rotation
 from crdt_sync.identity.base64url import decoded, encoded
 from crdt_sync.identity.handshake import Handshake
-from crdt_sync.identity.presented import BEGINNINGS, Enrolment, LoggedIn, Renewal, SpaceProof, TokenProof, Wiped
+from crdt_sync.identity.presented import BEGINNINGS, Enrolment, LoggedIn, Renewal, SpaceProof, TokenProof, Unsent, Wiped
 from crdt_sync.identity.revocations import Revocations, Revoked
 from crdt_sync.identity.statements import Statements
 from crdt_sync.identity.tokens import Tokens
@@ -140,6 +140,10 @@ def test_whoever_enrols_or_renews_has_the_key_that_they_bring() -> None:
     assert reason(lambda: HERE.check_wiped(str(replace(wiped, key=PHONE.public)))) == "proof_invalid"
     asked = presented.read(HERE.renew(PHONE), Renewal)
     assert reason(lambda: HERE.check_wiped(str(Wiped(PHONE.public, asked.signature)))) == "proof_invalid"
+    assert HERE.check_hand_in(HERE.hand_in(PHONE)) == PHONE.public
+    handed = presented.read(HERE.hand_in(LAPTOP), Unsent)
+    assert reason(lambda: HERE.check_hand_in(str(replace(handed, key=PHONE.public)))) == "proof_invalid"
+    assert reason(lambda: HERE.check_hand_in(str(Unsent(PHONE.public, asked.signature)))) == "proof_invalid"
     renewal = presented.read(HERE.renew(LAPTOP), Renewal)
     assert reason(lambda: HERE.check_renewal(str(replace(renewal, key=PHONE.public)))) == "proof_invalid"
 
@@ -152,6 +156,7 @@ def test_no_proof_is_one_of_something_else() -> None:
         "login": HERE.login(PHONE, ID_TOKEN),
         "renewal": HERE.renew(PHONE),
         "wiped": HERE.confirm_wiped(PHONE),
+        "unsent": HERE.hand_in(PHONE),
     }
     checks: dict[str, Any] = {
         "device": partial(checked_device, "dialer"),
@@ -160,13 +165,14 @@ def test_no_proof_is_one_of_something_else() -> None:
         "login": HERE.check_login,
         "renewal": HERE.check_renewal,
         "wiped": HERE.check_wiped,
+        "unsent": HERE.check_hand_in,
     }
     for name, check in checks.items():
         for other, text in shown.items():
             assert reason(partial(check, text)) == (None if name == other else "proof_malformed")
     signature = presented.read(shown["enrolment"], Enrolment).signature
     assert reason(lambda: HERE.check_renewal(str(Renewal(PHONE.public, signature)))) == "proof_invalid"
-    assert tuple(text[:8] for text in shown.values()) == BEGINNINGS
+    assert tuple(text.partition(".")[0] + "." for text in shown.values()) == BEGINNINGS
 
 
 def checked_device(end: Any, text: str) -> object:
@@ -180,6 +186,7 @@ SHOWN = (
     HERE.login(PHONE, ID_TOKEN),
     HERE.renew(PHONE),
     HERE.confirm_wiped(PHONE),
+    HERE.hand_in(PHONE),
 )
 
 
@@ -198,6 +205,8 @@ def any_check(text: str) -> object:
             return HERE.check_renewal(text)
         case Wiped():
             return HERE.check_wiped(text)
+        case Unsent():
+            return HERE.check_hand_in(text)
 
 
 @pytest.mark.parametrize("text", SHOWN, ids=BEGINNINGS)

@@ -1,6 +1,7 @@
 """One statement: its bytes are one text, and whatever else comes is refused."""
 
 from functools import partial
+from itertools import product
 
 import cbor2
 import pytest
@@ -33,12 +34,15 @@ USERS = st.text(
     min_size=1,
     max_size=USER_LENGTH_MAX,
 ).filter(is_user)
+REVOKED = st.builds(Revoked, NUMBERS, st.booleans(), st.booleans())
 BODIES = st.one_of(
     st.builds(PolicyText, st.text(st.characters(exclude_categories=["Cs"]))),
     st.sampled_from([keys(SPACE_KEY), keys(SPACE_KEY, NEXT_KEY)]),
     st.builds(
         Revocations,
-        st.dictionaries(st.binary(min_size=16, max_size=16), st.builds(Revoked, NUMBERS, st.booleans()), max_size=5),
+        st.dictionaries(
+            st.binary(min_size=16, max_size=16), st.builds(Revoked, NUMBERS, st.booleans(), st.booleans()), max_size=5
+        ),
         st.dictionaries(USERS, NUMBERS, max_size=5),
     ),
     st.builds(Devices, st.dictionaries(st.binary(min_size=32, max_size=32), USERS, max_size=5)),
@@ -166,7 +170,7 @@ def row(device: int, since: int) -> bytes:
         dumps(["revocations", SPACE, 1, NOW, [row(0, 1) + row(0, 2), []]]),  # twice
         dumps(["revocations", SPACE, 1, NOW, [row(1, 1) + row(0, 2), []]]),  # out of order
         dumps(["revocations", SPACE, 1, NOW, [row(0, 1)[:-1], []]]),
-        dumps(["revocations", SPACE, 1, NOW, [row(0, 1)[:-1] + b"\x02", []]]),
+        dumps(["revocations", SPACE, 1, NOW, [row(0, 1)[:-1] + b"\x04", []]]),
         dumps(["revocations", SPACE, 1, NOW, [row(0, INTEGER_EXACT_MAX + 1), []]]),
         dumps(["revocations", SPACE, 1, NOW, [b"", [["anna", 1], ["anna", 2]]]]),
         dumps(["revocations", SPACE, 1, NOW, [b"", [["ben", 1], ["anna", 2]]]]),
@@ -206,6 +210,19 @@ def test_both_sides_of_each_limit() -> None:
     assert reason(lambda: opened(bytes(STATEMENT_BYTES_MAX + 1))) == "statement_malformed"
     long = {("客" * 58 + f"{number:06}"): 1 for number in range(REVOKED_USERS_MAX)}
     assert reason(lambda: said(Revocations({}, long))) == "statement_malformed"  # larger than anybody takes
+
+
+def test_each_revoked_device_has_its_orders() -> None:
+    orders = {bytes([number]) * 16: Revoked(NOW, *each) for number, each in enumerate(product([False, True], repeat=2))}
+    statement = said(Revocations(orders))
+    assert opened(statement).body == Revocations(orders)
+    rows, users = Revocations(orders).packed()
+    assert [rows[at] for at in range(24, len(rows), 25)] == [0, 2, 1, 3]
+    for unknown in (4, 128):
+        assert (
+            reason(partial(Revocations.read, (rows[:24] + bytes([unknown]) + rows[25:], users)))
+            == "statement_malformed"
+        )
 
 
 def test_who_is_out() -> None:

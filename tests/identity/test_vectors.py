@@ -99,6 +99,8 @@ def shown_by(vector: dict[str, Any]) -> str:
             return handshake.renew(pair)
         case "wiped":
             return handshake.confirm_wiped(pair)
+        case "unsent":
+            return handshake.hand_in(pair)
         case end:
             return handshake.prove_device(end, pair, vector["token"])
 
