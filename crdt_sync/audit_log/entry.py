@@ -28,6 +28,7 @@ class Act(StrEnum):
     ADMINISTRATION = "administration"  # a command of the operator; `about` says which
     CUT = "cut"  # entries were dropped for their age or number; `about` is the checkpoint of the last of them
     WIPE = "wipe"  # a device confirmed that it destroyed what it held
+    HAND_IN = "hand-in"  # a device that is out handed in for review what it had not sent
 
 
 _ACTS: Final = {act: number for number, act in enumerate(Act)}

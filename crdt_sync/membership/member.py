@@ -50,6 +50,7 @@ class Membership:
         self.pair = pair
         self.secret = secret
         self.login = login
+        self.handing_in = False  # what was not sent is handed in, instead of syncing
         self.statements = Statements(facts.space, PublicKey(facts.anchor), facts.statements)
         self.statements.confirm(facts.confirmed)
         self.tokens = Tokens(self.statements)
@@ -130,6 +131,12 @@ class Membership:
     def wiping(self) -> bool:
         """Whether this device was told to destroy what it holds."""
         return self.facts.wiping
+
+    @property
+    def asked_for_review(self) -> bool:
+        """Whether this device is out, and its relay takes what it had not sent, for an operator to look at."""
+        revoked = self.statements.revocations.devices.get(self.device)
+        return revoked is not None and revoked.review
 
     # --- what it is told -------------------------------------------------------------------------------------
 

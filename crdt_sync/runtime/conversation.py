@@ -20,6 +20,7 @@ from crdt_sync.errors import (
     Rejected,
     StoreError,
 )
+from crdt_sync.identity.refusals import Reason
 from crdt_sync.limits import (
     CHECK_RECORDS_MAX,
     FRAME_BYTES_TARGET,
@@ -65,6 +66,7 @@ from crdt_sync.runtime.steady import steady_us
 from crdt_sync.runtime.transports.channel import Channel, ChannelClosed, Opened, RulesBroken
 
 if TYPE_CHECKING:
+    from crdt_sync.membership.member import Membership
     from crdt_sync.runtime.member_talk import MemberTalk
 
 _BYE_S = 1.0  # how long a partner may take to close the link after our bye
@@ -142,20 +144,39 @@ class Conversation:
             if member is None or not member.wiping:
                 await self._talk(until)
         except IdentityRefused as error:
-            if member is None or not member.wiping:
-                self.renews = member is not None and not self._address.direct and member.token_refused(error.reason)
+            if member is None:
+                raise
+            if not member.wiping:
+                self.renews = not self._address.direct and member.token_refused(error.reason)
+                if not self._address.direct and error.reason == Reason.DEVICE_REVOKED:
+                    told = error.message + await self._handed_in(member)
+                    raise IdentityRefused(error.reason, told, error.hint) from error
                 raise
         if member is not None and member.wiping:
-            raise await self._wiped()
+            raise await self._wiped(member)
 
-    async def _wiped(self) -> IdentityRefused:
-        """Destroy what this device holds. What to tell people is returned."""
+    async def _handed_in(self, member: "Membership") -> str:
+        """Hand in what was not sent, where the space asks for that; what to add to what people are told."""
+        from crdt_sync.runtime.handing_in import hand_in  # noqa: PLC0415 - once in the life of a device, if at all
+
+        relay = Address(member.facts.address) if self._address.direct else self._address
+        told = await hand_in(self._replica, member, relay, self._open_channel)
+        return f": {told}" if told else ""
+
+    async def _wiped(self, member: "Membership") -> IdentityRefused:
+        """Destroy what this device holds, once it has tried to hand in what it had not sent, where that is asked for.
+        What to tell people is returned.
+        """
         from crdt_sync.runtime.wiping import wiped  # noqa: PLC0415 - once in the life of a device, if at all
 
         folder = self._replica.folder
         assert folder is not None, "what is kept of a membership is in a folder"
+        handed_in = ""
+        with suppress(StoreError):  # a damaged store is wiped as well
+            handed_in = await self._handed_in(member)
         await asyncio.to_thread(self._replica.close)
-        return await wiped(folder, self._address, self._open_channel)
+        refusal = await wiped(folder, self._address, self._open_channel)
+        return IdentityRefused(refusal.reason, refusal.message + handed_in, refusal.hint)
 
     async def _talk(self, until: "Until") -> None:
         """See `run`."""

@@ -98,6 +98,8 @@ class Greeting:
     def _credential(self, handshake: Handshake) -> str:
         """What the device shows to who speaks for its space."""
         member = self._member
+        if member.handing_in:
+            return handshake.hand_in(member.pair)
         if member.wiping:
             return handshake.confirm_wiped(member.pair)
         if member.login:

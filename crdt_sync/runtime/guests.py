@@ -12,6 +12,7 @@ from crdt_sync.identity.refusals import Reason
 from crdt_sync.identity.statements import Statements, Versions
 from crdt_sync.limits import INTEGER_EXACT_MAX
 from crdt_sync.protocol.acceptor import Authorise, Refusal
+from crdt_sync.protocol.handing_in import HandedIn
 from crdt_sync.protocol.messages import Hello
 from crdt_sync.protocol.principal import Principal
 
@@ -44,6 +45,17 @@ class Guest:
     def check(self) -> Refusal | None:
         """Why its session has to end, after it was let in; None where it may stay."""
         return None
+
+    def hands_in(self, hello: Hello) -> Principal | Refusal:
+        """Whether it may hand in what it had not sent before it was shut out; `hand_in_ended` is due if so."""
+        return Refusal("unsent_refused", "nothing is handed in here, but to the relay")
+
+    async def handed_in(self, came: HandedIn) -> Refusal:
+        """Keep what it handed in, durably; what it is told then."""
+        raise NotImplementedError
+
+    def hand_in_ended(self) -> None:
+        """Nothing more comes of it."""
 
     def due_token(self) -> str | None:
         """A new token, where one is due."""

@@ -13,6 +13,7 @@ from crdt_relay import policy_report
 from crdt_relay.authority import Authority
 from crdt_relay.login import Login
 from crdt_relay.registry import StoreRegistry
+from crdt_relay.review import Review
 from crdt_sync.audit_log.entry import Entry
 from crdt_sync.errors import IdentityRefused, KeyUnusable, UsageError
 from crdt_sync.files import sync_folder
@@ -30,7 +31,9 @@ from crdt_sync.policy.login_users import with_users
 from crdt_sync.policy.model import Policy
 from crdt_sync.policy.reading import parse_policy
 from crdt_sync.storage.port import Store
+from crdt_sync.storage.values import Batch
 
+UNSENT = ("review", "drop")  # what becomes of what a device had not sent when it was shut out
 _NEW = ".new"
 _DAY_US = 24 * 3600 * 1_000_000
 _DEVICE_LENGTH_MIN = 4  # characters of an id that name a device
@@ -58,6 +61,7 @@ class Administration:
         self.tell: Callable[[Entry], None] = lambda _: None
         self.registry = StoreRegistry(store, wall_clock)
         self._login = login
+        self.review = Review(store, self._committed)
         self.authority: Authority | None = None
         if self.registry.said() is not None:
             self._open()
@@ -80,7 +84,10 @@ class Administration:
             case {"act": "device", "device": str(device)}:
                 return self.device(device)
             case {"act": "revoke", "device": str(device), "wipe": bool(wipe)}:
-                return self.revoke(device, wipe=wipe)
+                unsent = request.get("unsent")
+                return self.revoke(device, wipe=wipe, unsent=unsent if unsent in UNSENT else None)
+            case {"act": "unsent", "device": str(device)}:
+                return self.take_unsent(device)
             case {"act": "user", "user": str(user), "disabled": bool(disabled)}:
                 return self.switch_user(user, disabled=disabled)
             case {"act": "keys"}:
@@ -177,19 +184,36 @@ class Administration:
     def device(self, named: str) -> dict[str, Any]:
         """One device, by the beginning of its id or by its name."""
         authority = self._needed()
-        return self._device(authority, self._named(named))
+        return self._device(authority, self.named(named))
 
-    def revoke(self, named: str, *, wipe: bool) -> dict[str, Any]:
-        """Shut a device out, for good; with `wipe` it destroys what it holds at its next contact."""
+    def revoke(self, named: str, *, wipe: bool, unsent: str | None = None) -> dict[str, Any]:
+        """Shut a device out, for good; with `wipe` it destroys what it holds at its next contact. `unsent`, one of
+        `UNSENT`, says what becomes of what it had not sent; None leaves that as it is, which is `drop` at first.
+        """
         authority = self._needed()
-        device = self._named(named)
+        device = self.named(named)
         revocations = authority.statements.revocations
         before = revocations.devices.get(device.id)
-        revoked = Revoked(before.since if before else self._wall_clock(), wipe or bool(before and before.wipe))
+        since, wiping, review = before or (self._wall_clock(), False, False)
+        revoked = Revoked(since, wipe or wiping, review if unsent is None else unsent == "review")
         if revoked != before:
             devices = {**revocations.devices, device.id: revoked}
             authority.say(Revocations(devices, revocations.users))
         return self._device(authority, device)
+
+    def take_unsent(self, named: str) -> dict[str, Any]:
+        """Have a device that is out hand in what it had not sent, at its next contact. Raises `UsageError`."""
+        authority, device = self._needed(), self.named(named)
+        if device.id not in authority.statements.revocations.devices:
+            raise UsageError(
+                f"{device.name or device.id.hex()} is not shut out: what it has it syncs",
+                "To shut it out: crdt-relay device revoke DEVICE --unsent review",
+            )
+        if device.wiped is not None:
+            raise UsageError(
+                f"{device.name or device.id.hex()} has destroyed what it held", "Nothing is left that it could hand in."
+            )
+        return self.revoke(named, wipe=False, unsent="review")
 
     def switch_user(self, user: str, *, disabled: bool) -> dict[str, Any]:
         """Shut a user out with all devices, or let them in again."""
@@ -274,6 +298,7 @@ class Administration:
 
     def _heed(self, authority: Authority) -> None:
         authority.changed, authority.tell, authority.login = self._said, self._tell, self._login
+        authority.review = self.review
 
     def _said(self) -> None:
         self.changed()
@@ -295,7 +320,11 @@ class Administration:
                 f"{suggestion(user, users, 'users')} Add the user to the policy, and apply it: {_NO_SPACE}",
             )
 
-    def _named(self, named: str) -> Device:
+    async def _committed(self, batch: Batch) -> None:
+        self._store.commit([batch])
+
+    def named(self, named: str) -> Device:
+        """The device of that name, or whose id begins so. Raises `UsageError`."""
         devices = self.registry.devices()
         found = [each for each in devices if len(named) >= _DEVICE_LENGTH_MIN and each.id.hex().startswith(named)]
         found = found or [each for each in devices if named and each.name == named]
@@ -316,7 +345,7 @@ class Administration:
                 authority.check_user(device.user)
             except IdentityRefused as error:
                 out = error.message
-        seen = authority.seen.get(device.id)
+        seen, handed = authority.seen.get(device.id), self.review.of(device.id)
         return {
             "device": device.id.hex(),
             "name": device.name,
@@ -325,6 +354,8 @@ class Administration:
             "seen": seen,
             "revoked": revoked.since if revoked else None,
             "wipe": bool(revoked and revoked.wipe),
+            "review": bool(revoked and revoked.review),
+            "handed_in": None if handed is None else handed.at,
             "wiped": device.wiped,
             "out": out,
         }

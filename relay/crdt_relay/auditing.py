@@ -34,11 +34,12 @@ _COMMANDS = {
     "invite": "invite",
     "withdraw": "invite withdraw",
     "revoke": "device revoke",
+    "unsent": "device review",
     "user": "user",
     "rotate": "key rotate",
     "retire": "key retire",
 }
-_NAMED = ("source", "user", "device", "wipe", "disabled", "invite", "days", "to", "key")  # of a request
+_NAMED = ("source", "user", "device", "wipe", "unsent", "disabled", "invite", "days", "to", "key")  # of a request
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from crdt_relay.login import Login
+from crdt_relay.review import Review
 from crdt_sync.audit_log.entry import Entry
 from crdt_sync.errors import IdentityRefused, KeyUnusable
 from crdt_sync.identity import rotation
@@ -42,6 +43,7 @@ class Authority:
         self.registry = registry
         self.space = space
         self.pair = pair
+        self.review: Review | None = None  # what devices that are out had not sent
         self.login: Login | None = None  # who else vouches for users
         self.wall_clock = wall_clock
         self.changed: Callable[[], None] = lambda: None

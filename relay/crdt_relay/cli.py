@@ -37,6 +37,7 @@ _MIB = 1024 * 1024
     cls=Commands,
     later={
         "policy": "crdt_relay.policy_command:policy",
+        "review": "crdt_relay.review_command:review",
         "space": "crdt_relay.space_command:space",
         "audit": "crdt_relay.audit_command:audit",
         "usage": "crdt_relay.usage_command:usage_of",

@@ -6,6 +6,7 @@ from typing import Any
 
 import structlog
 
+from crdt_relay import review
 from crdt_relay.admitting import admit
 from crdt_relay.authority import Authority
 from crdt_relay.login import KeysComing
@@ -23,6 +24,7 @@ from crdt_sync.limits import STATEMENTS_LEADING_MAX
 from crdt_sync.protocol import proof
 from crdt_sync.protocol.acceptor import Refusal
 from crdt_sync.protocol.agent import name_in
+from crdt_sync.protocol.handing_in import KEPT, TAKEN, HandedIn
 from crdt_sync.protocol.messages import Hello
 from crdt_sync.protocol.principal import Principal
 from crdt_sync.runtime.guests import Guest, Told, header, refusal, stranger
@@ -72,6 +74,56 @@ class DeviceGuest(Guest):
         except IdentityRefused as error:
             return refusal(error, self._authority.statements, self.known)
         return None
+
+    def hands_in(self, hello: Hello) -> Principal | Refusal:
+        """See `Guest`. It is let do that once, where the operator said so when it was shut out."""
+        authority, desk = self._authority, self._authority.review
+        try:
+            key = self._handshake.check_hand_in(hello.token)
+            revoked = authority.statements.revocations.devices.get(key.device)
+            if revoked is None:
+                return Refusal("unsent_refused", "this device is not shut out: it syncs what it has")
+            if desk is None or not revoked.review:
+                authority.statements.revocations.check_device(key.device)
+            user = authority.registry.owner(key.device)
+            if user is None:
+                raise refused(Reason.DEVICE_UNKNOWN, f"the device {key.device.hex()} never joined here")
+            assert desk is not None
+            if desk.of(key.device) is not None:
+                return Refusal(TAKEN, "this device has handed in before")
+            if desk.taking or desk.full:
+                why = "another device hands in now" if desk.taking else "as much waits for review as may"
+                return Refusal("unavailable", why, _RETRY_US)
+            desk.begin(key.device)
+        except IdentityRefused as error:
+            return refusal(error, authority.statements, self.known)
+        except StoreError as error:
+            self._log.warning("review_not_read", code=error.code, error=error.message)
+            return Refusal("unavailable", "this cannot be stored now", _RETRY_US)
+        self._key, self._user = key, user
+        return Principal(key.device, authority.space, user)
+
+    async def handed_in(self, came: HandedIn) -> Refusal:
+        """See `Guest`."""
+        authority, key = self._authority, self._key
+        assert authority.review is not None
+        assert key is not None
+        now, records = authority.wall_clock(), len({entry.record for entry in came.entries})
+        kept = review.HandedIn(key.device, self._user, now, len(came.entries), came.size)
+        try:
+            await authority.review.keep(kept, came.entries)
+        except StoreError as error:
+            self._log.warning("review_not_kept", code=error.code, error=error.message)
+            return Refusal("unavailable", "this cannot be stored now", _RETRY_US)
+        about = f"records={records} bytes={came.size}"
+        authority.tell(Entry(now, Act.HAND_IN, self._user, key.device, about=about))
+        self._log.info("unsent_handed_in", device=key.device.hex(), user=self._user, records=records, bytes=came.size)
+        return Refusal(KEPT, f"updates of {records} records are kept for review")
+
+    def hand_in_ended(self) -> None:
+        """See `Guest`."""
+        if self._authority.review is not None and self._key is not None:
+            self._authority.review.end(self._key.device)
 
     def due_token(self) -> str | None:
         """See `Guest`."""

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from crdt_relay import people_requests
+from crdt_relay.administration import UNSENT
 from crdt_relay.options import json_option, space_options
 from crdt_relay.pictures import picture
 from crdt_relay.settings import Settings
@@ -17,6 +18,11 @@ from crdt_sync.cli.output import Output, table
 from crdt_sync.cli.values import local_time
 from crdt_sync.errors import UsageError
 
+_DROPPED = {
+    False: "Edits that it had not sent stay on it. To look at them: crdt-relay device review {}",
+    True: "Edits that it had not sent are destroyed with the rest. To have them handed in before: crdt-relay device "
+    "review {}",
+}
 _SHOWN = 12  # characters of a device's id in tables: 'device show' takes fewer
 
 
@@ -147,11 +153,29 @@ def device_show(which: str, settings: Settings, as_json: bool) -> None:
 @device.command("revoke")
 @click.argument("which", metavar="DEVICE", help="Its name, or the beginning of its id.")
 @click.option("--wipe", is_flag=True, help="It destroys what it holds, at its next contact with anybody of the space.")
+@click.option(
+    "--unsent",
+    type=click.Choice(UNSENT),
+    help="What becomes of edits that it had not sent: it hands them in for 'crdt-relay review', or nobody takes them, "
+    "as by default.",
+)
 @space_options
 @json_option
-def device_revoke(which: str, wipe: bool, settings: Settings, as_json: bool) -> None:
+def device_revoke(which: str, wipe: bool, unsent: str | None, settings: Settings, as_json: bool) -> None:
     """Shut a device out, at once and for good: its sessions end, and nobody of the space talks to it any more."""
-    _tell_device(as_json, people_requests.done(settings, "revoke", device=which, wipe=wipe))
+    found = people_requests.done(settings, "revoke", device=which, wipe=wipe, unsent=unsent)
+    _tell_device(as_json, found)
+    if not (found["review"] or found["wiped"]):
+        Output(as_json=as_json).note(_DROPPED[found["wipe"]].format(found["device"][:_SHOWN]))
+
+
+@device.command("review")
+@click.argument("which", metavar="DEVICE", help="Its name, or the beginning of its id.")
+@space_options
+@json_option
+def device_review(which: str, settings: Settings, as_json: bool) -> None:
+    """Have a device that is shut out hand in, at its next contact, what it had not sent: see 'crdt-relay review'."""
+    _tell_device(as_json, people_requests.done(settings, "unsent", device=which))
 
 
 @click.group("user", cls=Commands, no_args_is_help=True)
@@ -236,6 +260,10 @@ def _listed(as_json: bool, found: list[Mapping[str, Any]], shown: object, nothin
 def _tell_device(as_json: bool, found: Mapping[str, Any]) -> None:
     lines = [f"{found['name'] or 'a device'} of {found['user']}: {_standing(found)}", f"id {found['device']}"]
     lines.append(f"joined {local_time(found['joined'])}, last here {_seen(found)}")
+    if found["handed_in"] is not None:
+        lines.append(f"handed in {local_time(found['handed_in'])} what it had not sent: crdt-relay review list")
+    elif found["review"] and found["wiped"] is None:
+        lines.append("hands in what it had not sent at its next contact: crdt-relay review list")
     Output(as_json=as_json).result(dict(found), "\n".join(lines))
 
 

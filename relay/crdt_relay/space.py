@@ -17,6 +17,7 @@ from crdt_relay.control import Action, ControlServer
 from crdt_relay.door import Door
 from crdt_relay.login import Login
 from crdt_relay.observability import Readings, SpaceMetrics
+from crdt_relay.reviewing import Reviewing
 from crdt_relay.settings import Settings
 from crdt_relay.store_keys import store_key
 from crdt_sync import limits
@@ -115,6 +116,7 @@ class Space:
             door.identify(engine, people)
             people.changed = lambda: door.identify(engine, people)
             people.tell = engine.tell
+            people.review.commit = lambda batch: asyncio.wrap_future(engine.writer.submit(batch))
             await engine.start(workers=start_worker is None)
             space = cls(name, settings, store, engine, people, door)
             await space.note("start", version=installed(), tokens=len(settings.tokens))
@@ -129,6 +131,7 @@ class Space:
             "compact": self._compact,
             "people": self._people,
             "usage": self._usage,
+            "review": self._review,
         }
         self._control = await ControlServer.start(self.store.path, {**own, **actions})
         self._bounding = asyncio.create_task(self._bound_audit())
@@ -228,6 +231,16 @@ class Space:
             await self.engine.keep_usage()
             self.engine.tell_put_off()
             self._log.info("usage", act=request["act"], of=done["of"], owner=done["name"])
+        return done
+
+    async def _review(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        by, act, device = (str(request.get(name, "")) for name in ("by", "act", "device"))
+        if act != "list":
+            records = ",".join(map(str, request.get("records") or ())) or "all"
+            await self.note(f"review {act}", by=by, device=device, records=records)
+        done = await Reviewing(self.store, self.people, wall_clock, self.engine).do(request)
+        if act != "list":
+            self._log.info("review", act=act, device=device)
         return done
 
     async def _backup(self, request: Mapping[str, Any]) -> dict[str, Any]:

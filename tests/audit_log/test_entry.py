@@ -74,6 +74,7 @@ def test_numbers_of_acts_and_verdicts_stay_what_they_are():
     """Logs outlast releases: new ones are added at the end."""
     assert [each.name for each in Act] == [
         "CHANGE", "LOGIN", "LOGIN_FAILED", "ENROLMENT", "READ", "EXPORT", "ADMINISTRATION", "CUT", "WIPE",
+        "HAND_IN",
     ]  # fmt: skip
     assert list(VerdictCode).index(VerdictCode.RETRY) == 8
     written = encode(CHANGE._replace(verdict=VerdictCode.FORBIDDEN))

@@ -2,6 +2,7 @@
 
 from functools import partial
 from itertools import product
+from typing import Any
 
 import cbor2
 import pytest
@@ -216,7 +217,8 @@ def test_each_revoked_device_has_its_orders() -> None:
     orders = {bytes([number]) * 16: Revoked(NOW, *each) for number, each in enumerate(product([False, True], repeat=2))}
     statement = said(Revocations(orders))
     assert opened(statement).body == Revocations(orders)
-    rows, users = Revocations(orders).packed()
+    packed: Any = Revocations(orders).packed()
+    rows, users = packed
     assert [rows[at] for at in range(24, len(rows), 25)] == [0, 2, 1, 3]
     for unknown in (4, 128):
         assert (

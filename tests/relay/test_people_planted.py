@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
-from crdt_relay import authority, device_guest, registry, space
+from crdt_relay import authority, device_guest, registry, review, reviewing, space
 from crdt_sync.errors import CrdtSyncError
+from crdt_sync.identity import revocations
 from crdt_sync.identity.handshake import Handshake
 from crdt_sync.identity.presented import TokenProof, read
-from crdt_sync.runtime import greeting, guests
+from crdt_sync.runtime import greeting, guests, handing_in
 from crdt_sync.runtime.hosting import people
-from tests.relay import test_people, test_people_attacked, test_people_by_tls
+from tests.relay import test_people, test_people_attacked, test_people_by_tls, test_review
 from tests.relay.people import patience
 
 pytestmark = pytest.mark.usefixtures("local_workers")
@@ -97,6 +98,22 @@ PLANTED: dict[str, tuple[Plant, Noticed]] = {
             ),
         ),
         _attack(test_people_attacked.wiped_though_nobody_said_so, "proof_malformed"),
+    ),
+    "what is handed in in the name of somebody else is applied": (
+        _set(reviewing, "_by_itself", lambda verdict, user: verdict),
+        test_review.test_what_a_thief_hands_in_is_not_trusted,
+    ),
+    "it counts as handed in before the relay has it": (
+        _set(handing_in, "TAKEN", "unavailable"),
+        test_review.test_a_device_hands_in_once_one_after_the_other_and_only_if_it_is_out,
+    ),
+    "a device hands in as often as it likes": (
+        _set(review.Review, "of", lambda self, device: None),
+        test_review.test_a_device_hands_in_once_one_after_the_other_and_only_if_it_is_out,
+    ),
+    "the relay takes what nobody asked for": (
+        _set(revocations.Revocations, "check_device", lambda self, device: None),
+        test_review.test_a_device_hands_in_once_one_after_the_other_and_only_if_it_is_out,
     ),
 }
 

@@ -312,6 +312,10 @@ class Engine:
         await self.slow_pool.close()
         await self.loop.run_in_executor(None, self.writer.close)
 
+    def wall_clock(self) -> int:
+        """Microseconds since 1970."""
+        return self._wall_clock()
+
     def unready(self) -> str | None:
         """Why it cannot serve just now, or None."""
         if self.stopping:

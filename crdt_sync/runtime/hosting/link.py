@@ -16,8 +16,12 @@ from collections import deque
 from collections.abc import Callable, Mapping
 
 from crdt_sync.limits import FRAME_BYTES_MAX, HELLO_BYTES_MAX, LINK_BYTES_PER_S_MIN
+from crdt_sync.protocol.acceptor import Refusal
 from crdt_sync.protocol.effects import Closed
+from crdt_sync.protocol.messages import Hello
+from crdt_sync.protocol.principal import Principal
 from crdt_sync.runtime.guests import Guest
+from crdt_sync.runtime.hosting import handing_in
 from crdt_sync.runtime.hosting.admission import POISONED
 from crdt_sync.runtime.hosting.engine import Engine
 from crdt_sync.runtime.transports.channel import Channel, ChannelClosed, RulesBroken
@@ -58,6 +62,7 @@ class DeviceLink:
         self._closing: asyncio.Task[None] | None = None
         self._visitor = engine.admission.visitor(channel.peer)
         authorise = engine.authorise if guest is None else guest.authorise
+        self._guest = guest
         self.session = engine.connect(self, self._visitor.guarded(authorise), self._visitor.place, guest)
 
     def send(self, frame: bytes) -> None:
@@ -139,6 +144,9 @@ class DeviceLink:
                     if self._closing is None:
                         engine.refuse(session, "protocol_violation", str(broken))
                     continue
+                if not greeted and self._guest is not None and (hello := handing_in.hello_of(frame)) is not None:
+                    await self._take_in(hello, self._guest)
+                    return
                 if self._closing is not None:
                     continue  # what is still under way is taken, so that the answer to our close can arrive
                 frames = deque((frame,))
@@ -161,6 +169,21 @@ class DeviceLink:
             engine.lost(session)
             if self._closing is not None:
                 await self._closing
+
+    async def _take_in(self, hello: Hello, guest: Guest) -> None:
+        """What a device had not sent before it was shut out, instead of a session. Raises `ChannelClosed`."""
+        channel, engine = self._channel, self._engine
+        engine.lost(self.session)
+
+        def authorise(hello: Hello) -> Principal | Refusal:
+            admitted = self._visitor.guarded(guest.hands_in)(hello)
+            if isinstance(admitted, Principal):
+                self._let_in()
+            return admitted
+
+        code = await handing_in.attend(channel, hello, guest, authorise, engine.source.replica, engine.wall_clock)
+        engine.log.info("handed_in", session=self.session, code=code, **self._visitor.named())
+        await channel.close()
 
     def _join(self, frames: deque[bytes]) -> None:
         """Add what came behind the first of them already."""
