@@ -51,6 +51,8 @@ PLACING_STEPS_MAX = 100_000  # of finding where the items of one update stand: 0
 WALKED_STEPS_MAX = 4_000_000  # of integrating a record in the worst order: 0.4 s; people who wrote a long note at the
 # same time make ten thousand, eight devices that put 260 entries on top of one while apart four million
 WALKED_STEPS_PER_KIB = 20_000  # and for each KiB of it: 2 ms, where a worker may take 5
+WRITERS_KNOWN_MAX = 65_536  # of which a worker knows whose they are, some 130 bytes each; more than one update may have
+WRITERS_ASKED_MAX = 1000  # that a worker asks of at once: each is looked up on the disk, ten milliseconds together
 OVERLAPPING_EDITS_MAX = 64  # edit blocks of one record that are open at once: each has a writer id of its own
 NESTING_MAX = 8  # containers inside one update; our own layout needs 1, hostile ones reach 26,000
 
@@ -380,6 +382,7 @@ assert COMING_BYTES_MAX >= FRAME_BYTES_MAX
 assert SMALL_FRAME_BYTES >= HELLO_BYTES_MAX
 assert UNREAD_FRAMES_ASKED < UNREAD_FRAMES_MAX
 assert HTTP_RESUME_S < HTTP_LINGER_S < SILENCE_US_MAX / 1e6
+assert CLIENTS_MAX + WRITERS_ASKED_MAX < WRITERS_KNOWN_MAX
 assert WORKER_CACHE_BYTES_MAX * 30 < WORKER_MEMORY_BYTES_MAX // 2
 assert RECONCILE_FAN_OUT <= RECONCILE_PARTS_MAX < RECONCILE_OPEN_RANGES_MAX - RECONCILE_OPEN_RANGES_TARGET
 assert RECONCILE_FAN_OUT <= RECONCILE_LEAF_RECORDS

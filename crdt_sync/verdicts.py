@@ -77,3 +77,6 @@ def refused(code: VerdictCode, reason: str = "", touched: Touched | None = None)
 
 POSTPONED: Final = Verdict(VerdictCode.RETRY, reason="it takes longer than others can wait: it comes after them")
 """Not examined, as it is more than a short turn: to be asked for again where it delays nobody, and sent to nobody."""
+
+UNDECIDED: Final = Verdict(VerdictCode.RETRY, reason="not examined: it is to be told first whose its writers are")
+"""Not examined: the gate was not told whose a writer is. To be asked for again with that, and sent to nobody."""

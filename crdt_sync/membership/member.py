@@ -175,11 +175,11 @@ class Membership:
 
     # --- contact ---------------------------------------------------------------------------------------------
 
-    def let_in(self, now: int) -> None:
-        """The relay has let this device in, at that time by the device's own clock. Raises `StoreError`."""
+    def let_in(self, now: int, told: int | None = None) -> None:
+        """The relay has let this device in, whose clock says `now`, and the relay's `told`. Raises `StoreError`."""
         if self._contact is not None:
             self._heed_policy()
-            self._contact.made(now)
+            self._contact.made(now, told)
 
     def standing(self, now: int) -> Standing:
         """What this device may do with its store, after so long without contact. Raises `StoreError`."""

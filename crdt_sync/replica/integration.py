@@ -73,8 +73,11 @@ def integrate(
             if was_taken and intake.holds(record, theirs[record], updates, taken.verdicts):
                 complete.add(record)
         if owe_to and taken.head is not None:
-            entry_of_theirs = OutboxEntry(record, theirs.get(record, vectors.EMPTY), context.next_edit())
-            intake.outbox.append((owe_to, entry_of_theirs))
+            told = theirs.get(record, vectors.EMPTY)
+            if (known := store.outbox_entry(owe_to, record)) is not None:
+                # What it does not have from here it may have under our ids from somebody else, with another content.
+                told = vectors.encode(vectors.common(vectors.decode(told), vectors.decode(known.acknowledged)))
+            intake.outbox.append((owe_to, OutboxEntry(record, told, context.next_edit())))
     if owe_to:  # what of theirs never came here tells nothing of what they hold
         nothing = [record for record in refused_before if record not in grouped and _is_held(store, record)]
         intake.outbox += [(owe_to, OutboxEntry(record, vectors.EMPTY, context.next_edit())) for record in nothing]

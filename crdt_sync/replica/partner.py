@@ -13,7 +13,7 @@ Invariants:
    is no standing at all: the next session compares.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from types import MappingProxyType
@@ -44,8 +44,9 @@ from crdt_sync.replica.refused import RefusedEdit, kept
 from crdt_sync.replica.relays import answered_at, check_relay, is_trusted_address, note_dialed
 from crdt_sync.replica.renewing import note_knowing
 from crdt_sync.replica.status import outbox_page, percentage
+from crdt_sync.replica.taken_writers import found_taken
 from crdt_sync.replica.told import Told, note_told, read_told, to_fetch, unfetched
-from crdt_sync.replica.withdrawing import forbidden_after_all, never_made, withdraw
+from crdt_sync.replica.withdrawing import begun_anew, forbidden_after_all, never_made, withdraw
 from crdt_sync.storage.values import Batch, OutboxEntry, Peer
 from crdt_sync.verdicts import VerdictCode
 
@@ -111,6 +112,7 @@ class Partner:
         self._gapped: set[str] = set()  # records of which updates came that could not be integrated yet
         self.replacing: set[str] = set()  # records that are taken as the partner has them when they next come
         self._forbidden: set[str] = set()  # records with edits that it forbids, to be taken back: see `withdrawing`
+        self._begun_anew: set[str] = set()  # records that it forbade under the ids that they had, until it has them
         self._held: int | None = None  # the newest cursor, not stored because of them
         self._void: set[str] = set()  # what the comparison of this session makes needless to ask for again
 
@@ -410,7 +412,8 @@ class Partner:
         effect = replace(effect, unserved=tuple(unserved))
         refused = {**dict.fromkeys(effect.unserved, unread.unserved(self.url)), **refused}
         with self._context.lock:
-            effect = self._withdrawn(effect)
+            taken = self._found_taken(effect)
+            effect = self._withdrawn(effect, taken)
             without_cursor = self._standing(None, effect.head)
             before = self._peer
             gaps = self._replica.integrate(
@@ -436,7 +439,17 @@ class Partner:
                 self._store.commit([Batch(peers=self._standing(cursor, cursor))])
             elif effect.cursor is not None and not self._gapped:
                 self._note_compared()
-        return gaps
+        return [*gaps, *((record, vectors.EMPTY) for record in taken if record in self._forbidden)]
+
+    def _found_taken(self, effect: Integrate) -> Sequence[str]:
+        """The records of which a relay holds something else than we do under one id: they are fetched whole."""
+        if self._is_device:
+            return ()
+        taken = found_taken(self._context, self.id, effect.entries)
+        for record in taken:
+            self._context.recent.forget(self.id, record)
+        self._forbidden.update(taken)
+        return taken
 
     def regrant(self, effect: Integrate) -> None:
         """Carry out an `Integrate` that changes what may be held here.
@@ -506,8 +519,11 @@ class Partner:
         diff = readable_bytes(lambda: self._context.diff(record, acknowledged))
         return diff.update if diff is not None else None
 
-    def _withdrawn(self, effect: Integrate) -> Integrate:
-        """The effect without the records that were taken whole, in the place of what the partner forbids of ours."""
+    def _withdrawn(self, effect: Integrate, taken: Collection[str]) -> Integrate:
+        """The effect without the records that were taken whole, in the place of what the partner forbids of ours.
+
+        Nor has it parts of those that are to be `taken` whole.
+        """
         if not self._forbidden:
             return effect
         left = []
@@ -516,7 +532,7 @@ class Partner:
                 self._context, entry.record, entry.update, readable(entry.state_vector), self.id
             ):
                 self._forbidden.discard(entry.record)
-            else:
+            elif entry.record not in taken:
                 left.append(entry)
         return replace(effect, entries=tuple(left))
 
@@ -527,8 +543,12 @@ class Partner:
         # What is written of itself, as definitions are, would be written again.
         pushed = [each for each in effect.verdicts if not ids.is_reserved(each.record)]
         found = [each.record for each in pushed if each.verdict.code is VerdictCode.FORBIDDEN]
+        found = [record for record in found if record not in self._begun_anew]
         self._forbidden.update(found)
-        return found
+        taken = {each.record for each in pushed if each.verdict.code is VerdictCode.ACCEPTED}
+        there = sorted(self._begun_anew & taken)  # what the partner had under the old ids came for nothing
+        self._begun_anew.difference_update(there)
+        return [*found, *there]
 
     def _left_out(self, effect: Integrate, refused: Mapping[str, str]) -> set[str]:
         """The records of these updates of which something was refused, before it came here or as it is damaged here."""
@@ -622,6 +642,10 @@ class Partner:
                 tries = self._restamped.get(entry.record, 0)
                 self._restamped[entry.record] = tries + 1
                 if tries < _RESTAMPS_MAX and self._replica.restamp(entry.record):
+                    return None
+            case VerdictCode.FORBIDDEN if not self._is_device:
+                if begun_anew(self._context, entry, self.id, verdict.reason):
+                    self._begun_anew.add(entry.record)
                     return None
         if entry.edit != pushed.edit:
             return entry  # what was refused is not what the record is now

@@ -124,10 +124,7 @@ class Replica:
 
             from crdt_sync.replica import silence  # noqa: PLC0415 - most devices are in no such space
 
-            now = self.wall_clock()
-            if silence.is_over(self.folder, now):
-                await asyncio.to_thread(self.close)
-            silence.obeyed(self.folder, now)
+            await asyncio.to_thread(silence.obeyed, self.folder, self.wall_clock(), self.close)
 
     def sign_unsent(self) -> int:
         """Sign by the user's name what was edited here under the device's, and nobody else has, once the device has

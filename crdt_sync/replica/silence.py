@@ -1,5 +1,6 @@
 """A device that was without contact to its space for longer than the policy allows: locked, or destroyed."""
 
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
@@ -21,15 +22,11 @@ def standing(folder: Path, now: int) -> tuple[Standing, Contact]:
     return file.contact.standing(now), file.contact
 
 
-def is_over(folder: Path, now: int) -> bool:
-    """Whether the store is to be destroyed: whoever has it open closes it first."""
-    return standing(folder, now)[0] is Standing.OVER
-
-
-def obeyed(folder: Path, now: int) -> None:
-    """See `opening.obey`. The store is closed where it is to be destroyed."""
+def obeyed(folder: Path, now: int, close: Callable[[], None] = lambda: None) -> None:
+    """See `opening.obey`. `close` is called before the store is destroyed."""
     found, contact = standing(folder, now)
     if found is Standing.OVER:
+        close()
         _destroy(folder, contact, now)
     if found is Standing.LOCKED:
         raise locked(folder, contact, now)
@@ -42,7 +39,7 @@ def locked(folder: Path, contact: Contact, now: int) -> DeviceLocked:
             unlocking.forget(key_box.read(folder).id)
     return DeviceLocked(
         f"this device is locked: it had no contact with its space for {contact.silent_days(now)} days, and "
-        f"{contact.lock_days} are allowed",
+        f"{contact.lock_days or contact.wipe_days} are allowed",
         "Connect to the network and run 'crdt-sync sync': the relay unlocks it. What was not sent is kept."
         + (f" After {contact.wipe_days} days it destroys what it holds." if contact.wipe_days else ""),
     )

@@ -11,6 +11,8 @@ Rules:
 3. Nobody writes under a writer id again whose operations are gone.
 4. A new record that a relay forbids is held by nobody there: it goes, and each of its fields is put aside.
 5. What a mask shows is nobody's edit: it becomes what the relay holds, and nothing of it is put aside.
+6. Where somebody else has used a writer id under which something was written here, nothing is put aside: the very
+   operations go under another id, with their authors, stamps and signatures.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,14 +31,16 @@ from crdt_sync.records.gate.touches import Touch, touches_between
 from crdt_sync.records.lineages.renewal import carried
 from crdt_sync.records.memory.sources import IMPORTED
 from crdt_sync.records.roots import DELETED, DELETED_ROOT, Layout, is_reserved
+from crdt_sync.records.updates import state_vector as vectors
 from crdt_sync.records.updates.update import scan
 from crdt_sync.records.values import canonical, parse_decimal, restore_value
-from crdt_sync.replica import unsent
+from crdt_sync.replica import unread, unsent
 from crdt_sync.replica.allowed import field_and_rule
 from crdt_sync.replica.context import Context
 from crdt_sync.replica.intake import owed
 from crdt_sync.replica.loading import loaded
 from crdt_sync.replica.refused import RefusedEdit, kept
+from crdt_sync.replica.taken_writers import under_other_writers
 from crdt_sync.replica.unsent import Unsent
 from crdt_sync.replica.views import encode_view
 from crdt_sync.storage.values import Batch, Change, OutboxEntry
@@ -66,20 +70,11 @@ def withdraw(context: Context, record: str, update: bytes, state_vector: bytes, 
     if theirs is None:
         return False
     ours = loaded(record, store.load(record).updates)
-    merged = _together(theirs, ours)
-    schema = context.schema_of(record)
-    edits = [] if is_masked(record) else list(_edits(theirs, merged, schema, context.author))
-    field, _ = field_and_rule(entry.reason)
-    aside = [edit for edit in edits if edit.field == field] if field and schema is not None else []
-    aside = aside or edits  # so there is less to be refused each time
     context.abandon_writer()
-    document = Document.load((theirs.diff(),), context.new_writer())
-    if len(aside) < len(edits) and schema is not None:
-        signing = context.signing(record)
-        editor = Editor(document, schema, context.clock, context.author, collection_of(record), signing)
-        for edit in edits:
-            if edit not in aside and not _written(editor, schema, edit):
-                aside.append(edit)
+    document = under_other_writers(context, theirs, ours, entry.acknowledged, entry.reason)
+    aside: list[_Edit] = []
+    if document is None:
+        document, aside = _written_again(context, record, theirs, ours, entry.reason)
     now = context.wall_clock()
     meta = kept(
         store,
@@ -90,6 +85,39 @@ def withdraw(context: Context, record: str, update: bytes, state_vector: bytes, 
     )
     if meta is None:
         return False
+    _replace(context, document, theirs, entry, partner, meta)
+    return True
+
+
+def begun_anew(context: Context, entry: OutboxEntry, partner: bytes, reason: str) -> bool:
+    """Where the partner has nothing of a record from here, and refused it for a writer id: write it under another one.
+
+    Returns whether that was done: then a new edit of it stands in the outbox. The lock is held.
+    """
+    store, record = context.store, entry.record
+    if entry.acknowledged.strip(b"\0") or any(each.origin == partner for each in store.history(record)):
+        return False
+    theirs = Document.load(())
+    document = under_other_writers(context, theirs, loaded(record, store.load(record).updates), vectors.EMPTY, reason)
+    if document is None:
+        return False
+    context.abandon_writer()
+    # What it has of the record under the old ids was taken for ours: it is asked for once it has this.
+    meta = unread.note(unread.known(store), partner, {record: reason}, ())
+    _replace(context, document, theirs, entry, partner, meta)
+    return True
+
+
+def _replace(
+    context: Context,
+    document: Document,
+    theirs: Document,
+    entry: OutboxEntry,
+    partner: bytes,
+    meta: dict[str, bytes | None],
+) -> None:
+    """Store `document` in the place of the record, of which the partner has `theirs`."""
+    store, record = context.store, entry.record
     head = store.record_head(record)
     whole, vector = document.diff(), document.state_vector()
     change = Change(
@@ -97,10 +125,10 @@ def withdraw(context: Context, record: str, update: bytes, state_vector: bytes, 
         (whole,),
         context.id,
         context.author,
-        now,
+        context.wall_clock(),
         vector,
         whole,
-        encode_view(document, schema),
+        encode_view(document, context.schema_of(record)),
         renewed=True,
         lineage=document.lineage_writer(),
     )
@@ -114,7 +142,6 @@ def withdraw(context: Context, record: str, update: bytes, state_vector: bytes, 
     for peer in (partner, *(peer for peer, _ in outbox)):
         context.recent.forget(peer, record)
     context.announce("received", [record], owed=bool(outbox))
-    return True
 
 
 def never_made(context: Context, entry: OutboxEntry, partner: bytes) -> list[RefusedEdit]:
@@ -165,6 +192,26 @@ def _all_of(context: Context, record: str, updates: Sequence[bytes], reason: str
     edits = _edits(Document.load(()), loaded(record, updates), context.schema_of(record), context.author)
     now, whole = context.wall_clock(), whole_record(record)
     return [RefusedEdit(0, whole, edit.field, edit.value, edit.author, now, reason) for edit in edits]
+
+
+def _written_again(
+    context: Context, record: str, theirs: Document, ours: Document, reason: str
+) -> tuple[Document, list[_Edit]]:
+    """What the partner holds with what was written here and it does not forbid, as new edits; and what is put aside."""
+    schema = context.schema_of(record)
+    merged = _together(theirs, ours)
+    edits = [] if is_masked(record) else list(_edits(theirs, merged, schema, context.author))
+    field, _ = field_and_rule(reason)
+    aside = [edit for edit in edits if edit.field == field] if field and schema is not None else []
+    aside = aside or edits  # so there is less to be refused each time
+    document = Document.load((theirs.diff(),), context.new_writer())
+    if len(aside) < len(edits) and schema is not None:
+        signing = context.signing(record)
+        editor = Editor(document, schema, context.clock, context.author, collection_of(record), signing)
+        for edit in edits:
+            if edit not in aside and not _written(editor, schema, edit):
+                aside.append(edit)
+    return document, aside
 
 
 def _whole(record: str, update: bytes, state_vector: bytes) -> Document | None:

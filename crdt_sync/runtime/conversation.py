@@ -188,7 +188,7 @@ class Conversation:
 
             opened = await opened_by(self._open_channel, self._address)
             self._people = MemberTalk(
-                member, opened.known, self._replica.wall_clock, opened.claims, direct=self._address.direct
+                member, opened.known, self._replica.wall_clock, self._now, opened.claims, direct=self._address.direct
             )
             self._partner_user = "" if opened.claims is None else opened.claims.user
         try:
@@ -540,6 +540,8 @@ class Conversation:
                     self._unstored += _bytes(effect)
                     self._work.append(effect)
                 case Welcomed():
+                    if self._people is not None:
+                        self._people.told_time(effect.clock_offset_us)
                     self._welcoming = asyncio.create_task(self._welcomed(effect))
                 case CaughtUp():
                     self.progress.caught_up = True

@@ -27,7 +27,7 @@ async def opened_by(open_channel: Open, address: Address) -> Opened:
 
 class MemberTalk:
     """See the module. `known` is how far the partner knows what the space said, `direct` whether it is a device, and
-    `claims` what the token of one says. `wall` is this device's own clock.
+    `claims` what the token of one says. `wall` is this device's own clock, `steady` counts microseconds from anywhere.
     """
 
     def __init__(
@@ -35,17 +35,25 @@ class MemberTalk:
         member: Membership,
         known: Known | None,
         wall: Callable[[], int],
+        steady: Callable[[], int],
         claims: Claims | None = None,
         *,
         direct: bool,
     ) -> None:
         self._member = member
         self._wall = wall
-        self._contact: int | None = None  # when it was noted last that the relay has let us in
+        self._steady = steady
+        self._ahead_of_steady: int | None = None  # the relay's clock, once it has told what that says
+        self._contact: int | None = None  # when it was noted last that the relay has let us in, by the steady clock
         self._claims = claims
         self._known = known.versions if known is not None else Versions()
         self._direct = direct
         self.let_in = not (member.secret or member.login)
+
+    def told_time(self, offset_us: int) -> None:
+        """The partner's clock is that much ahead of this device's."""
+        if not self._direct:
+            self._ahead_of_steady = self._wall() + offset_us - self._steady()
 
     def pass_on(self, dialer: Dialer) -> None:
         """Tell the partner what it lacks of what the space said, once it has welcomed us."""
@@ -81,12 +89,13 @@ class MemberTalk:
     def served(self) -> None:
         """The partner gives what only those get who were let in. Raises `StoreError`."""
         if not self._direct:
-            self._contact = self._wall()
-            self._member.let_in(self._contact)
+            self._contact = self._steady()
+            ahead = self._ahead_of_steady
+            self._member.let_in(self._wall(), None if ahead is None else self._contact + ahead)
 
     def lasts(self) -> None:
         """The session goes on. Raises `StoreError`."""
-        if self._contact is not None and not 0 <= self._wall() - self._contact < _NOTED_US:
+        if self._contact is not None and self._steady() - self._contact >= _NOTED_US:
             self.served()
 
     def _know(self, versions: Versions) -> None:

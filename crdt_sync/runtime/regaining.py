@@ -56,8 +56,8 @@ async def _let_in(channel: Channel, shown: str, member: Membership, address: Add
             case Said(statements):
                 member.hear(statements)
             case NewToken(token):
-                member.take_token(token)
-                member.let_in(now)
+                issued = member.take_token(token).issued  # just now, by the relay's clock
+                member.let_in(time.time_ns() // 1000, issued)
                 return
             case Bye(code, message, retry_after_ms):
                 again = None if retry_after_ms is None else retry_after_ms * 1000

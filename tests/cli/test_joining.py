@@ -12,6 +12,7 @@ import pytest
 from crdt_relay.cli import main as relay_command
 from crdt_relay.server import Relay
 from crdt_relay.settings import Settings
+from crdt_sync.membership.contact import SURE_US, Run
 from tests.relay.people import POLICY
 
 
@@ -158,12 +159,26 @@ def test_a_lost_device_is_wiped_and_says_so(run, space, tmp_path):
 
 
 class Clock:
-    """The wall clock of devices, as it is and days later."""
+    """The wall clock of devices, as it is and days later; machines run as long as they are told to."""
 
     def __init__(self, monkeypatch) -> None:
         self._days = 0
+        self._ran = 0
+        self._right: threading.Thread | None = None  # in which the clock is right
         real = time.time_ns
-        monkeypatch.setattr(time, "time_ns", lambda: real() + self._days * 24 * 3600 * 10**9)
+
+        def time_ns() -> int:
+            return real() if threading.current_thread() is self._right else real() + self._days * 24 * 3600 * 10**9
+
+        monkeypatch.setattr(time, "time_ns", time_ns)
+        monkeypatch.setattr(Run, "now", lambda: Run(b"a", self._ran))
+
+    def not_of(self, space: Space) -> None:
+        """The relay's clock is right."""
+        self._right = space._thread
+
+    def hours_pass(self) -> None:
+        self._ran += SURE_US
 
     def later(self, days: int) -> None:
         self._days += days
@@ -235,7 +250,11 @@ def test_a_locked_device_that_is_out_is_told_so(run, space, tmp_path, clock):
 def test_a_device_that_was_away_for_too_long_destroys_what_it_holds(run, space, tmp_path, clock):
     store = limited(run, space, tmp_path)
     clock.later(60)
+    clock.hours_pass()
     space.stop()
+    assert "(device_locked)" in run("list", "--store", store).err  # the clock may be wrong
+    assert (store / "data.mdb").exists()
+    clock.hours_pass()
     told = run("list", "--store", store)
     assert told.code == 3
     assert "(device_wiped)" in told.err
@@ -247,8 +266,35 @@ def test_a_device_that_was_away_for_too_long_destroys_what_it_holds(run, space, 
 def test_a_device_that_reaches_its_relay_in_time_destroys_nothing(run, space, tmp_path, clock):
     store = limited(run, space, tmp_path)
     clock.later(400)
+    clock.hours_pass()
+    assert "(device_locked)" in run("list", "--store", store).err
+    clock.hours_pass()
     assert run("list", "--store", store).code == 0
     assert "1 sent" in run("sync", "--store", store).out
+
+
+def test_a_clock_that_was_ahead_for_a_moment_destroys_nothing(run, space, tmp_path, clock):
+    store = limited(run, space, tmp_path)
+    clock.later(61)
+    assert "(device_locked)" in run("list", "--store", store).err
+    clock.later(-61)
+    clock.hours_pass()
+    assert "(device_locked)" in run("list", "--store", store).err
+    assert "1 sent" in run("sync", "--store", store).out
+    clock.hours_pass()
+    assert run("list", "--store", store).code == 0
+
+
+def test_a_clock_that_is_years_ahead_at_a_contact_puts_the_lock_off_by_nothing(run, space, tmp_path, clock):
+    store = limited(run, space, tmp_path)
+    clock.not_of(space)
+    clock.later(3000)
+    assert "1 sent" in run("sync", "--store", store).out
+    assert run("list", "--store", store).code == 0
+    clock.later(-3000)
+    assert run("list", "--store", store).code == 0
+    clock.later(14)
+    assert "(device_locked)" in run("list", "--store", store).err
 
 
 def test_an_encrypted_store_that_locks_itself_forgets_its_key(run, space, tmp_path, clock, monkeypatch):

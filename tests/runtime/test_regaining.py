@@ -15,12 +15,14 @@ NOBODY = Address("ws://127.0.0.1:1")
 
 
 @pytest.mark.parametrize(("days", "error"), [(14, DeviceLocked), (60, DeviceWiped)])
-def test_it_ends_locked_or_destroys_the_store(tmp_path, days, error):
+def test_it_ends_locked_or_destroys_the_store(tmp_path, monkeypatch, days, error):
+    monkeypatch.setattr("crdt_sync.membership.contact.SURE_US", 0)
     replica = device(tmp_path / "anna", "anna-phone")
     replica.join_as(member(11, "anna"))
     contact = ContactFile(tmp_path / "anna")
     contact.allow(14, 60)
     contact.made(replica.wall_clock() - days * DAY_US)
+    contact.look(replica.wall_clock())  # another one was before
     with pytest.raises(error):
         asyncio.run(asyncio.wait_for(keep_syncing_forever(replica, NOBODY), 60))
     assert (tmp_path / "anna" / "data.mdb").exists() == (error is DeviceLocked)

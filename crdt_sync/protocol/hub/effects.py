@@ -2,13 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Final, NamedTuple
 
 from crdt_sync.policy.values import Forms, Values
 from crdt_sync.principal import Principal
 from crdt_sync.protocol.effects import Closed
 from crdt_sync.protocol.entries import ReportEntry
 from crdt_sync.verdicts import Touched, Verdict, VerdictCode
+
+NONE_BOUND: Final[Mapping[int, str]] = MappingProxyType({})
 
 # --- effects -------------------------------------------------------------------------------------------------
 
@@ -70,6 +73,7 @@ class StoredUpdates(NamedTuple):
     forms: Forms | None = None  # what the filter fields show then, where that was asked for
     sessions: tuple[int, ...] = ()  # of each update that was accepted, in which it came
     touched: tuple[Touched | None, ...] = ()  # of each of these, where that was told of any
+    bound: Mapping[int, str] = NONE_BOUND  # writers that came to be a user's with these
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +209,7 @@ class Integrated(NamedTuple):
     """What the worker says of one item: a verdict per update, and the record's state vector after them.
 
     `lineage` is not None where the record is in another one now; then the snapshot is there. `shown` is what its filter
-    fields showed before and show after the item; None: not asked for.
+    fields showed before and show after the item; None: not asked for. `bound` are the writers that came to be a user's.
     """
 
     verdicts: Sequence[Verdict]
@@ -213,3 +217,4 @@ class Integrated(NamedTuple):
     snapshot: bytes | None
     lineage: int | None = None
     shown: Values | None = None
+    bound: Mapping[int, str] = NONE_BOUND

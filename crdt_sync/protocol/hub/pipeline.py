@@ -602,6 +602,7 @@ def _change(
         None if result.shown is None else forms_of(result.shown),
         sessions,
         told,
+        result.bound,
     )
 
 

@@ -21,8 +21,9 @@ from crdt_sync.records.document import Document
 from crdt_sync.records.updates import state_vector as vectors
 from crdt_sync.records.updates.delete_set import Ranges, merged
 from crdt_sync.records.updates.lists import Lists, Name
+from crdt_sync.records.updates.state_vector import CLOCK_MAX
 from crdt_sync.records.updates.stepping import step
-from crdt_sync.records.updates.update import Item, Scan
+from crdt_sync.records.updates.update import Item, Scan, scan
 from crdt_sync.records.updates.varint import read_uint
 from crdt_sync.records.updates.written import ValueReader
 
@@ -72,6 +73,47 @@ def displaced(items: Iterable[Item], lists: Lists, vector: Mapping[int, int]) ->
                 return f"operation {clock} of writer {item.writer} is here already, in another place"
             clock = clock_after
     return ""
+
+
+def first_differences(ours: Document, theirs: Document, sent: Mapping[int, int]) -> dict[int, int]:
+    """Of each writer under whose id the two hold different operations, the first clock where they do.
+
+    As far as that shows: in what neither has deleted, and in the lists where operations stand. Where something shows,
+    what is ours beyond what was `sent`, and is deleted there, is not what they had either; with nothing in `sent` that
+    cannot be told. Both are of one lineage.
+    """
+    update = ours.diff()
+    found, vector = scan(update), vectors.decode(theirs.raw_state_vector())
+    items = [item for item in found.items if item.clock < vector.get(item.writer, 0)]
+    described: Ranges = {}
+    for item in items:
+        if not item.deleted:
+            described.setdefault(item.writer, []).append((item.clock, item.length))
+    described = merged(described)
+    held = _Contents(theirs.diff(), described).by_writer()
+    told = _Contents(update, described).by_writer()
+    firsts: dict[int, int] = {}
+    for writer in described:
+        clock = _first_difference(held.get(writer, []), told.get(writer, []))
+        if clock is not None:
+            firsts[writer] = clock
+    mine, others = Lists(found.items), Lists(scan(theirs.diff()).items)
+    for item in items:
+        clock, name = item.clock, mine.name((item.writer, item.clock))
+        end = min(item.clock + item.length, vector[item.writer], firsts.get(item.writer, CLOCK_MAX))
+        while clock < end:
+            _, there, after = others.placed((item.writer, clock))
+            if there != name:
+                firsts[item.writer] = clock
+                break
+            clock = after
+    gone = theirs.deletes() if firsts and sent else {}
+    for item in items:
+        if not item.deleted and item.writer in firsts:
+            begin, end = max(item.clock, sent.get(item.writer, 0)), item.clock + item.length
+            dead = [max(begin, at) for at, length in gone.get(item.writer, ()) if at < end and at + length > begin]
+            firsts[item.writer] = min([firsts[item.writer], *dead])
+    return firsts
 
 
 class _Run(NamedTuple):

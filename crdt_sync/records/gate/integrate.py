@@ -14,6 +14,7 @@ Rules:
    document, see `lineage`, which is to be stored in the place of what was stored; else it is a gap.
 8. What is accepted can be loaded again, whatever the order: see `walks`.
 9. Where a policy is in force, its author may do all that it does: see `permitted`. It is told before it is integrated.
+   Nobody writes under another's writer id: see `owners`.
 
 Hostile bytes that pass `scan` may still hang or kill the process inside yrs, so a relay runs this in a worker.
 """
@@ -26,8 +27,9 @@ from crdt_sync.errors import UpdateRefused
 from crdt_sync.policy.values import Values
 from crdt_sync.records.document import Document
 from crdt_sync.records.gate.loaded import Loaded
+from crdt_sync.records.gate.owners import Owners
 from crdt_sync.records.gate.permitted import Rules
-from crdt_sync.verdicts import POSTPONED, Verdict
+from crdt_sync.verdicts import POSTPONED, UNDECIDED, Verdict
 
 
 class Integration(NamedTuple):
@@ -74,6 +76,7 @@ class Integrator:
         begin: Callable[[int], bool] | None = None,
         rules: Rules | None = None,
         users: Sequence[str] = (),
+        owners: Owners | None = None,
     ) -> Integration:
         """Judge and integrate `updates` into `record`, in order.
 
@@ -85,6 +88,7 @@ class Integrator:
         some milliseconds, and nothing is done for it. `begin` is called with the position of each update before that is
         judged. Where it returns false, and behind what was postponed, nothing more is judged: there are fewer verdicts.
         With `rules`, `users` names for each update who is to be allowed what it does; all of it is `checked` then.
+        `owners`, only with `rules`, tell whose writers are: where that is to be asked first, nothing more is judged.
         """
         if stored is None:
             loaded = self._loaded[record]
@@ -94,7 +98,7 @@ class Integrator:
         self._loaded.move_to_end(record)
         lineage = loaded.lineage
         try:
-            verdicts, changed = _judged(loaded, updates, stamp_max, checked, quick, begin, rules, users)
+            verdicts, changed = _judged(loaded, updates, stamp_max, checked, quick, begin, rules, users, owners)
             shown = None if rules is None else loaded.shown(rules)
         except UpdateRefused as refusal:
             self.forget(record)
@@ -140,6 +144,7 @@ def _judged(
     begin: Callable[[int], bool] | None,
     rules: Rules | None,
     users: Sequence[str],
+    owners: Owners | None,
 ) -> tuple[tuple[Verdict, ...], bool]:
     """The verdicts, and whether one of them is of something new."""
     verdicts: list[Verdict] = []
@@ -150,7 +155,10 @@ def _judged(
         if rules is None:
             verdict = loaded.judge(update, stamp_max, checked, quick=quick)
         else:
-            verdict = loaded.judge(update, stamp_max, True, quick=quick, rules=rules, user=users[position])
+            user = users[position]
+            verdict = loaded.judge(update, stamp_max, True, quick=quick, rules=rules, user=user, owners=owners)
+            if verdict is UNDECIDED:
+                break
         verdicts.append(verdict)
         changed = changed or verdict.new
         if verdict is POSTPONED:

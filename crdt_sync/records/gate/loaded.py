@@ -28,6 +28,8 @@ from crdt_sync.policy.values import Values
 from crdt_sync.records import yrs
 from crdt_sync.records.document import Document
 from crdt_sync.records.gate.contradictions import contradiction, displaced
+from crdt_sync.records.gate.owners import WRITER, Owners, authors_of, bind
+from crdt_sync.records.gate.owners import refusal as refused_writers
 from crdt_sync.records.gate.permitted import Rules, permitted, plainly_permitted, renewable
 from crdt_sync.records.gate.touches import Touches, overwritten, told_of, touches_between, touches_of
 from crdt_sync.records.gate.unseen import Unseen, unseen
@@ -46,11 +48,12 @@ from crdt_sync.records.updates.lists import Lists, Operation
 from crdt_sync.records.updates.one_entry import scan_quickly
 from crdt_sync.records.updates.pairs import has_pairs
 from crdt_sync.records.updates.update import Item, Scan, scan
-from crdt_sync.verdicts import POSTPONED, Touched, Verdict, VerdictCode, refused
+from crdt_sync.verdicts import POSTPONED, UNDECIDED, Touched, Verdict, VerdictCode, refused
 
 _NEW: Final = Verdict(VerdictCode.ACCEPTED, new=True)
 _KNOWN: Final = Verdict(VerdictCode.ACCEPTED)
 _ITEM_BYTES_MIN = 4  # of one item: what it is, one origin, and a deleted run
+_NO_AUTHORS: Final[Mapping[int, Collection[str]]] = {}
 _PLACES_MAX: Final = 256
 _PLACES_AT_ONCE: Final = 64
 _UNLISTED_MAX: Final = 256
@@ -152,8 +155,9 @@ class Loaded:
         quick: bool = False,
         rules: Rules | None = None,
         user: str = "",
+        owners: Owners | None = None,
     ) -> Verdict:
-        """Raises `UpdateRefused` where what is here already cannot be read."""
+        """Raises `UpdateRefused` where what is here already cannot be read. With `owners`, writers are asked for."""
         if not self._begins and is_foreign(self.lineage, update):
             if quick and self._good_bytes + len(update) > QUICK_JOIN_BYTES_MAX:
                 return POSTPONED
@@ -167,20 +171,21 @@ class Loaded:
             return refused(code, refusal.message)
         vector = self._vector
         fresh = self._fresh(found)
-        if len(fresh) < len(found.items):
-            other = contradiction(found, update, self.document, vector)
-            if not other and rules is not None:
-                other = displaced(found.items, self._listed(), vector)
-            if other:
-                return refused(VerdictCode.MALFORMED, other)
+        if len(fresh) < len(found.items) and (verdict := self._contradicted(found, update, rules)):
+            return verdict
         rises = False
+        strange: list[int] = []  # writers that are not known to be the user's
         for writer, (_, end) in found.clients.items():
             if end > vector.get(writer, 0):
                 rises = True
+                if owners is not None and owners.known.get(writer) != user:
+                    strange.append(writer)
         if not rises and (not found.deletes or covered(found.deletes, self.document.deletes())):
             return self._known(update)
         if quick and 2 * len(fresh) * (self._items_max + len(fresh)) > QUICK_STEPS_MAX:
             return POSTPONED
+        if owners is not None and strange and not owners.are_known(strange):
+            return UNDECIDED
         self._forks = None
         verdict = self._refusal(found, stamp_max) or self._misplaced(fresh, found) or self._dear(fresh, update)
         if verdict is not None:
@@ -188,18 +193,16 @@ class Loaded:
         steps = self._steps(update, found)
         roots: Collection[str] = ()
         told: Touched | None = None
+        authors = _NO_AUTHORS
         if rules is not None:
-            shown, plain = self.shown(rules), overwritten(update, found, fresh, self._places)
-            if shown is not None and plain is not None and plainly_permitted(rules, user, plain, shown):
-                roots, told = (plain.root,), _plainly(plain.root[2:])
-            else:
-                deletes = self.document.deletes() if found.deletes else {}
-                roots = touched = touches_of(update, found, fresh, self._listed_with(fresh), deletes)
-                told = told_of(touched, user, rules.in_force.policy.users)
-                denied = self._forbidden(touched, rules, user, partial(self._with, steps))
-                if denied is not None:
-                    self._unlist(fresh)
-                    return denied._replace(touched=told)
+            verdict, roots, told = self._ruled(update, found, fresh, steps, rules, user)
+            if verdict is None and owners is not None and strange:
+                plain = type(roots) is tuple
+                authors = {strange[0]: (user,)} if plain else authors_of(update, fresh, self._listed_with(fresh))
+                verdict = _wrong_writer(strange, owners, authors)
+            if verdict is not None:
+                self._unlist(fresh)
+                return verdict._replace(touched=told)
         sure = steps[0] is update and _in_order(fresh, vector)
         verdict = self._apply(update, steps, sure) or self._outgrown(update, found.roots)
         if verdict is not None:
@@ -210,12 +213,43 @@ class Loaded:
                 vector[writer] = end
         if rules is not None:
             self._note_places(fresh, roots)
+        if owners is not None and strange:
+            bind(strange, owners, authors, user)
         if found.roots and not self._texts:
             self._texts = any(root.startswith(TEXT_PREFIX) for root in found.roots)
         if rules is None or rules.shows(roots):
             self._shown = None
         self._keep(steps)
         return _NEW if told is None else Verdict(VerdictCode.ACCEPTED, new=True, touched=told)
+
+    def _contradicted(self, found: Scan, update: bytes, rules: Rules | None) -> Verdict | None:
+        """The refusal of what says something else of what is here already.
+
+        With a policy in force that may be somebody else's doing: then it is told as what is of its writer id.
+        """
+        other = contradiction(found, update, self.document, self._vector)
+        if not other and rules is not None:
+            other = displaced(found.items, self._listed(), self._vector)
+        if not other:
+            return None
+        if rules is None:
+            return refused(VerdictCode.MALFORMED, other)
+        return refused(VerdictCode.FORBIDDEN, f"{WRITER}: {other}")
+
+    def _ruled(
+        self, update: bytes, found: Scan, fresh: list[Item], steps: Sequence[bytes], rules: Rules, user: str
+    ) -> tuple[Verdict | None, Collection[str], Touched]:
+        """The refusal of what the user may not do, if it is one; the roots that are touched; and what is told of that.
+
+        The roots are a tuple where it is no more than an entry of the user's own.
+        """
+        shown, plain = self.shown(rules), overwritten(update, found, fresh, self._places)
+        if shown is not None and plain is not None and plainly_permitted(rules, user, plain, shown):
+            return None, (plain.root,), _plainly(plain.root[2:])
+        deletes = self.document.deletes() if found.deletes else {}
+        touched = touches_of(update, found, fresh, self._listed_with(fresh), deletes)
+        told = told_of(touched, user, rules.in_force.policy.users)
+        return self._forbidden(touched, rules, user, partial(self._with, steps)), touched, told
 
     def _forbidden(
         self,
@@ -554,6 +588,11 @@ class Loaded:
         self.document = Document.load_whole(self._good)
         self._good_bytes = sum(map(len, self._good))
         self._size_max = _SPREAD_MAX * self._good_bytes
+
+
+def _wrong_writer(strange: Collection[int], owners: Owners, authors: Mapping[int, Collection[str]]) -> Verdict | None:
+    taken = refused_writers(strange, owners, authors)
+    return refused(VerdictCode.FORBIDDEN, taken) if taken else None
 
 
 @lru_cache(FIELDS_MAX)

@@ -97,6 +97,11 @@ def dominates(a: Mapping[int, int], b: Mapping[int, int]) -> bool:
     return all(a.get(writer, 0) >= clock for writer, clock in b.items())
 
 
+def common(a: Mapping[int, int], b: Mapping[int, int]) -> dict[int, int]:
+    """What both hold: the lesser clock of each writer."""
+    return {writer: min(clock, b[writer]) for writer, clock in a.items() if b.get(writer, 0) and clock}
+
+
 def merge(*vectors: bytes) -> bytes:
     """The canonical state vector that holds what any of `vectors` holds: the greatest clock of each writer."""
     return encode(merged(*map(_decoded, vectors)))

@@ -81,6 +81,7 @@ from crdt_sync.runtime.steady import steady_us
 from crdt_sync.runtime.worker.pool import IntegrationPool
 from crdt_sync.runtime.worker.ruling import standing_at
 from crdt_sync.runtime.worker.values import Item, Turn, WorkedOn, clocks_differ
+from crdt_sync.runtime.worker.writers import WriterMap
 from crdt_sync.storage.port import Committer, Store
 from crdt_sync.storage.values import Batch, Committed
 
@@ -177,6 +178,7 @@ class Engine:
             turn=_QUICK,
             on_unloadable=self._unloadable,
             seq=self._seq,
+            writers=WriterMap(store),
         )
         self.slow_pool = IntegrationPool(
             self._load,
@@ -188,6 +190,7 @@ class Engine:
             poisons=self.pool.poisons,
             on_unloadable=self._unloadable,
             seq=self._seq,
+            writers=self.pool.writers,
         )
         self.writer = outside.make_writer(commits or store)
         self._placing = Placing(store, in_force, self.pool, self.writer, self._start, self.policy_changed, schemas, log)
@@ -646,7 +649,9 @@ class Engine:
             self.health.integration_succeeded()
             self.metrics.integration_seconds.observe(time.perf_counter() - begun)
             answers = [
-                Integrated(result.verdicts, result.state_vector, result.snapshot, result.lineage, result.shown)
+                Integrated(
+                    result.verdicts, result.state_vector, result.snapshot, result.lineage, result.shown, result.bound
+                )
                 for result in results
             ]
             if in_force is not None and (
@@ -665,7 +670,10 @@ class Engine:
         self._tails.grow(effect.changes)
         fields = (self._placing.fields() or b"") if any(change.forms is not None for change in effect.changes) else b""
         audit = () if self.recorder is None else self.recorder.of(effect.number, effect.changes, now)
-        meta = {} if self.usage.quotas.off else self.usage.rows(effect.number)
+        meta: dict[str, bytes | None] = {} if self.usage.quotas.off else dict(self.usage.rows(effect.number))
+        for change in effect.changes:
+            if change.bound:
+                meta |= self.pool.rows(change.bound)
         changes = tuple(change_of(change, now, fields) for change in effect.changes)
         batch = Batch(changes=changes, meta=meta, audit=audit)
         begun = time.perf_counter()

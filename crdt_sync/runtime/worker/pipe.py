@@ -6,7 +6,8 @@ What it is asked is written by `marshal`, in a tenth of the time: both are one i
              turn     = null | [µs of processor time after which nothing further is begun, whether it is a short
                         turn, so that what takes longer is left out]
              rules    = null | [version of the policy, policy | null: it was told before, {collection: what is stored
-                        of its definition} of those that were not told or have changed, [space, its keys] | null]
+                        of its definition} of those that were not told or have changed, [space, its keys] | null,
+                        whether to forget whose writers are, null | {writer: user, empty for nobody}]
              INTEGRATE        item = [record, stored | null, updates, want_snapshot, users: with rules, one an update,
                                     what is stored of its record: with rules, for a companion]
              DIGEST, CONTENT  item = [record, stored]
@@ -15,10 +16,13 @@ What it is asked is written by `marshal`, in a tenth of the time: both are one i
              MASKS            item = a collection; with rules
              MASK             item = [record, stored, writer, [[field, mask, stored of what it shows]]]; with rules, and
                                      nothing stored of a record that is not to be shown in part
-    answer   [number, results, evicted, [µs]]
+    answer   [number, results, evicted, [µs] | null, writers]: the last two only where there are any
              µs       = for each result the processor time that it took; only where the turn was over
+             writers  = INTEGRATE, with rules: those of which it is to be told whose they are. Then updates were not
+                        reached, and are to be asked for again with that
              INTEGRATE        result = [verdicts, state_vector, snapshot | null, lineage | null], with rules
-                              [..., values shown after | null], or null: not done,
+                              [..., values shown after | null, [writer, user] of each that was bound: only where
+                              there are any], or null: not done,
                               because the record is not cached, the answer is full or the turn over, or 0: its stored
                               state cannot be read
                               verdict = 0 accepted and known, 1 accepted and new, 2 not reached in this turn, 3 left
@@ -40,6 +44,7 @@ import marshal
 import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple, cast
 
 import cbor2
@@ -61,7 +66,7 @@ from crdt_sync.runtime.worker.values import (
 )
 from crdt_sync.verdicts import POSTPONED, Touched, Verdict, VerdictCode, refused
 
-VERSION: Final = 7
+VERSION: Final = 8
 INTEGRATE: Final = 0
 DIGEST: Final = 1
 CONTENT: Final = 2
@@ -88,6 +93,7 @@ REFUSALS: Final = {
     )
 }
 _DEPTH_MAX: Final = 6
+_NONE_BOUND: Final[Mapping[int, str]] = MappingProxyType({})
 _is_field = lru_cache(1024)(is_collection)
 _SPENT_US_MAX: Final = 1 << 40  # twelve days
 
@@ -97,20 +103,27 @@ class PipeCorrupt(Exception):
 
 
 class Results(NamedTuple):
-    """The answer to an INTEGRATE request: also the records evicted, and µs for each result where the turn was over."""
+    """The answer to an INTEGRATE request: also the records evicted, µs for each result where the turn was over, and
+    the writers that are to be told of.
+    """
 
     results: list[Result | None]
     evicted: list[str]
     spent_us: list[int] | None
+    asked: Sequence[int] = ()
 
 
 class Told(NamedTuple):
-    """What a request tells of the rules: the policy where the worker does not have it, and definitions."""
+    """What a request tells of the rules: the policy where the worker does not have it, definitions, and whose writers
+    are; `anew`: what it knew of those is to be forgotten.
+    """
 
     version: int
     policy: Packed | None
     definitions: Mapping[str, Sequence[bytes]]
     issuer: Issuer | None = None  # of the policy
+    anew: bool = False
+    writers: Mapping[int, str] | None = None  # None: they are not gone by
 
 
 class _RefuseTags(Mapping[int, Callable[[Any], Any]]):
@@ -151,7 +164,8 @@ def encode_request(
     told: Any = None
     if rules is not None:
         issuer = None if rules.issuer is None else tuple(rules.issuer)
-        told = (rules.version, rules.policy, rules.definitions, issuer)
+        writers = None if rules.writers is None else dict(rules.writers)
+        told = (rules.version, rules.policy, rules.definitions, issuer, rules.anew, writers)
     request: Any = (kind, number, stamp_max, None if turn is None else (turn.us, turn.short), items, told)
     return _framed(marshal.dumps(request))
 
@@ -161,8 +175,8 @@ def decode_request(body: bytes) -> tuple[int, int, int | None, Turn | None, list
     kind, number, stamp_max, turn, items, told = marshal.loads(body)
     rules: Told | None = None
     if told is not None:
-        version, policy, definitions, issuer = told
-        rules = Told(version, policy, definitions, None if issuer is None else Issuer(*issuer))
+        version, policy, definitions, issuer, anew, writers = told
+        rules = Told(version, policy, definitions, None if issuer is None else Issuer(*issuer), anew, writers)
     return kind, number, stamp_max, None if turn is None else Turn(*turn), items, rules
 
 
@@ -178,7 +192,9 @@ def decode_results(
     body: bytes, number: int, counts: Sequence[int], turn: Turn | None = None, *, ruled: bool = False
 ) -> Results:
     """Results of an INTEGRATE request with `counts[i]` updates in item i. Raises `PipeCorrupt`."""
-    results, evicted, spent = _answer(body, number, len(counts))
+    results, evicted, spent, asked = _answer(body, number, len(counts))
+    if asked and (not ruled or len(asked) > limits.WRITERS_ASKED_MAX or any(map(_is_no_writer, asked))):
+        raise PipeCorrupt("it asks of what are no writers")
     for record in evicted:
         _typed(record, str)
     if spent is not None:
@@ -187,14 +203,14 @@ def decode_results(
                 raise PipeCorrupt("an impossible time")
     decoded = [_result(value, count, ruled) for value, count in zip(results, counts, strict=True)]
     first = decoded[0].verdicts[:1] if decoded and decoded[0] is not None else ()
-    if (turn is None and any(_stopped(result) for result in decoded)) or OUT_OF_TURN in first:
+    if not asked and ((turn is None and any(_stopped(result) for result in decoded)) or OUT_OF_TURN in first):
         raise PipeCorrupt("a turn that was over before it began")
-    return Results(decoded, evicted, spent)
+    return Results(decoded, evicted, spent, asked)
 
 
 def decode_digests(body: bytes, number: int, records: Sequence[str]) -> list[RecordDigest]:
     """Results of a DIGEST or CONTENT request. Raises `PipeCorrupt`."""
-    results, _, _ = _answer(body, number, len(records))
+    results, _, _, _ = _answer(body, number, len(records))
     digests = []
     for record, value in zip(records, results, strict=True):
         state_vector, digest = _array(value, 2)
@@ -206,13 +222,13 @@ def decode_digests(body: bytes, number: int, records: Sequence[str]) -> list[Rec
 
 def decode_fields(body: bytes, number: int, count: int) -> list[bytes]:
     """Names of a FIELDS request about that many collections. Raises `PipeCorrupt`."""
-    results, _, _ = _answer(body, number, count)
+    results, _, _, _ = _answer(body, number, count)
     return [_typed(each, bytes)[:DIGEST_BYTES] for each in results]
 
 
 def decode_masks(body: bytes, number: int, count: int) -> list[list[tuple[str, str, str]]]:
     """Results of a MASKS request about that many collections. Raises `PipeCorrupt`."""
-    results, _, _ = _answer(body, number, count)
+    results, _, _, _ = _answer(body, number, count)
     return [[_masked_field(each) for each in _typed(result, list)] for result in results]
 
 
@@ -225,7 +241,7 @@ def _masked_field(value: object) -> tuple[str, str, str]:
 
 def decode_masked(body: bytes, number: int, counts: Sequence[int]) -> list[list[MaskedRow | None] | None]:
     """Results of a MASK request with `counts[i]` rows in item i. Raises `PipeCorrupt`."""
-    results, _, _ = _answer(body, number, len(counts))
+    results, _, _, _ = _answer(body, number, len(counts))
     return [
         None if result is None else [_masked_row(each) for each in _array(result, count)]
         for result, count in zip(results, counts, strict=True)
@@ -243,7 +259,7 @@ def _masked_row(value: object) -> MaskedRow | None:
 
 def decode_trimmed(body: bytes, number: int, count: int) -> list[bytes | None]:
     """Results of a TRIM request. Raises `PipeCorrupt`."""
-    results, _, _ = _answer(body, number, count)
+    results, _, _, _ = _answer(body, number, count)
     for value in results:
         if value is not None and len(_typed(value, bytes)) > limits.UPDATE_BYTES_MAX:
             raise PipeCorrupt("an update that is too large")
@@ -270,12 +286,15 @@ def _load(body: bytes) -> object:
         raise PipeCorrupt(str(error)) from error
 
 
-def _answer(body: bytes, number: int, count: int) -> tuple[list[Any], list[Any], Any]:
+def _answer(body: bytes, number: int, count: int) -> tuple[list[Any], list[Any], Any, list[Any]]:
     answer = _typed(_load(body), list)
+    asked: list[Any] = []
+    if len(answer) == 5:
+        asked = _typed(answer.pop(), list)
     answered, results, evicted, spent = answer if len(answer) == 4 else (*_array(answer, 3), None)
     if _typed(answered, int) != number:
         raise PipeCorrupt(f"an answer to request {answered}, not {number}")
-    return _array(results, count), _typed(evicted, list), spent
+    return _array(results, count), _typed(evicted, list), spent, asked
 
 
 def _result(value: object, count: int, ruled: bool) -> Result | None:
@@ -284,7 +303,10 @@ def _result(value: object, count: int, ruled: bool) -> Result | None:
     if type(value) is int and value == UNLOADABLE:
         return UNREADABLE
     shown: Values | None = None
+    bound: Mapping[int, str] = _NONE_BOUND
     if ruled:
+        if type(value) is list and len(value) == 6:
+            bound = _bound(value.pop())
         verdicts, state_vector, snapshot, lineage, told = _array(value, 5)
         shown = _values(told)
     else:
@@ -297,7 +319,25 @@ def _result(value: object, count: int, ruled: bool) -> Result | None:
         judged = tuple([_verdict(each, ruled) for each in _array(verdicts, count)])
     if lineage is not None and (_typed(lineage, int) < 0 or snapshot is None):
         raise PipeCorrupt("a lineage without its record")
-    return Result(judged, _state_vector(state_vector), snapshot, lineage, shown)
+    return Result(judged, _state_vector(state_vector), snapshot, lineage, shown, bound)
+
+
+def _bound(told: object) -> Mapping[int, str]:
+    """Writers that were bound, and to whom."""
+    bound: dict[int, str] = {}
+    pairs: list[object] = _typed(told, list)
+    if len(pairs) > limits.CLIENTS_MAX:
+        raise PipeCorrupt("more writers than an update has")
+    for pair in pairs:
+        writer, user = _array(pair, 2)
+        if _is_no_writer(writer) or not 0 < len(_typed(user, str)) <= limits.USER_LENGTH_MAX:
+            raise PipeCorrupt("no writer of a user")
+        bound[writer] = user
+    return bound
+
+
+def _is_no_writer(value: object) -> bool:
+    return type(value) is not int or not 0 <= value < 1 << 53
 
 
 def _values(told: object) -> Values | None:

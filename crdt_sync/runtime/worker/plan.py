@@ -87,6 +87,7 @@ class Work:
     snapshot: bytes | None = None
     lineage: int | None = None
     shown: Values | None = None
+    bound: dict[int, str] = field(default_factory=dict)
     alone: bool = False
     suspect: int | None = None  # position of the update that the worker died of last
     deaths: int = 0  # deaths that condemn no update
@@ -244,6 +245,8 @@ class Plan:
             work.snapshot = result.snapshot
             if result.shown is not None:
                 work.shown = result.shown
+            if result.bound:
+                work.bound |= result.bound
             work.lineage = result.lineage if result.lineage is not None else work.lineage
             work.done = not work.remaining
         for work, us in zip(request.works, spent_us or (), strict=False):
@@ -403,7 +406,7 @@ class Plan:
         assert work.done
         verdicts = tuple([verdict for verdict in work.verdicts if verdict is not None])
         assert len(verdicts) == len(work.item.updates)
-        return Result(verdicts, work.state_vector, work.snapshot, work.lineage, work.shown)
+        return Result(verdicts, work.state_vector, work.snapshot, work.lineage, work.shown, work.bound)
 
 
 def _hash(record: str, update: bytes) -> bytes:

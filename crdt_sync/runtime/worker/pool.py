@@ -16,6 +16,7 @@ from crdt_sync.runtime.worker.process import WorkerDied, WorkerProcess, WorkerUn
 from crdt_sync.runtime.worker.ruling import Teller
 from crdt_sync.runtime.worker.suspects import Suspects
 from crdt_sync.runtime.worker.values import Item, MaskedRow, RecordDigest, Result, ToMask, Turn, WorkedOn
+from crdt_sync.runtime.worker.writers import Ear, WriterMap
 
 _T = TypeVar("_T")
 _STARTS_MAX = 3
@@ -81,7 +82,8 @@ class IntegrationPool:
     Pools of one store share `poisons`. A record is in one call at a time, of all pools, and what another pool accepted
     of it is to be forgotten here.
 
-    With a policy, workers go by the schemas that `load` and `seq` give: where the log has a record last, 0 for nowhere.
+    With a policy, workers go by the schemas that `load` and `seq` give: where the log has a record last, 0 for nowhere;
+    and by `writers`, where given. What a result has `bound` is to be committed with it.
 
     Counters: `batches`, `updates`, `kills` (workers that died or were killed), `poisoned`,
     `unloadable` (items of records whose stored state kills the worker), `restarts`, `last_batch_seconds`.
@@ -98,7 +100,11 @@ class IntegrationPool:
         poisons: PoisonMemory | None = None,
         on_unloadable: Callable[[WorkedOn], None] | None = None,
         seq: Callable[[str], int] = lambda _: 0,
+        writers: WriterMap | None = None,
     ) -> None:
+        self.writers = writers
+        self._ear = Ear() if writers is None else writers.ear()
+        self._looked_up: dict[int, str] = {}  # writers that workers asked of in this call
         self._load = load
         self._seq = seq
         self._teller: Teller | None = None  # of the active worker, once it was told anything
@@ -175,11 +181,17 @@ class IntegrationPool:
         self._forgotten.add(record)
         self.poisons.discard(record, STORED)
 
+    def rows(self, bound: Mapping[int, str]) -> dict[str, bytes | None]:
+        """The `meta` to commit with results that have `bound` these writers."""
+        return {} if self.writers is None else self.writers.rows(bound)
+
     def forget_all(self) -> None:
         """`forget` every record."""
         self._cached.clear()
         self._forgotten_all = True
         self._teller = None  # a definition that was let in may not have been stored
+        if self.writers is not None:
+            self.writers.forget()
 
     async def integrate(
         self, items: Sequence[Item], stamp_max: int | None, in_force: InForce | None = None
@@ -216,6 +228,7 @@ class IntegrationPool:
 
     async def _carry_out(self, items: Sequence[Item], stamp_max: int | None, in_force: InForce | None) -> Plan:
         begun = time.perf_counter()
+        self._looked_up.clear()
         plan = Plan(items, self.poisons, self._suspects, self._others_wait, self._turn_of_sender)
         while (request := self._next_request(plan)) is not None:
             try:
@@ -401,6 +414,8 @@ class IntegrationPool:
             answer = pipe.decode_results(body, number, counts, request.turn, ruled=rules is not None)
             if answer.results[0] is None and request.items[0][1] is not None:
                 raise pipe.PipeCorrupt("no result for a record that was loaded")
+            if answer.asked:
+                self._look_up(answer.asked, rules)
         except pipe.PipeCorrupt as error:
             raise self._bury(worker, str(error)) from error
         for item, size, result in zip(request.items, request.sizes, answer.results, strict=True):
@@ -412,7 +427,19 @@ class IntegrationPool:
             self._cached.pop(record, None)
         if self._forgotten_all:
             self._cached.clear()
+        if self.writers is not None and not self._forgotten_all:
+            for result in answer.results:
+                if result is not None and result.bound:
+                    self.writers.note(result.bound, self._ear)
         return answer
+
+    def _look_up(self, asked: Sequence[int], rules: pipe.Told | None) -> None:
+        """The worker is told of these with its next request. Raises `PipeCorrupt` where it was just told of one."""
+        if self.writers is None or rules is None or any(writer in (rules.writers or ()) for writer in asked):
+            raise pipe.PipeCorrupt("it asks of writers again")
+        found = {writer: self.writers.of(writer) for writer in asked}
+        self._looked_up |= found
+        self._ear.told |= found
 
     def _take(self, rest: list[str], load: Callable[[str], Sequence[bytes]]) -> list[tuple[str, Sequence[bytes]]]:
         """Take records for one request off the front of `rest`, with their stored bytes."""
@@ -470,7 +497,11 @@ class IntegrationPool:
     def _told(self, in_force: InForce, records: Sequence[str]) -> pipe.Told:
         if self._teller is None:
             self._teller = Teller(self._load, self._seq)
-        return self._teller.told(in_force, records)
+        told = self._teller.told(in_force, records)
+        if self.writers is None:
+            return told
+        anew, writers = self._ear.take()
+        return told._replace(anew=anew, writers={**self._looked_up, **writers} if anew else writers)
 
     async def _ask(
         self, worker: Worker, number: int, frame: bytes, budget: Budget, request: Request | None = None
@@ -510,6 +541,7 @@ class IntegrationPool:
             if worker.alive:
                 self._cached.clear()
                 self._active, self._teller = worker, None
+                self._ear.begin_anew()
                 self.unconfined = worker.missing
             else:
                 self._bury(worker, "the spare process ended while it waited")
@@ -526,6 +558,7 @@ class IntegrationPool:
     def _dismiss(self, worker: Worker) -> None:
         self._cached.clear()
         self._teller = None
+        self._ear.begin_anew()
         if self._active is worker:
             self._active = None
         grave = asyncio.create_task(worker.close())

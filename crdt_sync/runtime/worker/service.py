@@ -13,6 +13,7 @@ from crdt_sync import ids, limits
 from crdt_sync.errors import UpdateRefused
 from crdt_sync.records.document import Document
 from crdt_sync.records.gate.integrate import Integrator
+from crdt_sync.records.gate.owners import Owners
 from crdt_sync.records.masking import masked_entries, write_masked
 from crdt_sync.records.schema import Schema
 from crdt_sync.records.updates import bytes_diff
@@ -67,6 +68,8 @@ class Service:
         self._unmeasured = 0  # encoded bytes that were gone through since that was looked at
         self._evicted: set[str] = set()
         self._ruling = Ruling()
+        self._owners = Owners()
+        self._owned = False  # whether whose writers are counts
         self._ruled = False  # whether the request is to go by it
 
     def answer(self, body: bytes) -> bytes:
@@ -75,6 +78,8 @@ class Service:
         self._ruled = told is not None
         if told is not None:
             self._ruling.hear(told)
+            self._owners.tell(told.writers or {}, anew=told.anew)
+            self._owned = told.writers is not None
         del body  # all of it is in the items, and it may be large
         self._evicted.clear()
         spent: list[int] = []
@@ -91,7 +96,9 @@ class Service:
         else:
             results = self._digest(number, kind, items)
         evicted = sorted(record for record in self._evicted if record not in self._sizes)
-        answer = pipe.frame((number, results, evicted, spent) if spent else (number, results, evicted))
+        asked = sorted(self._owners.asked)
+        more: tuple[object, ...] = (spent or None, asked) if asked else (spent,) if spent else ()
+        answer = pipe.frame((number, results, evicted, *more))
         self._progress.rest()
         return answer
 
@@ -127,12 +134,13 @@ class Service:
                 result = self._update((number, index), record, updates, stamp_max, want_snapshot, *users)
             except UpdateRefused:  # what is stored cannot be read, which no sender is to blame for
                 self._integrator.forget(record)
+                self._owners.give_up()
                 self._drop((record,))
                 yield pipe.UNLOADABLE
                 continue
             _, state_vector, snapshot, _, *shown = result
             answered += len(state_vector) + (len(snapshot) if snapshot is not None else 0)
-            for values in shown:
+            for values in shown[:1]:
                 answered += _size(values)
             yield result
 
@@ -170,7 +178,12 @@ class Service:
         quick = self._turn is not None and self._turn.short
         integrate = self._integrator.integrate
         if self._ruled:
-            integrate = partial(integrate, rules=self._ruling.of(record, whole), users=users)
+            integrate = partial(
+                integrate,
+                rules=self._ruling.of(record, whole),
+                users=users,
+                owners=self._owners if self._owned else None,
+            )
         done = integrate(record, None, updates, stamp_max, True, want_snapshot, quick=quick, begin=begin)
         verdicts = [_encoded(verdict) for verdict in done.verdicts]
         verdicts += [pipe.NOT_REACHED] * (len(updates) - len(verdicts))
@@ -189,7 +202,10 @@ class Service:
         if self._ruled and done.changed and ids.defined_by(record) is not None:
             self._ruling.defined(record, self._integrator.document(record).diff())
         result = verdicts, done.state_vector, done.snapshot, done.lineage if done.renewed else None
-        return (*result, done.shown) if self._ruled else result
+        if not self._ruled:
+            return result
+        bound = self._owners.take_bound()
+        return (*result, done.shown, list(bound.items())) if bound else (*result, done.shown)
 
     def _digest(self, number: int, kind: int, items: Sequence[Any]) -> list[object]:
         results: list[object] = []

@@ -1,7 +1,8 @@
 """What the pool is asked and what it answers."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from crdt_sync.policy.values import Values
@@ -76,7 +77,8 @@ class Result(NamedTuple):
     `state_vector` is the record's after the item, or empty when the record was not examined (then no verdict is
     `accepted`). `snapshot` is its whole state where one was wanted and the answer had room for it, or where `lineage`
     is not None: the record is in that lineage now, and its snapshot is to be stored in the place of all else. `shown`
-    is what the filter fields show after it, where a policy is in force and the record is there.
+    is what the filter fields show after it, where a policy is in force and the record is there. `bound` are writers of
+    its updates that came to be somebody's.
     """
 
     verdicts: tuple[Verdict, ...]
@@ -84,6 +86,7 @@ class Result(NamedTuple):
     snapshot: bytes | None = None
     lineage: int | None = None
     shown: Values | None = None
+    bound: Mapping[int, str] = MappingProxyType({})
 
 
 def clocks_differ(results: Iterable[Result]) -> bool:

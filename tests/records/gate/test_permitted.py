@@ -529,8 +529,8 @@ def test_what_somebody_writes_under_an_id_that_was_used_up_in_another_field_is_n
     assert place.told("anna", used_up("c.iban", writer, 0)) == "iban: 'anna' may not write this field"
     assert place.told("anna", used_up("c.phone", writer, 0)) == ""
     (verdict,) = place.push("chen", late).verdicts
-    assert verdict.code == "malformed"
-    assert verdict.reason == f"operation 0 of writer {writer} is here already, in another place"
+    assert verdict.code == "forbidden"
+    assert verdict.reason == f"_writer: operation 0 of writer {writer} is here already, in another place"
     assert place.document.contents()["c.iban"][0][0] == "DE1"
 
 

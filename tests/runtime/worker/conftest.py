@@ -22,6 +22,7 @@ class Writer:
     def __init__(self, identity: int = 1) -> None:
         self._document: pycrdt.Doc[Any] = pycrdt.Doc(client_id=identity)
         self._stamp = 1_000_000
+        self.actor = "anna"
 
     def write(self, value: str, field: str = "c.phone", stamp: int | None = None) -> bytes:
         """The update of one edit."""
@@ -31,7 +32,7 @@ class Writer:
         with self._document.transaction():
             if len(entries):
                 del entries[0 : len(entries)]
-            entries.append([value, self._stamp if stamp is None else stamp, "anna"])
+            entries.append([value, self._stamp if stamp is None else stamp, self.actor])
         return self._document.get_update(before)
 
 

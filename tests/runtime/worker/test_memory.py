@@ -18,7 +18,7 @@ _KEPT = 3
 def asked(service: Service, record: str, content: bytes) -> list[str]:
     """Integrate one update into a new record; returns which records left the worker."""
     request = pipe.encode_request(pipe.INTEGRATE, 1, None, [(record, (), (content,), False)])
-    results, evicted, _ = pipe.decode_results(service.answer(request[pipe.LENGTH.size :])[pipe.LENGTH.size :], 1, [1])
+    results, evicted, *_ = pipe.decode_results(service.answer(request[pipe.LENGTH.size :])[pipe.LENGTH.size :], 1, [1])
     assert results[0] is not None
     assert results[0].verdicts == (ACCEPTED_NEW,)
     return evicted

@@ -37,7 +37,7 @@ def test_results_are_decoded_with_their_verdicts() -> None:
         [[[1, 0, ["gap", "operations 3 to 5 are missing"]], VECTOR, b"snapshot", 5], None, 0],
         ["customers/old"],
     ]
-    results, evicted, _ = pipe.decode_results(body(answer), 7, [3, 1, 1])
+    results, evicted, *_ = pipe.decode_results(body(answer), 7, [3, 1, 1])
     gap = refused(VerdictCode.GAP, "operations 3 to 5 are missing")
     assert results == [Result((ACCEPTED_NEW, ACCEPTED_KNOWN, gap), VECTOR, b"snapshot", 5), None, pipe.UNREADABLE]
     assert evicted == ["customers/old"]
@@ -45,7 +45,7 @@ def test_results_are_decoded_with_their_verdicts() -> None:
 
 def test_what_updates_touch_is_decoded_with_their_verdicts() -> None:
     told = ["phone", ["accepted", "", ["a", "b"], ["ben"]], ["forbidden", "why", ["iban"], []], ["gap", "x"], 0]
-    ((result,), _, _) = pipe.decode_results(body([1, [[told, VECTOR, None, None, None]], []]), 1, [5], ruled=True)
+    ((result,), *_) = pipe.decode_results(body([1, [[told, VECTOR, None, None, None]], []]), 1, [5], ruled=True)
     assert result is not None
     assert [verdict.touched for verdict in result.verdicts] == [
         Touched(("phone",)),
@@ -76,7 +76,7 @@ def test_what_no_update_can_touch_is_no_answer(verdict: object) -> None:
 
 def test_a_reason_is_cut_to_what_the_wire_allows() -> None:
     answer = [1, [[[["gap", "x" * 1000]], VECTOR, None, None]], []]
-    ((result, *_), _, _) = pipe.decode_results(body(answer), 1, [1])
+    ((result, *_), *_) = pipe.decode_results(body(answer), 1, [1])
     assert result is not None
     assert len(result.verdicts[0].reason) == limits.REASON_LENGTH_MAX
 
