@@ -36,6 +36,7 @@ from crdt_sync.protocol.fetching import Fetching
 from crdt_sync.protocol.messages import (
     MODE_RECONCILE,
     PAGE_COMPARED,
+    QUOTA_OVER,
     Ack,
     Audit,
     Changes,
@@ -73,6 +74,7 @@ from crdt_sync.protocol.terms import Agreed, agreed_space, shared_features, term
 from crdt_sync.protocol.versions import REPORTS, TERMS, VERSIONS
 from crdt_sync.protocol.wants import want_beyond
 
+_NOTED_US = 1_000_000  # until that a partner takes nothing is on disk: what is kept of it is over by then
 _ANEW_US = 60_000_000  # a session that is to begin anew for something that only a handshake mends lasts this long
 _CLOCK_SET_US = 1_000_000  # a wall clock that ran on by that much more or less than time itself was set
 _PING_SPREAD = 4  # pings of many devices are spread over a part of their interval
@@ -165,18 +167,19 @@ class Dialer(Session):
         """The outbox has new entries: these, or, without names, any."""
         self._pushing.notify(records)
 
-    def hold(self, wait_us: int, now: int, *, everything: bool) -> None:
-        """The partner said earlier that it takes nothing for so long, or nothing of what it refused."""
+    def hold(self, wait_us: int, now: int, *, everything: bool, refused: bool) -> None:
+        """The partner said earlier that it takes nothing for so long, or nothing of what it `refused`, if anything."""
         if everything:
             self._pushing.hold(wait_us, now)
-        else:
+        if refused:
             self._offer_again_after(wait_us, now)
 
     def _offer_again_after(self, wait_us: int, now: int) -> None:
         """What was refused is offered by the next session: end this one then."""
-        if self._anew_at is None or now + wait_us < self._anew_at:
-            self._anew_at = now + wait_us
-            self._anew = ("quota_over", "what was beyond a quota is offered again")
+        at = now + wait_us + _NOTED_US
+        if self._anew_at is None or at < self._anew_at:
+            self._anew_at = at
+            self._anew = (QUOTA_OVER, "what was beyond a quota is offered again")
 
     def compare_clocks(self) -> None:
         """Our clock may be wrong: end the session, not before it has lasted a minute, so that the next one compares."""

@@ -70,6 +70,7 @@ from crdt_sync.verdicts import RetryAfter, Verdict, VerdictCode
 ROOT_BYTES = 32
 DONE = "done"  # the code of a bye: all that its sender was told is on its disk, and all that it pushed was answered
 QUOTA_CHANGED = "quota_changed"  # the code of a bye: what was put off by a verdict is worth another try now
+QUOTA_OVER = "quota_over"  # likewise, from a dialer: the next session offers what a quota refused
 MODE_CHANGES = 0  # catch up by the feed, from the cursor
 MODE_RECONCILE = 1  # catch up by comparing digests
 PAGE_COMPARED = 1  # in that mode: what the comparison found; pages of the feed come after it
@@ -534,6 +535,7 @@ __all__ = [
     "MODE_RECONCILE",
     "PAGE_COMPARED",
     "QUOTA_CHANGED",
+    "QUOTA_OVER",
     "ROOT_BYTES",
     "Ack",
     "Audit",

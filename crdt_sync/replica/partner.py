@@ -310,6 +310,11 @@ class Partner:
         """Until when the partner takes nothing, where it said so."""
         return read_hold(self._store, self.id, self._context.wall_clock()) if self.id else None
 
+    @property
+    def refused(self) -> int:
+        """How many records wait here that the partner refused."""
+        return self._store.outbox_count(self.id)[1] if self.id else 0
+
     def release(self) -> None:
         """The partner may take more than it said."""
         if self.hold is not None:

@@ -14,7 +14,7 @@ from dataclasses import astuple
 
 from crdt_sync.errors import CrdtSyncError, IdentityRefused, Rejected, RemoteError, Timeout
 from crdt_sync.protocol.backoff import Backoff
-from crdt_sync.protocol.messages import QUOTA_CHANGED
+from crdt_sync.protocol.messages import QUOTA_CHANGED, QUOTA_OVER
 from crdt_sync.replica import Event, Replica
 from crdt_sync.replica.owner.message import Message
 from crdt_sync.replica.owner.requests import OFFERED
@@ -29,7 +29,7 @@ from crdt_sync.runtime.through_owner import AUDIT, SYNC, address_of, sync_throug
 from crdt_sync.runtime.worker.process import WorkerUnavailable
 
 _ANEW_MAX = 6  # conversations: a schema that is pushed changes what may be held, a new policy has all records read
-_ANEW = frozenset({"regranted", "unavailable", QUOTA_CHANGED})
+_ANEW = frozenset({"regranted", "unavailable", QUOTA_CHANGED, QUOTA_OVER})
 _ANEW_US_MAX = 1_000_000  # between two of them
 
 

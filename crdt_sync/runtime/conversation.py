@@ -609,7 +609,8 @@ class Conversation:
             if self._presence is not None and self._presence.ours:
                 self._dialer.present(self._presence.ours)
             if (hold := self._partner.hold) is not None:
-                self._dialer.hold(hold.until - self._replica.wall_clock(), self._now(), everything=hold.all)
+                wait_us = hold.until - self._replica.wall_clock()
+                self._dialer.hold(wait_us, self._now(), everything=hold.all, refused=self._partner.refused > 0)
             self._pass_on()
         self._welcoming = None
         self._pump()

@@ -291,14 +291,24 @@ def test_a_short_wait_is_waited_for_and_a_long_one_is_not() -> None:
 def test_what_is_refused_by_itself_lets_others_go_and_ends_the_session_when_it_is_worth_another_try() -> None:
     session, sent = put_off(TOO_MANY)
     assert [entry.record for push in sent for entry in push.entries] == [B]
-    assert session._anew_at == 1_000_000 + HOUR_MS * 1000
+    assert session._anew_at == 1_000_000 + HOUR_MS * 1000 + 1_000_000, "once what is kept of it is over"
+
+
+def test_a_session_that_begins_while_nothing_is_taken_ends_for_what_was_refused_before() -> None:
+    session = live(ScriptedOutbox())
+    session.hold(5_000_000, 0, everything=True, refused=True)
+    session.timer(6_000_000)
+    assert session.closed
+    _, effects = drain(session)
+    (closed,) = [effect for effect in effects if isinstance(effect, Closed)]
+    assert (closed.code, closed.retry_after_us) == ("quota_over", 0)
 
 
 def test_what_was_said_in_another_session_is_heeded_in_this_one() -> None:
     source = ScriptedOutbox()
     session = live(source)
     source.edit(A)
-    session.hold(5_000_000, 0, everything=True)
+    session.hold(5_000_000, 0, everything=True, refused=False)
     session.notify([A])
     assert say(session) == ([], [])
     session.timer(5_000_000)

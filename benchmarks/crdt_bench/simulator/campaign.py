@@ -16,6 +16,7 @@ from crdt_bench.simulator.mutants_hosts import HOST_MUTANTS
 from crdt_bench.simulator.mutants_http import HTTP_MUTANTS
 from crdt_bench.simulator.mutants_imports import IMPORT_MUTANTS
 from crdt_bench.simulator.mutants_people import PEOPLE_MUTANTS
+from crdt_bench.simulator.mutants_quotas import QUOTA_MUTANTS
 from crdt_bench.simulator.mutants_relay import RELAY_MUTANTS
 from crdt_bench.simulator.mutants_renewal import RENEWAL_MUTANTS
 from crdt_bench.simulator.scenario import draw
@@ -35,6 +36,7 @@ MUTANTS = (
     *IMPORT_MUTANTS,
     *RENEWAL_MUTANTS,
     *PEOPLE_MUTANTS,
+    *QUOTA_MUTANTS,
 )
 """Every planted bug."""
 

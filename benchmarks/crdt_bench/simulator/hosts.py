@@ -17,6 +17,7 @@ from crdt_bench.simulator.writers import LoopWriter
 from crdt_sync.limits import COMING_BYTES_MAX
 from crdt_sync.protocol.hub import Hub
 from crdt_sync.protocol.principal import everybody
+from crdt_sync.protocol.quotas import Bounds, Usage
 from crdt_sync.runtime.guests import Guest
 from crdt_sync.runtime.hosting.engine import Engine
 from crdt_sync.runtime.hosting.link import BUFFER_BYTES, DeviceLink
@@ -141,6 +142,11 @@ class Host:
 
     async def _serve(self, channel: LinkChannel, guest: Guest) -> None:
         await DeviceLink(channel, self._engine, guest=guest).read()
+
+    def allow(self, bounds: Bounds) -> Sequence[Usage]:
+        """Go by quotas from here on; returns what is counted by then."""
+        self._process.call(self._engine.allow, bounds)
+        return self._engine.quotas.usage()
 
     def die(self) -> None:
         """The process is gone, with everything that is not on disk."""

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from crdt_bench.simulator.scenario import EVENTS_PER_STEP_MAX, Scenario, draw, with_people
+from crdt_bench.simulator.scenario import EVENTS_PER_STEP_MAX, Scenario, draw, with_people, with_quotas
 
 Method = Callable[..., Any]
 Patch = tuple[type[Any] | Any, str, Callable[[Method], Any]]  # where, name, from the original to the mutated
@@ -35,6 +35,7 @@ class Mutant:
     http: float = 0.0
     people: float = 0.0
     masks: bool = False  # beside people
+    quotas: bool = False
     documents_max: int = 0  # that the worker holds, instead of the drawn number
     scales: Mapping[str, int] = field(default_factory=dict)  # beside those that are drawn
     events_per_step_max: int = EVENTS_PER_STEP_MAX  # fewer show a storm sooner
@@ -69,10 +70,13 @@ class Mutant:
             renews=False,
             http=self.http,
             people=0.0,
+            quotas=False,
             documents_max=self.documents_max or drawn.documents_max,
             scales={**drawn.scales, **self.scales},
             events_per_step_max=self.events_per_step_max,
         )
+        if self.quotas:
+            return with_quotas(changed)
         return with_people(changed, self.people, masks=self.masks) if self.people else changed
 
 

@@ -8,15 +8,15 @@ from crdt_sync.protocol.quotas import Quotas
 from crdt_sync.replica import partner
 from crdt_sync.verdicts import VerdictCode
 
-_DIES = {"relay_crash": 0.1, "relay_disk_found": 0.05}
+_DIES = {"relay_crash": 0.1}
 
 
-def _holds_for_ever(_: Method) -> Method:
+def _waits_for_what_was_edited_meanwhile(push_again: Method) -> Method:
     def mutated(self: Any, now: int) -> None:
-        if self._again_at is not None and now >= self._again_at:
-            self._ready.update(self._later)
-            self._later, self._again_at = {}, None
-            self._ready_behind()
+        held = self._held_until is not None and now >= self._held_until
+        push_again(self, now)
+        if held:
+            self._ready, self._scan = {}, None
 
     return mutated
 
@@ -28,15 +28,18 @@ QUOTA_MUTANTS = (
         ((Quotas, "restore", returns(None)),),
         _DIES,
         quotas=True,
+        steps=60,
         pace=200_000,
     ),
     Mutant(
-        "who was told to wait waits for ever",
-        "a device sends again once the partner takes more",
-        ((Pushing, "push_again", _holds_for_ever),),
+        "what was edited while the partner took nothing is not sent",
+        "a device sends all that waits once the partner takes more",
+        ((Pushing, "push_again", _waits_for_what_was_edited_meanwhile),),
         {},
         quotas=True,
-        pace=200_000,
+        seeds_from=1,
+        steps=60,
+        pace=5_000,
     ),
     Mutant(
         "what a quota refused is not offered again",

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
+from crdt_bench.simulator.checkers.quotas import DAY_US, STEPS_MAX
 from crdt_sync import limits
 
 # Fault -> the highest probability per step that a run may draw for it.
@@ -74,6 +75,13 @@ _HTTP_CHANCE = 0.15
 _PEOPLE_CHANCE = 0.08
 _PEOPLE_MAX = 0.15
 _MASKS_CHANCE = 0.5
+_QUOTAS_CHANCE = 0.06
+# Of histories with quotas: what was counted goes with the relay's disk, and a clock that is set makes days longer. What
+# was said to fail and is found on disk counts once it is sent again.
+_QUOTA_FAULTS = frozenset(FAULTS) - {
+    *("device_clock", "device_cloned", "device_rolled_back", "device_rots", "relay_rots", "writer_collides"),
+    *("relay_restored", "relay_rolled_back", "relay_wiped", "relay_disk_found"),
+}
 # Of histories with people: what else there is has histories of its own.
 _PEOPLE_FAULTS = frozenset(FAULTS) - {
     *("device_clock", "device_cloned", "device_rolled_back", "device_rots", "relay_rots", "schema_upgraded"),
@@ -91,7 +99,8 @@ class Scenario:
     audits, or takes a bundle, `renewals` how likely a record is renewed. `renews`: devices renew what has grown by
     themselves. `http` is how likely a session with the relay goes over HTTP. With `people` there is a policy, which
     changes as often as that, per step; see `simulator/people`; with `masks` it shows some of them a
-    field in part. A run that needs more than `events_per_step_max`, on the mean, is a storm.
+    field in part. With `quotas` the relay takes little of each device in a day, which is short then, and not fast; see
+    `checkers/quotas`. A run that needs more than `events_per_step_max`, on the mean, is a storm.
     """
 
     seed: int
@@ -113,6 +122,7 @@ class Scenario:
     exports: float = 0.0
     people: float = 0.0
     masks: bool = False
+    quotas: bool = False
     events_per_step_max: int = EVENTS_PER_STEP_MAX
 
     def without(self, fault: str) -> "Scenario":
@@ -129,7 +139,8 @@ class Scenario:
             f"neighbours={self.neighbours:.2f} imports={self.imports:.2f} "
             f"blocks={self.open_blocks:.2f} beside={self.beside:.2f} "
             f"renewals={self.renewals:.2f} renews={self.renews} http={self.http:.2f} "
-            f"exports={self.exports:.2f} people={self.people:.2f} masks={self.masks} faults: {faults} scales: {scales}"
+            f"exports={self.exports:.2f} people={self.people:.2f} masks={self.masks} quotas={self.quotas} "
+            f"faults: {faults} scales: {scales}"
         )
 
 
@@ -170,6 +181,8 @@ def draw(seed: int, steps: int | None = None, devices: int | None = None) -> Sce
         _draw_http(random.Random(f"scenario/{seed}/http")),
         _draw_exports(random.Random(f"scenario/{seed}/exports")),
     )
+    if random.Random(f"scenario/{seed}/quotas").random() < _QUOTAS_CHANCE:
+        return with_quotas(drawn)
     own = random.Random(f"scenario/{seed}/people")
     if own.random() >= _PEOPLE_CHANCE:
         return drawn
@@ -195,6 +208,18 @@ def with_people(scenario: Scenario, often: float, *, masks: bool = False) -> Sce
         renewals=0.0,
         renews=False,
         http=0.0,
+    )
+
+
+def with_quotas(scenario: Scenario) -> Scenario:
+    """The same run with quotas and rates."""
+    return replace(
+        with_people(scenario, 0.0),
+        quotas=True,
+        steps=min(scenario.steps, STEPS_MAX),
+        neighbours=0.0,
+        faults={name: chance for name, chance in scenario.faults.items() if name in _QUOTA_FAULTS},
+        scales={**scenario.scales, "QUOTA_DAY_US": DAY_US},
     )
 
 

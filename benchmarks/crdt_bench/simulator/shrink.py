@@ -26,7 +26,7 @@ def candidates(scenario: Scenario) -> Iterator[Scenario]:
     for records in (1, scenario.records // 2):
         if 0 < records < scenario.records:
             yield replace(scenario, records=records)
-    for limit in scenario.scales:
+    for limit in (name for name in scenario.scales if not (scenario.quotas and name == "QUOTA_DAY_US")):
         yield replace(scenario, scales={name: value for name, value in scenario.scales.items() if name != limit})
 
 

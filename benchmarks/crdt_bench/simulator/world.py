@@ -14,7 +14,7 @@ import structlog
 
 from crdt_bench.simulator import http_links, lineages
 from crdt_bench.simulator.beside import Beside
-from crdt_bench.simulator.checkers import afterwards, bounds, convergence, cursors, durability, transitions
+from crdt_bench.simulator.checkers import afterwards, bounds, convergence, cursors, durability, quotas, transitions
 from crdt_bench.simulator.devices import RELAY, Around, Clock, Device, Watched, Way, url_of
 from crdt_bench.simulator.disk import Crashed, Disk
 from crdt_bench.simulator.edited_exports import CLIENTS, EditedExports
@@ -32,6 +32,7 @@ from crdt_bench.simulator.schemas import FIRST
 from crdt_bench.simulator.trace import Trace
 from crdt_bench.simulator.virtual_loop import Storm, VirtualLoop
 from crdt_bench.simulator.workload import Workload
+from crdt_sync import limits
 from crdt_sync.errors import CrdtSyncError, StoreError
 from crdt_sync.protocol.effects import Acknowledge, Closed
 from crdt_sync.replica import Event, unread
@@ -102,6 +103,7 @@ class World:
         self.devices: list[Device] = []
         self.faults = Faults(self)
         self.cursors = cursors.Cursors()
+        self.stored_by_day = quotas.StoredByDay()
         self.prepare()
         self.relay = self.start_relay(self._disk("relay", "relay"))
         for _ in range(scenario.devices):
@@ -133,6 +135,9 @@ class World:
         disk.fault = self.faults.relay_commit
         machine = self._machine(random.Random(f"relay/{self.seed}/{self.relay_lives}"), self.faults.kill_worker)
         self.relay = self.begin_relay(disk, machine)
+        if self.scenario.quotas:
+            disk.durable = self._stored
+            self.stored_by_day.check_counted(self.wall(), self.relay.allow(quotas.BOUNDS))
         return self.relay
 
     def begin_relay(self, disk: Disk, machine: Machine) -> Host:
@@ -288,6 +293,9 @@ class World:
             for peer in batch.peers:
                 self.cursors.check(disk, self.disk_at(peer.url), peer)
 
+    def _stored(self, _: Disk, batches: Sequence[Batch]) -> None:
+        self.stored_by_day.stored(self.wall(), batches)
+
     # --- the run ---------------------------------------------------------------------------------------------
 
     def run(self) -> None:
@@ -416,6 +424,8 @@ class World:
         # others took its time over, or theirs is told through it, some more minutes later.
         patience = 9 if "device_clock" in self.scenario.faults else 1
         limit = _LATE_EDIT_US_MAX * (36 if self._clocks_are_exchanged else patience)
+        if self.scenario.quotas:  # what one edit makes may take some days
+            limit += 5 * limits.QUOTA_DAY_US
         self.until(self.loop.now_us + limit)
         if "device_clock" in self.scenario.faults:  # a session may be beginning anew at this very moment
             for _ in range(_RECONNECT_S):

@@ -3,7 +3,7 @@
 Rules:
 
 1. What was counted goes with the commit of what it counts: neither is on disk without the other. What was under way
-   when the host died counts too high, as it is sent again.
+   when the host died counts too high, as it is sent again; what was said to fail and is on disk, once it is sent again.
 2. Rows of another day are dropped with the first commit of the new one.
 3. What cannot be read, as it is damaged or of a later form, begins anew.
 """
