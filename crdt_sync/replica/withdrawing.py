@@ -175,11 +175,22 @@ def forbidden_after_all(
             continue
         with suppress(StoreCorrupt, UpdateRefused):
             update = unsent.update_of(store, each) or b""
-            if not any(first for first, _ in scan(update).clients.values()):  # else it is no whole record
+            found = _all_of(context, each.record, (update,), pushed.verdict.reason)
+            if found and _holds_all(loaded(each.record, (update,)), update):
                 moved.append(each)
-                edits += _all_of(context, each.record, (update,), pushed.verdict.reason)
+                edits += found
     rows = kept(store, edits)
     return unsent.forget(store, gone) if rows is None else {**unsent.forget(store, [*gone, *moved]), **rows}
+
+
+def _holds_all(document: Document, update: bytes) -> bool:
+    """Whether an update builds on nothing that is not in it. One of a new life of a writer begins at 0, and may.
+
+    Raises `UpdateRefused`.
+    """
+    said = scan(update)
+    whole = {writer: end for writer, (_, end) in said.clients.items()}
+    return vectors.decode(document.state_vector()) == whole and whole.keys() >= said.deletes.keys()
 
 
 def _all_of(context: Context, record: str, updates: Sequence[bytes], reason: str) -> list[RefusedEdit]:

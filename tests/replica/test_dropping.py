@@ -13,7 +13,7 @@ from crdt_sync.protocol.effects import Acknowledge, Integrate, Pushed
 from crdt_sync.protocol.entries import UpdatesEntry
 from crdt_sync.protocol.messages import Verdict, VerdictCode
 from crdt_sync.records import parse_schema
-from crdt_sync.replica import Replica, unsent
+from crdt_sync.replica import Replica, unsent, withdrawing
 from crdt_sync.replica.loading import stored_document
 from crdt_sync.replica.partner import Partner
 from crdt_sync.replica.refused import refused_edits
@@ -241,6 +241,31 @@ def test_a_new_record_that_went_before_it_was_forbidden_is_put_aside_with_the_re
     assert unsent.known(ann.store) == []
     (kept,) = refused_edits(ann.store)
     assert (kept.field, kept.value, kept.reason) == ("name", "Nord AG", "'ann' may not create here")
+
+
+def test_what_builds_on_what_the_relay_had_stays_as_it_was_when_it_is_forbidden(ann, partner):
+    """An edit of a new life begins at 0, as a new record does: by itself it shows nothing, or too little."""
+    record = customer(ann, "Nord AG")
+    sent(ann, record)
+    known = stored_document(ann.store, record).state_vector()
+    ann.context.abandon_writer()
+    with ann.edit(record) as edited:
+        edited["city"] = "Kiel"
+        edited["name"] = "Süd AG"
+    entry = ann.store.outbox_entry(RELAY, record)
+    ann.store.commit([Batch(outbox=((RELAY, replace(entry, acknowledged=known)),))])
+    partner.regrant(dropped(record))
+    verdict = Verdict(VerdictCode.FORBIDDEN, reason="'ann' may not edit here")
+    partner.acknowledge(Acknowledge(1, (Pushed(record, entry.edit, b"\0", verdict),), None, 9))
+    assert refused_edits(ann.store) == []
+    (kept,) = unsent.known(ann.store)
+    assert "Süd AG".encode() in (unsent.update_of(ann.store, kept) or b"")
+
+
+def test_a_device_that_takes_any_edit_for_a_whole_record_is_noticed(ann, partner, monkeypatch):
+    monkeypatch.setattr(withdrawing, "_holds_all", lambda *_: True)
+    with pytest.raises(AssertionError):
+        test_what_builds_on_what_the_relay_had_stays_as_it_was_when_it_is_forbidden(ann, partner)
 
 
 def test_an_edit_under_way_of_a_dropped_record_is_refused(ann, partner):
