@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from crdt_sync.errors import StoreCorrupt, UpdateRefused
 from crdt_sync.exchange.bundle.header import Addressee
 from crdt_sync.exchange.bundle.partner import Partner
+from crdt_sync.ids import is_reserved, section_of
 from crdt_sync.records import EMPTY_STATE_VECTOR, decode_state_vector, encode_state_vector, scan
 from crdt_sync.replica.heard import guessed_place
 from crdt_sync.replica.readers import of_others, since
@@ -45,6 +46,16 @@ def everything(store: LoggedRecords) -> Contents:
     head = store.head()
     records = ((entry.record, EMPTY_STATE_VECTOR) for entry in feed_of(store, 0))
     return Contents(0, head, None, store.count(), records)
+
+
+def in_parts(store: LoggedRecords) -> Iterator[Iterator[tuple[str, bytes]]]:
+    """Everything, in the order in which it can be judged by a policy: schemas, then records, then their companions."""
+    for kind in range(3):
+        yield ((record, known) for record, known in everything(store).records if _kind(record) == kind)
+
+
+def _kind(record: str) -> int:
+    return 0 if is_reserved(record) else 2 if section_of(record) else 1
 
 
 def lacking(store: Store, partner: Partner) -> Contents:

@@ -8,14 +8,14 @@ from pathlib import Path
 
 from crdt_sync.errors import BundleNotWritten, StoreCorrupt, StoreFailed, StoreFull, UsageError
 from crdt_sync.exchange.atomic import atomic_file
-from crdt_sync.exchange.bundle.contents import Contents, everything, feed_of, lacking
+from crdt_sync.exchange.bundle.contents import Contents, everything, feed_of, in_parts, lacking
 from crdt_sync.exchange.bundle.header import ID_BYTES, SALT_BYTES, End, Header, PastLife, Reading
 from crdt_sync.exchange.bundle.partner import find_partner
 from crdt_sync.exchange.bundle.protection import Key
 from crdt_sync.exchange.bundle.recipients import Recipients
 from crdt_sync.exchange.bundle.sealing import Sealing
 from crdt_sync.exchange.bundle.writer import BundleWriter
-from crdt_sync.ids import is_reserved
+from crdt_sync.ids import is_reserved, section_of
 from crdt_sync.limits import BUNDLE_KNOWN_MAX
 from crdt_sync.replica import Replica
 from crdt_sync.replica.carried import carried
@@ -34,7 +34,7 @@ class Created:
     customer: they say how collections are defined, and what was imported. `left_out` names records that are damaged
     here, and how: the bundle says that it tells the history only up to the first of them, so that a later one brings
     them. `recipients` are those to whom it is sealed; `withheld` counts records that not all of them may hold, or that
-    the user of this device may not bundle.
+    the user of this device may not bundle; sections are not counted.
     """
 
     header: Header
@@ -86,21 +86,25 @@ def create(
         with atomic_file(path, BundleNotWritten) as stream:
             writer = BundleWriter(stream, header, key, sealing.seal(header) if sealing else None)
             reserved = withheld = 0
-            for number, (record, known) in enumerate(contents.records):
-                if progress is not None and number % _PROGRESS_EVERY == 0:
-                    progress(number, contents.records_max)
-                if sealing is not None and not sealing.allows(replica, record):
-                    withheld += 1
-                    continue
-                try:
-                    diff = replica.context.diff(record, known)
-                except StoreCorrupt as corrupt:
-                    replica.context.note_damage(record, corrupt.message)
-                    left_out[record] = corrupt.message
-                    continue
-                if diff is not None:
-                    writer.add(record, diff.update)
-                    reserved += is_reserved(record)
+            number = 0
+            for part in iter((contents.records,)) if sealing is None else in_parts(store):
+                for record, known in part:
+                    if progress is not None and number % _PROGRESS_EVERY == 0:
+                        progress(number, contents.records_max)
+                    number += 1
+                    if sealing is not None and not sealing.allows(replica, record):
+                        withheld += not (is_reserved(record) or section_of(record))
+                        continue
+                    try:
+                        diff = replica.context.diff(record, known)
+                    except StoreCorrupt as corrupt:
+                        replica.context.note_damage(record, corrupt.message)
+                        left_out[record] = corrupt.message
+                        continue
+                    if diff is not None:
+                        writer.add(record, diff.update)
+                        reserved += is_reserved(record)
+                writer.part()
             end = writer.finish()
             size = stream.tell()
             if len(left_out) == known_damage:

@@ -46,10 +46,12 @@ class Allowed:
         self._sights: Mapping[bytes, Sight] = {sight.id: sight for sight in sights}  # many may hold the same
 
     def __call__(self, record: str, forms: Forms) -> bool:
-        """Whether a record that shows this goes in."""
+        """Whether a record that shows this goes in, or a companion of one."""
         if not all(sight.holds(record, forms) for sight in self._sights.values()):
             return False
-        return ids.is_reserved(record) or self._rights.at(ids.collection_of(record), forms).allows("bundle")
+        return ids.is_reserved(record) or self._rights.at(
+            ids.whole_collection(ids.collection_of(record)), forms
+        ).allows("bundle")
 
 
 def recipients(member: Membership, in_force: InForce, to: str) -> Recipients:

@@ -55,6 +55,10 @@ class BundleWriter:
         self._updates += 1
         self._bytes += len(update)
 
+    def part(self) -> None:
+        """What follows is judged by what was added until now: it comes in another chunk."""
+        self._flush()
+
     def finish(self) -> End:
         """Write the rest and the end."""
         self._flush()

@@ -35,7 +35,7 @@ from crdt_sync.identity.tokens import claims_for, issue
 from crdt_sync.limits import TOKEN_LIFE_US, TOKEN_SKEW_US
 from crdt_sync.membership.facts import Facts
 from crdt_sync.membership.member import Membership
-from crdt_sync.records import Integrator, parse_schema
+from crdt_sync.records import Integrator, Schema, parse_schema
 from crdt_sync.replica.allowed import rules_for
 from crdt_sync.replica.owner.requests import Requests
 from crdt_sync.storage.memory import MemoryStore
@@ -116,7 +116,14 @@ _NUMBERS = itertools.count()
 class Device:
     """A device of a user, in memory."""
 
-    def __init__(self, seed: int, folder: Path, statements: Sequence[bytes] = BEGUN, issued: int = NOW) -> None:
+    def __init__(
+        self,
+        seed: int,
+        folder: Path,
+        statements: Sequence[bytes] = BEGUN,
+        issued: int = NOW,
+        schema: Schema | None = SCHEMA,
+    ) -> None:
         self.pair, self.user, self.now = KEYS[seed], USERS[seed], issued
         self._folder = folder
         token = issue(claims_for(SPACE, self.user, self.pair.public, bytes(16), issued), SPACE_KEY)
@@ -125,7 +132,8 @@ class Device:
         store = MemoryStore(rng=random.Random(seed))
         store.commit([Batch(meta={"name": f"{self.user}-{seed}".encode()})])
         self.replica = Replica.over(store, lambda: self.now, random.Random(seed))
-        self.replica.add_schema(SCHEMA)
+        if schema is not None:
+            self.replica.add_schema(schema)
         self.replica.join_as(self.member)
 
     def new(self, name: str, region: str) -> str:
@@ -191,6 +199,37 @@ def test_a_bundle_holds_what_both_may_hold_and_tells_nobody_else_what_that_is(ch
     anna.new("anna's", "North")
     assert anna.made.end.updates == 1  # the schema alone: nothing of hers is ben's
     assert back.exists()
+
+
+SECTIONED = parse_schema(
+    SCHEMA.to_toml().replace("[fields.name]", '[fields.iban]\nsection = "finance"\n\n[fields.name]'), "x"
+)
+FINANCE = POLICY.replace('read = ["*"]\nwrite = ["*"]', 'read = ["*", "finance"]\nwrite = ["*", "finance"]')
+FINANCE += """
+[[role.lead.grant]]
+collection = "crdt-sync-schemas"
+read = ["*"]
+write = ["*"]
+operations = ["create", "edit"]
+"""
+
+
+@pytest.mark.parametrize(("text", "ibans"), [(FINANCE, ["DE1", "DE2"]), (FINANCE.replace(', "finance"', "", 2), [])])
+def test_a_device_that_has_nothing_yet_takes_schemas_records_and_the_sections_that_it_may_read(
+    device, text, ibans
+) -> None:
+    """Whatever the order in which they were written."""
+    spoken = (BEGUN[0], said(PolicyText(text)), said(LISTED))
+    chen, anna = device(13, statements=spoken, schema=SECTIONED), device(11, statements=spoken, schema=None)
+    records = [chen.new(name, "North") for name in ("a", "b")]
+    for number, record in enumerate(records, 1):
+        with chen.replica.edit(record) as shop:
+            shop["iban"] = f"DE{number}"
+    chen.replica.add_schema(dataclasses.replace(SECTIONED, label="Shops", version=2))
+    found = anna.read(chen.write("user:anna"))
+    assert (found.refused, found.waiting, found.left_out, chen.made.withheld) == (0, 0, (), 0)
+    assert anna.shops() == ["a", "b"]
+    assert sorted(shop["iban"] for shop in anna.replica.list("shops") if "iban" in shop) == ibans
 
 
 def test_what_is_sealed_to_a_role_is_what_each_of_it_may_hold(device, chen) -> None:
