@@ -28,7 +28,7 @@ from crdt_sync.verdicts import RetryAfter, Verdict, VerdictCode
 Kind = Literal["session", "device", "user", "space"]
 
 _NAME_SHOWN = 60  # characters of a user's name in a reason
-_WHAT_NOW = "the device keeps the edit, and sends it later; whoever runs the relay can allow more"
+_WHAT_NOW = "whoever runs the relay can allow more"
 
 
 class Allowance(NamedTuple):

@@ -41,7 +41,7 @@ class Relay:
         """Whether it was allowed."""
         taken = self.quotas.take(session, principal, record, size, self.now)
         if isinstance(taken, Verdict):
-            assert "the device keeps the edit" in taken.reason
+            assert "can allow more" in taken.reason
             assert len(taken.reason) <= limits.REASON_LENGTH_MAX
             self.refusal = taken
             return False
