@@ -235,8 +235,10 @@ def _row(standing: Status, partner: PartnerStatus) -> "Sequence[str | drawing.Te
 
 
 def _fetched(partner: PartnerStatus) -> str:
-    if partner.to_fetch is None:
+    if partner.is_compared:
         return "unknown: all is compared"
+    if partner.to_fetch is None:
+        return "unknown"
     return _at_most(partner.to_fetch, partner.to_fetch_bytes)
 
 

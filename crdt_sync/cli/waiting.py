@@ -65,7 +65,7 @@ def _sentences(replica: Replica, never: str | None) -> Iterator[str]:
     if never is not None and count:
         yield f"{many(count)} to send to {never}, as far as is known: nothing has been synced with it yet."
     for partner in replica.partners():
-        if partner.to_fetch is None:
+        if partner.is_compared:
             yield (
                 f"What else {partners.called(partner)} lacks is not known: its history has changed, and the next sync "
                 "compares everything."

@@ -117,7 +117,7 @@ class Watched:
     def look(self, replica: Replica) -> None:
         """Read the counts of what waits here."""
         known = [partner for partner in replica.partners() if partner.url == self.url]
-        self.met = any(partner.to_fetch is not None for partner in known)
+        self.met = any(not partner.is_compared for partner in known)
         self.pending = sum(partner.pending for partner in known) if self.met else replica.count()
         self.refused = sum(partner.refused for partner in known)
         self.missing = sum(partner.missing for partner in known)

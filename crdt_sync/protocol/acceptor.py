@@ -36,7 +36,9 @@ from crdt_sync.protocol.effects import (
     ReadReceipt,
     Send,
 )
+from crdt_sync.protocol.entries import Resumed
 from crdt_sync.protocol.live_pages import LivePages
+from crdt_sync.protocol.marks import Veil
 from crdt_sync.protocol.messages import (
     DONE,
     MODE_CHANGES,
@@ -58,6 +60,7 @@ from crdt_sync.protocol.messages import (
     Receipt,
     ReceiptRequest,
     Reported,
+    Resume,
     Said,
     Terms,
     Verdict,
@@ -129,10 +132,14 @@ class Acceptor(Session):
         self._audit: AuditRun | None = None
         self._checks = 0  # that the host was asked for
         self._noting: int | None = None  # the number of the reports that are being noted
+        self._veil: Veil | None = None  # where the partner may hold some records and not others
 
     def send(self, message: Message) -> int:
         """Send a message that tells something of records; returns its bytes."""
         return self._send(message)
+
+    def _send(self, message: Message) -> int:
+        return super()._send(message if self._veil is None else self._veil.over(message))
 
     def send_frame(self, frame: bytes) -> None:
         """Send such a message that is encoded already."""
@@ -259,12 +266,13 @@ class Acceptor(Session):
         self.partner = hello.replica
         self.follow = hello.follow
         head = self._source.head()
-        resumable = hello.count == 0 if hello.resume is None else self.serving.honours(hello.resume)
+        resume = None if hello.resume is None else self._read(hello.resume)
+        resumable = hello.count == 0 if hello.resume is None else resume is not None and self.serving.honours(resume)
         mode = MODE_CHANGES if resumable or not hello.follow else MODE_RECONCILE
         serving = self.serving
-        if hello.resume is not None and resumable:
-            serving.resume(hello.resume)
-        cursor = hello.resume.cursor if hello.resume else 0
+        if resume is not None and resumable:
+            serving.resume(resume)
+        cursor = resume.cursor if resume is not None else 0
         catching_up = hello.follow and mode == MODE_CHANGES
         self._send(
             Welcome(
@@ -293,6 +301,11 @@ class Acceptor(Session):
             serving.begin(cursor)
             serving.serve_feed(limits.FRAME_BYTES_TARGET)  # with the welcome: nothing changed costs one round trip
 
+    def _read(self, resume: Resume) -> Resumed | None:
+        """What a resume says; None where it names a place that this partner was never told."""
+        cursor, head = self.serving.number(resume.cursor), self.serving.number(resume.head)
+        return None if cursor is None or head is None else Resumed(resume.epoch, cursor, head)
+
     def _choose(self, principal: Principal, version: int, now: int) -> bool:
         """Find out what the partner may hold; False where it cannot be served."""
         sight = None if self._sights is None else self._sights.of(principal)
@@ -305,7 +318,8 @@ class Acceptor(Session):
             self.close("unavailable", "what records show is being read", now, self._sights.again_us)
             return False
         selected = Selected(self._source, self._sights, principal, sight)
-        self.serving = SelectedServing(self, self._source, self._live, selected, self._followed_by_some)
+        self._veil = Veil(self._sights.marks(principal))
+        self.serving = SelectedServing(self, self._source, self._live, selected, self._followed_by_some, self._veil)
         return True
 
     def _tell_stranger(self, statements: tuple[bytes, ...]) -> None:
@@ -348,7 +362,10 @@ class Acceptor(Session):
     def _on_have(self, have: Have, now: int) -> None:
         self.serving.confirm(have.received, now)
         self._came(STORES)
-        self._note_held(have.cursor)
+        cursor = self.serving.number(have.cursor)
+        if cursor is None:
+            raise ProtocolViolation("have names a cursor that was never told")
+        self._note_held(cursor)
 
     def _on_bye(self, message: Bye, now: int) -> None:
         if message.code == DONE:

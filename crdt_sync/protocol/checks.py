@@ -4,7 +4,7 @@ from typing import NoReturn
 
 from crdt_sync.ids import is_record
 from crdt_sync.limits import INTEGER_EXACT_MAX, REASON_LENGTH_MAX, RETRY_AFTER_MS_MAX, STATE_VECTOR_BYTES_MAX
-from crdt_sync.protocol.entries import CheckedEntry, Standing
+from crdt_sync.protocol.entries import MARK_BYTES, CheckedEntry, Standing
 from crdt_sync.verdicts import Verdict, VerdictCode
 
 DIGEST_BYTES = 16
@@ -29,6 +29,15 @@ def check_bytes(field: str, value: object, at_least: int, at_most: int) -> None:
         refuse(field, f"is {type(value).__name__}, not a byte string")
     if not at_least <= len(value) <= at_most:
         refuse(field, f"has {len(value)} bytes, not {at_least} to {at_most}")
+
+
+def check_place(field: str, value: object) -> None:
+    """A number of the log, or a mark."""
+    if type(value) is int and 0 <= value <= INTEGER_EXACT_MAX:
+        return
+    if type(value) is not bytes:
+        check_integer(field, value)  # says what is wrong
+    check_bytes(field, value, MARK_BYTES, MARK_BYTES)
 
 
 def check_record(field: str, value: object) -> None:

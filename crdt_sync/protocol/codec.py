@@ -7,7 +7,7 @@ The checksum finds accidents; it is no defence against forgery, which is the bus
 """
 
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from operator import attrgetter
 from typing import Any, NamedTuple
@@ -31,6 +31,7 @@ from crdt_sync.protocol.messages import (
     NewToken,
     Noted,
     Ping,
+    Place,
     Pong,
     Presence,
     PresenceEntry,
@@ -86,6 +87,17 @@ def encode(message: Message, version: int = GREETING) -> bytes:
     if len(body) > FRAME_BYTES_MAX - CHECKSUM_BYTES:
         raise ValueError(f"{layout.name}: the frame has more than {FRAME_BYTES_MAX} bytes")
     return zlib.crc32(body).to_bytes(CHECKSUM_BYTES, "big") + body
+
+
+def encode_live(cursor: Place, head: Place, entries: bytes) -> bytes:
+    """The frame of live `Updates` with these entries, which `encode_entries` has made."""
+    body = b"".join((_LIVE, dumps(cursor), dumps(head), _TRUE, entries))
+    return zlib.crc32(body).to_bytes(CHECKSUM_BYTES, "big") + body
+
+
+def encode_entries(entries: Sequence[UpdatesEntry]) -> bytes:
+    """The entries of live `Updates`, for `encode_live`: the same for all whom they are sent to."""
+    return dumps(tuple(entries))
 
 
 def decode(frame: bytes, max_bytes: int = FRAME_BYTES_MAX, version: int = GREETING) -> Message:
@@ -206,8 +218,9 @@ def _ack_body(ack: Ack) -> bytes:
         _ACCEPTED + uint(verdict.seq) if verdict.code is accepted else dumps(_write_verdict(verdict))
         for verdict in ack.verdicts
     ]
-    cursor = _NULL if ack.cursor is None else uint(ack.cursor)
-    return b"".join((_ACK, uint(ack.number), cursor, uint(ack.head), array_of(len(verdicts)), *verdicts))
+    cursor = uint(ack.cursor) if type(ack.cursor) is int else dumps(ack.cursor)
+    head = uint(ack.head) if type(ack.head) is int else dumps(ack.head)
+    return b"".join((_ACK, uint(ack.number), cursor, head, array_of(len(verdicts)), *verdicts))
 
 
 def _write_number(message: ReceiptRequest | Ping | Pong | Noted) -> tuple[object, ...]:
@@ -298,6 +311,8 @@ _LAYOUTS = (
 )
 _ACK = array_of(5) + uint(8)  # its code and its fields
 _ACCEPTED = array_of(2) + uint(_NUMBERS[VerdictCode.ACCEPTED])
+_LIVE = array_of(6) + uint(5) + uint(0)  # its code and its fields up to the page
+_TRUE = dumps(True)
 _NULL = dumps(None)
 _BY_CODE = {
     version: {layout.code: layout for layout in _LAYOUTS if known(layout.message, version)} for version in VERSIONS

@@ -33,6 +33,7 @@ from crdt_sync.protocol.effects import (
     Welcomed,
 )
 from crdt_sync.protocol.fetching import Fetching
+from crdt_sync.protocol.marks import head_of
 from crdt_sync.protocol.messages import (
     MODE_RECONCILE,
     PAGE_COMPARED,
@@ -48,6 +49,7 @@ from crdt_sync.protocol.messages import (
     Message,
     NewToken,
     Noted,
+    Place,
     Pong,
     Ranges,
     Receipt,
@@ -413,7 +415,7 @@ class Dialer(Session):
         if not changes.entries:
             self._fetching.check_cursor(changes.cursor)
             self._fetching.ending = True
-            self._integrate((), changes.cursor, changes.cursor)
+            self._integrate((), changes.cursor, head_of(changes.cursor))
             return
         self._fetching.ending = False
         state_vector, goes = self._source.state_vector, self._fetching.goes
@@ -526,8 +528,8 @@ class Dialer(Session):
     def _integrate(
         self,
         entries: tuple[UpdatesEntry, ...],
-        cursor: int | None,
-        head: int,
+        cursor: Place | None,
+        head: Place,
         owe: bool = False,
         unserved: Collection[str] = (),
     ) -> None:

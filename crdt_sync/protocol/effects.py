@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from crdt_sync.protocol.auditing import Differences
-from crdt_sync.protocol.entries import Behind, ReportEntry
+from crdt_sync.protocol.entries import Behind, Place, ReportEntry
 from crdt_sync.protocol.messages import Checked, PresenceEntry, PushEntry, Receipt, UpdatesEntry, Verdict
 from crdt_sync.protocol.terms import Agreed
 
@@ -77,14 +77,15 @@ class Welcomed:
 class Integrate:
     """Integrate and store these updates, head, and the cursor if given, in one commit. Answer: `Dialer.integrated`.
 
-    `head` and `cursor` are in the partner's log: nothing that is stored lies after the first. Records that were
-    `dropped` are deleted before; with an `epoch`, what is stored from here on is of that one.
+    `head` and `cursor` are in the partner's log: nothing that is stored lies after the first; where that is 0, it says
+    nothing new. Records that were `dropped` are deleted before; with an `epoch`, what is stored from here on is of that
+    one.
     """
 
     number: int
     entries: tuple[UpdatesEntry, ...]
-    cursor: int | None
-    head: int
+    cursor: Place | None
+    head: Place
     owe: bool  # the partner's state vectors are given, and what it lacks must go to the outbox
     unserved: tuple[str, ...] = ()  # records that the partner has and left out of its answers: it cannot read them
     dropped: tuple[str, ...] = ()
@@ -114,8 +115,8 @@ class Acknowledge:
 
     number: int
     verdicts: tuple[Pushed, ...]
-    cursor: int | None
-    head: int
+    cursor: Place | None
+    head: Place
 
 
 @dataclass(frozen=True, slots=True)

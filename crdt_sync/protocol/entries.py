@@ -3,6 +3,10 @@
 from enum import IntEnum
 from typing import NamedTuple
 
+MARK_BYTES = 36
+Place = int | bytes
+"""A place in the sender's log: its number, or a mark, which only the sender can read; see `marks`."""
+
 
 class Behind(NamedTuple):
     """What changed after a place in the feed: so many records, with so many bytes of updates since, at most.
@@ -90,7 +94,16 @@ class Resume(NamedTuple):
     """Where the sender stopped reading the partner's feed, in which epoch, and the newest of its log that it knows of.
 
     `head` is the highest head or cursor that came with anything that the sender stored or believes, at least `cursor`.
+    Where they are marks, it is the last that came.
     """
+
+    epoch: bytes
+    cursor: Place
+    head: Place
+
+
+class Resumed(NamedTuple):
+    """A `Resume` as whose log it is of understands it: in numbers."""
 
     epoch: bytes
     cursor: int

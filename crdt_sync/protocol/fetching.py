@@ -23,7 +23,8 @@ from itertools import islice
 from crdt_sync import limits
 from crdt_sync.errors import ProtocolViolation
 from crdt_sync.protocol.effects import Integrate
-from crdt_sync.protocol.messages import Have, Updates, UpdatesEntry, Want
+from crdt_sync.protocol.marks import head_of
+from crdt_sync.protocol.messages import Have, Place, Updates, UpdatesEntry, Want
 from crdt_sync.protocol.wants import want_beyond
 
 _HAVE_EVERY_BYTES = limits.UNCONFIRMED_BYTES_MAX // 16
@@ -33,18 +34,18 @@ _GAPS_MAX = 3  # of one record, one after the other, that brought nothing new of
 class Fetching:
     """See the module. `cursor_stored` is the newest cursor that is on disk."""
 
-    def __init__(self, cursor: int) -> None:
+    def __init__(self, cursor: Place) -> None:
         self.cursor_stored = cursor
         self.ending = False  # the partner has told the end of its feed
         self.number = 0  # of the last Integrate effect
-        self._cursor: int | None = None  # the newest cursor not stored yet because a repair is under way
+        self._cursor: Place | None = None  # the newest cursor not stored yet because a repair is under way
         self._pages: dict[int, set[str]] = {}  # records of each want of a page of the feed, until they come
         self._repairs: deque[frozenset[str]] = deque()  # records of each want that a gap made necessary
         self._mended: set[str] = set()  # of the first of these, what has come
         self._waiting: dict[str, bytes] = {}  # gaps that are asked for once the partner has answered others
         self._repairing: dict[int, frozenset[str]] = {}  # Integrate effects that end a repair
         self._gaps: dict[str, tuple[bytes, int]] = {}  # by record under repair: our vector, and how often it had a gap
-        self._integrating: dict[int, tuple[int, int | None, bool]] = {}  # size, cursor, whether something is owed
+        self._integrating: dict[int, tuple[int, Place | None, bool]] = {}  # size, cursor, whether something is owed
         self._going: dict[int, tuple[str, ...]] = {}  # of those, records that go with one
         self._stored = 0  # bytes of updates
         self._had = 0  # of which the partner knows
@@ -72,8 +73,8 @@ class Fetching:
     def integrate(
         self,
         entries: tuple[UpdatesEntry, ...],
-        cursor: int | None,
-        head: int,
+        cursor: Place | None,
+        head: Place,
         owe: bool,
         unserved: Iterable[str] = (),
         dropped: tuple[str, ...] = (),
@@ -99,7 +100,7 @@ class Fetching:
         """Whether it is still here, and dropped by something that came and is not on disk."""
         return bool(self._going) and any(record in records for records in self._going.values())
 
-    def held_back(self, cursor: int | None) -> int | None:
+    def held_back(self, cursor: Place | None) -> Place | None:
         """The cursor that may be stored now: none while a repair is under way, with which it will be."""
         if cursor is not None and self.repairs:
             self._cursor, cursor = cursor, None
@@ -112,7 +113,7 @@ class Fetching:
         self._pages[want.page] = {entry.record for entry in want.entries}
         return want
 
-    def check_cursor(self, cursor: int | None, page: int = 0) -> None:
+    def check_cursor(self, cursor: Place | None, page: int = 0) -> None:
         """A cursor came, with the answer to that page if to any. Raises `ProtocolViolation`, see the fifth rule."""
         if cursor is not None and self._pages and (not page or page > min(self._pages)):
             raise ProtocolViolation("a cursor came before the answers to pages that it stands for")
@@ -185,7 +186,7 @@ class Fetching:
         yield from self.ask_beyond(gaps)
         if not self._waiting and not self._repairs and not self._repairing and self._cursor is not None:
             cursor, self._cursor = self._cursor, None
-            yield self.integrate((), cursor, cursor, owe=False)
+            yield self.integrate((), cursor, head_of(cursor), owe=False)
         if self._stored - self._had >= _HAVE_EVERY_BYTES or (not self._integrating and self._stored > self._had):
             self._had = self._stored
             yield Have(self.cursor_stored, self._stored)

@@ -13,7 +13,7 @@ from crdt_sync.protocol import codec
 from crdt_sync.protocol.messages import Updates, UpdatesEntry
 from crdt_sync.protocol.source import AcceptorSource, LogUpdate
 
-_PARTS_MAX = 16  # frames of parts of one page
+_PARTS_MAX = 16  # parts of one page
 _KEPT_BYTES_MAX = 4 * limits.MIB  # of updates, which are kept twice: as they are stored and as they are sent
 
 
@@ -46,15 +46,17 @@ class LivePage:
         return self._frame
 
     def part(self, places: tuple[int, ...]) -> bytes:
-        """The frame for a partner that is told these of its updates and no more; sessions with one sight share it."""
-        if len(places) == len(self.updates):
-            return self.frame
+        """What `codec.encode_live` takes for a partner that is told these of its updates and no more; sessions with one
+        sight share it.
+        """
         found = self._parts.get(places)
         if found is None:
             if len(self._parts) >= _PARTS_MAX:
                 self._parts.clear()
-            updates = [self.updates[place] for place in places]
-            found = self._parts[places] = codec.encode(live_updates(updates, self.cursor, self.cursor))
+            told = [self.updates[place] for place in places]
+            found = self._parts[places] = codec.encode_entries(
+                [UpdatesEntry(each.record, each.update, b"") for each in told]
+            )
         return found
 
 

@@ -4,7 +4,8 @@ A constructor checks types and limits and raises `ValueError` that names the mes
 turns that into `ProtocolViolation` for bytes from a partner, so each rule is written once and runs once.
 `docs/protocol.cddl` says the same in CDDL. Shapes that repeat:
 
-* a number, count, sequence or cursor is an integer from 0 to 2**53 - 1, which JavaScript holds exactly;
+* a number, count or sequence is an integer from 0 to 2**53 - 1, which JavaScript holds exactly; so is a cursor or head,
+  or it is a mark, see `entries.Place`;
 * a time is microseconds since 1970; a record is a record id (`ids.is_record`);
 * a state vector has at least one byte (`00` is the empty one) unless its field says that it may be absent;
 * page 0 of `Want` and `Updates` is not tied to a page: live updates and repairs; where digests are compared, page 1
@@ -47,6 +48,7 @@ from crdt_sync.protocol.checks import (
     check_flag,
     check_integer,
     check_length,
+    check_place,
     check_record,
     check_refusal,
     check_standing,
@@ -57,6 +59,7 @@ from crdt_sync.protocol.entries import (
     Behind,
     ChangesEntry,
     CheckedEntry,
+    Place,
     PresenceEntry,
     PushEntry,
     ReportEntry,
@@ -103,8 +106,8 @@ class Hello:
         check_integer("hello.now", self.now)
         if self.resume is not None:
             check_bytes("hello.resume.epoch", self.resume.epoch, EPOCH_BYTES, EPOCH_BYTES)
-            check_integer("hello.resume.cursor", self.resume.cursor)
-            check_integer("hello.resume.head", self.resume.head)
+            check_place("hello.resume.cursor", self.resume.cursor)
+            check_place("hello.resume.head", self.resume.head)
         check_flag("hello.follow", self.follow)
         check_integer("hello.count", self.count)
         check_text("hello.agent", self.agent, AGENT_LENGTH_MAX)
@@ -168,12 +171,12 @@ class Changes:
     """A page of the feed; an empty one is its end. `cursor` is where the reader stands once it has the page."""
 
     page: int
-    cursor: int
+    cursor: Place
     entries: tuple[ChangesEntry, ...]
 
     def __post_init__(self) -> None:
         check_integer("changes.page", self.page)
-        check_integer("changes.cursor", self.cursor)
+        check_place("changes.cursor", self.cursor)
         check_length("changes.entries", self.entries, PAGE_RECORDS_MAX)
         for record, seq, state_vector in self.entries:
             check_record("changes.entries.record", record)
@@ -205,16 +208,16 @@ class Updates:
     """
 
     page: int
-    cursor: int | None
-    head: int
+    cursor: Place | None
+    head: Place
     last: bool
     entries: tuple[UpdatesEntry, ...]
 
     def __post_init__(self) -> None:
         check_integer("updates.page", self.page)
         if self.cursor is not None:
-            check_integer("updates.cursor", self.cursor)
-        check_integer("updates.head", self.head)
+            check_place("updates.cursor", self.cursor)
+        check_place("updates.head", self.head)
         check_flag("updates.last", self.last)
         check_length("updates.entries", self.entries, UPDATES_RECORDS_MAX)
         for record, update, state_vector in self.entries:
@@ -227,14 +230,14 @@ class Updates:
 class Dropped:
     """The dialer may hold these records no more, and deletes them; `cursor` and `head` as in `Updates`."""
 
-    cursor: int | None
-    head: int
+    cursor: Place | None
+    head: Place
     records: tuple[str, ...]
 
     def __post_init__(self) -> None:
         if self.cursor is not None:
-            check_integer("dropped.cursor", self.cursor)
-        check_integer("dropped.head", self.head)
+            check_place("dropped.cursor", self.cursor)
+        check_place("dropped.head", self.head)
         check_length("dropped.records", self.records, UPDATES_RECORDS_MAX, at_least=1)
         for record in self.records:
             check_record("dropped.records", record)
@@ -259,11 +262,11 @@ class Regranted:
 class Have:
     """What the reader has on disk: its cursor, and the bytes of all `Updates` frames stored so far."""
 
-    cursor: int
+    cursor: Place
     received: int
 
     def __post_init__(self) -> None:
-        check_integer("have.cursor", self.cursor)
+        check_place("have.cursor", self.cursor)
         check_integer("have.received", self.received)
 
 
@@ -296,15 +299,15 @@ class Ack:
     """
 
     number: int
-    cursor: int | None
-    head: int
+    cursor: Place | None
+    head: Place
     verdicts: tuple[Verdict, ...]
 
     def __post_init__(self) -> None:
         check_integer("ack.number", self.number)
         if self.cursor is not None:
-            check_integer("ack.cursor", self.cursor)
-        check_integer("ack.head", self.head)
+            check_place("ack.cursor", self.cursor)
+        check_place("ack.head", self.head)
         check_length("ack.verdicts", self.verdicts, PUSH_RECORDS_MAX, at_least=1)
         for verdict in self.verdicts:
             code, seq, state_vector, reason, new, _, retry_after = verdict
@@ -552,6 +555,7 @@ __all__ = [
     "NewToken",
     "Noted",
     "Ping",
+    "Place",
     "Pong",
     "Presence",
     "PresenceEntry",

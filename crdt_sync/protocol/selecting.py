@@ -23,7 +23,7 @@ from crdt_sync import ids, limits
 from crdt_sync.policy.cells import Cell
 from crdt_sync.policy.values import EVERY, Forms, Whereabouts
 from crdt_sync.principal import Principal
-from crdt_sync.protocol.entries import Resume
+from crdt_sync.protocol.entries import Resumed
 from crdt_sync.protocol.live_pages import LivePage
 from crdt_sync.protocol.sight import Sight, Sights, Standing
 from crdt_sync.protocol.source import AcceptorSource, Change
@@ -84,20 +84,20 @@ class Selected:
         """Whether the device may hold something by older grants, until it is told the end of the feed."""
         return bool(self._before)
 
-    def honours(self, resume: Resume) -> bool:
+    def honours(self, resume: Resumed) -> bool:
         """Whether all that the partner knows is known here: the log, its grants, and what records have left."""
         found = self._standing(resume)
         reach = None if found is None else self._source.reach(found.epoch)
         return reach is not None and max(resume.cursor, resume.head) <= reach
 
-    def resume(self, resume: Resume) -> None:
+    def resume(self, resume: Resumed) -> None:
         """The partner's standing is honoured."""
         found = self._standing(resume)
         assert found is not None, "it was honoured"
         settled = [sight.id for sight in found.sights] == [self.sight.id]
         self._before = () if settled else found.sights
 
-    def _standing(self, resume: Resume) -> Standing | None:
+    def _standing(self, resume: Resumed) -> Standing | None:
         found = self._sights.standing(self._principal, resume.epoch)
         if found is None or len(found.sights) >= limits.SIGHTS_MAX or resume.cursor < self._sights.moves_from():
             return None

@@ -22,7 +22,7 @@ from typing import Protocol
 
 from crdt_sync import limits
 from crdt_sync.errors import ProtocolViolation, UpdateRefused
-from crdt_sync.protocol.entries import Behind
+from crdt_sync.protocol.entries import Behind, Place, Resumed
 from crdt_sync.protocol.live_pages import LivePage, LivePages, live_updates
 from crdt_sync.protocol.messages import (
     PAGE_COMPARED,
@@ -31,7 +31,6 @@ from crdt_sync.protocol.messages import (
     CheckedEntry,
     Message,
     PushEntry,
-    Resume,
     Updates,
     UpdatesEntry,
     Want,
@@ -139,6 +138,10 @@ class Serving:
         """It may hold something else from now on; whether the difference can be told within the session."""
         return False
 
+    def number(self, place: Place) -> int | None:
+        """The number of the log that the partner means; None for what it cannot have been told."""
+        return place if isinstance(place, int) else None
+
     # --- where it begins -------------------------------------------------------------------------------------
 
     @property
@@ -146,12 +149,12 @@ class Serving:
         """The epoch in which cursors are told."""
         return self._source.epoch
 
-    def honours(self, resume: Resume) -> bool:
+    def honours(self, resume: Resumed) -> bool:
         """Whether all that the partner knows of the log is in it."""
         reach = self._source.reach(resume.epoch)
         return reach is not None and max(resume.cursor, resume.head) <= reach
 
-    def resume(self, resume: Resume) -> None:
+    def resume(self, resume: Resumed) -> None:
         """The partner goes on where it was, which is honoured."""
         self.held = resume.cursor
 

@@ -3,8 +3,10 @@
 from collections.abc import Callable, Iterable, Sequence
 
 from crdt_sync import ids, limits
-from crdt_sync.protocol.entries import Behind
+from crdt_sync.protocol import codec
+from crdt_sync.protocol.entries import Behind, Place, Resumed
 from crdt_sync.protocol.live_pages import LivePage, LivePages
+from crdt_sync.protocol.marks import Veil
 from crdt_sync.protocol.messages import (
     Changes,
     ChangesEntry,
@@ -12,7 +14,6 @@ from crdt_sync.protocol.messages import (
     Dropped,
     PushEntry,
     Regranted,
-    Resume,
     Standing,
     Updates,
 )
@@ -24,7 +25,9 @@ from crdt_sync.protocol.states import State
 
 
 class SelectedServing(Serving):
-    """See the module. `followed` tells how far the log was looked at for those who may hold some records only."""
+    """See the module. `followed` tells how far the log was looked at for those who may hold some records only. What the
+    session sends goes through `veil`.
+    """
 
     def __init__(
         self,
@@ -33,10 +36,12 @@ class SelectedServing(Serving):
         live: LivePages,
         selected: Selected,
         followed: Callable[[], int],
+        veil: Veil,
     ) -> None:
         super().__init__(session, source, live)
         self._selected = selected
         self._looked_at = followed
+        self._veil = veil
         self._fed = False  # the end of the feed was reached, and is told after all pages
         self._pushed: dict[int, Sequence[str]] = {}  # the records of pushes that are not answered
         self._dropped_since: set[int] = set()  # pushes under way, of which records were dropped since they came
@@ -66,6 +71,10 @@ class SelectedServing(Serving):
             self.catch_up()
         return True
 
+    def number(self, place: Place) -> int | None:
+        """See `Serving.number`: it is told marks, and before the first of them it stands nowhere."""
+        return self._veil.read(place)
+
     # --- where it begins -------------------------------------------------------------------------------------
 
     @property
@@ -73,11 +82,11 @@ class SelectedServing(Serving):
         """The epoch in which cursors are told, which names its grants."""
         return self._selected.epoch
 
-    def honours(self, resume: Resume) -> bool:
+    def honours(self, resume: Resumed) -> bool:
         """Whether all that the partner knows is known here: the log, its grants, and what has left."""
         return self._selected.honours(resume)
 
-    def resume(self, resume: Resume) -> None:
+    def resume(self, resume: Resumed) -> None:
         """The partner goes on where it was, which is honoured."""
         super().resume(resume)
         self._selected.resume(resume)
@@ -226,7 +235,9 @@ class SelectedServing(Serving):
         else:
             self._told = page.cursor
             self._watch(page.updates[place].record for place in picked.updates)
-            frame = page.part(picked.updates)
+            veil = self._veil
+            entries = page.part(picked.updates)
+            frame = codec.encode_live(veil.cursor(page.cursor), veil.head(page.cursor), entries)
             self._count_sent(sum(len(page.updates[place].update) for place in picked.updates), now)
             self._session.send_frame(frame)
             size += len(frame)

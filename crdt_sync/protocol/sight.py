@@ -10,6 +10,7 @@ from crdt_sync.policy.cells import Atom, Cell, Seen, cells_of
 from crdt_sync.policy.rights import Rights, Wanted, met
 from crdt_sync.policy.values import EMPTY, EVERY, Forms, Whereabouts
 from crdt_sync.principal import Principal
+from crdt_sync.protocol.marks import Marks
 from crdt_sync.protocol.source import Change
 from crdt_sync.strict_cbor import dumps
 
@@ -120,6 +121,9 @@ class Sights(Protocol):
 
     def standing(self, principal: Principal, epoch: bytes) -> Standing | None:
         """What an epoch means that a session of this user was given; None where that is not known."""
+
+    def marks(self, principal: Principal) -> Marks:
+        """The marks of a new session of this principal."""
 
     def whereabouts(self, record: str, after: int) -> Whereabouts | None:
         """What a record shows, and has shown since the cursor `after`; None where it is not there."""

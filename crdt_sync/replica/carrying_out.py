@@ -10,6 +10,7 @@ from types import MappingProxyType
 from crdt_sync.limits import WANT_RECORDS_MAX
 from crdt_sync.protocol.dialer import Dialer
 from crdt_sync.protocol.effects import Acknowledge, Compare, Effect, Integrate, Owe, ReportsNoted
+from crdt_sync.protocol.marks import newest_head
 from crdt_sync.replica.partner import Partner
 
 _JOINED_MAX = 64  # effects that share one commit
@@ -102,7 +103,7 @@ def carry_out(
                 return [_integrated(dialer, run[0].number, ())]
             cursors = [effect.cursor for effect in run if effect.cursor is not None]
             entries = tuple(entry for effect in run for entry in effect.entries)
-            head = max(effect.head for effect in run)
+            head = newest_head(effect.head for effect in run)
             unserved = tuple(record for effect in run for record in effect.unserved)
             joined = Integrate(run[-1].number, entries, cursors[-1] if cursors else None, head, run[0].owe, unserved)
             gaps = partner.integrate(joined, refused)
@@ -121,7 +122,7 @@ def carry_out(
             acks = [effect for effect in effects if isinstance(effect, Acknowledge)]
             cursors = [effect.cursor for effect in acks if effect.cursor is not None]
             verdicts = tuple(pushed for effect in acks for pushed in effect.verdicts)
-            head = max(effect.head for effect in acks)
+            head = newest_head(effect.head for effect in acks)
             joined_acks = Acknowledge(acks[-1].number, verdicts, cursors[-1] if cursors else None, head)
             again = partner.acknowledge(joined_acks)
             fetched = partner.to_take_back(joined_acks)

@@ -10,9 +10,11 @@ Invariants:
 4. Whatever rests on the partner's log, updates that came from it and its word on what it holds, is stored in one commit
    with the epoch and with a head that it does not lie behind. So if that much of the log is lost, the partner can tell.
    Where sessions with one partner meet it in different epochs, at most one of them in the history that goes on, there
-   is no standing at all: the next session compares.
+   is no standing at all: the next session compares. So it is where several store marks, of which nobody here can tell
+   which is the later one.
 """
 
+from collections import deque
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -23,7 +25,8 @@ from crdt_sync import ids, limits
 from crdt_sync.errors import StoreCorrupt, StoreFailed, StoreFull
 from crdt_sync.ids import EPOCH_BYTES, Space
 from crdt_sync.protocol.effects import Acknowledge, Integrate, Owe, Pushed, Welcomed
-from crdt_sync.protocol.entries import ReportEntry, Resume
+from crdt_sync.protocol.entries import Behind, Place, ReportEntry, Resume
+from crdt_sync.protocol.marks import head_of
 from crdt_sync.protocol.reconcile import View
 from crdt_sync.protocol.sight import Sight, sight_for
 from crdt_sync.protocol.source import Diff, Outgoing
@@ -55,6 +58,7 @@ if TYPE_CHECKING:
 
 _NO_EPOCH = bytes(EPOCH_BYTES)  # no life has this id
 _OFFERED_AGAIN = {VerdictCode.CLOCK_AHEAD.value, VerdictCode.QUOTA.value}  # in each session: the verdict may be another
+_NOTED_MAX = 4  # each commit is prepared with a cursor and without
 _RESTAMPS_MAX = 3  # a record is stamped again this often before its refusal is final
 
 
@@ -105,6 +109,9 @@ class Partner:
         self.id = self._peer.replica if self._peer else b""
         self._epoch = b""  # of this session
         self._head = 0  # of the partner's log: what came in this session is not behind it
+        self._head_mark = b""  # likewise, where it tells marks
+        stored = self._peer.marks if self._peer is not None else None
+        self._noted: deque[tuple[bytes, bytes] | None] = deque([stored], maxlen=_NOTED_MAX)  # what this session stored
         self._told: Told | None = None
         self._comparing = False
         self._knows_lineages = False
@@ -113,7 +120,7 @@ class Partner:
         self.replacing: set[str] = set()  # records that are taken as the partner has them when they next come
         self._forbidden: set[str] = set()  # records with edits that it forbids, to be taken back: see `withdrawing`
         self._begun_anew: set[str] = set()  # records that it forbade under the ids that they had, until it has them
-        self._held: int | None = None  # the newest cursor, not stored because of them
+        self._held: Place | None = None  # the newest cursor, not stored because of them
         self._void: set[str] = set()  # what the comparison of this session makes needless to ask for again
 
     # --- what the session reads (DialerSource) ---------------------------------------------------------------
@@ -133,11 +140,13 @@ class Partner:
         """Where we stopped reading the partner's feed, if we ever did. None also where all is to be compared."""
         if unread.overflowed(unread.known(self._store), self.id):
             return None
-        return Resume(self._peer.epoch, self._peer.cursor, self._peer.head) if self._peer else None
+        if self._peer is None:
+            return None
+        return Resume(self._peer.epoch, *(self._peer.marks or (self._peer.cursor, self._peer.head)))
 
     @property
     def cursor(self) -> int:
-        """The stored cursor into the partner's feed."""
+        """The stored cursor into the partner's feed; 0 where it is a mark."""
         return self._peer.cursor if self._peer else 0
 
     def count(self) -> int:
@@ -208,7 +217,7 @@ class Partner:
         behind = None
         if self._peer is not None:
             behind, _ = to_fetch(self._peer, self._told)
-        elif self._told is not None and not self._comparing:
+        elif self._told is not None and not self._comparing and (self._told.head or self._told.behind is not None):
             behind, _ = unfetched(self._told, 0)
         noted = unread.known(self._store)
         percent = percentage(self._store.count(), entries, behind, unreadable=bool(noted))
@@ -282,6 +291,16 @@ class Partner:
             finally:  # a commit that raised may be found whole
                 kept = {peer.replica for peer in self._store.peers() if peer.url}
                 self._context.part(peer.replica for peer in gone if peer.replica not in kept)
+
+    def caught_up(self) -> None:
+        """The end of the partner's feed has come: where it does not tell how much there is, nothing is left of it."""
+        told = self._told
+        if told is None or told.behind is not None or self._peer is None or self._peer.marks is None:
+            return
+        with self._context.lock, suppress(StoreFull, StoreFailed):  # the status knows less, then
+            self._told = told._replace(behind=Behind(0, 0))
+            if read_told(self._store, self.id) != self._told:
+                self._store.commit([Batch(meta=note_told(self.id, self._told))])
 
     def _standing_at_welcome(self, effect: Welcomed) -> tuple[Peer, ...]:
         """The partner's entry, if it changes: it becomes one of this session's epoch where the partner honours it as it
@@ -441,7 +460,7 @@ class Partner:
                 self._void -= {*left, unread.MORE}
             if self._held is not None and not self._gapped:
                 cursor, self._held = self._held, None
-                self._store.commit([Batch(peers=self._standing(cursor, cursor))])
+                self._store.commit([Batch(peers=self._standing(cursor, head_of(cursor)))])
             elif effect.cursor is not None and not self._gapped:
                 self._note_compared()
         return [*gaps, *((record, vectors.EMPTY) for record in taken if record in self._forbidden)]
@@ -477,7 +496,7 @@ class Partner:
             self._peer = replace(known, epoch=epoch)
             told = self._told or read_told(self._store, self.id)
             if told is not None:  # it is the same log
-                self._told = told._replace(epoch=epoch)
+                self._told = told._replace(epoch=epoch, behind=None if known.marks else told.behind)
             meta = {} if self._told is None else note_told(self.id, self._told)
             self._store.commit([Batch(peers=(self._peer,), meta=meta)])
         if stands:
@@ -656,20 +675,20 @@ class Partner:
             return entry  # what was refused is not what the record is now
         return OutboxEntry(entry.record, entry.acknowledged, entry.edit, verdict.code.value, verdict.reason)
 
-    def _standing(self, cursor: int | None, head: int) -> tuple[Peer, ...]:
+    def _standing(self, cursor: Place | None, head: Place) -> tuple[Peer, ...]:
         """The partner's entry, for the same commit as what came with this head and stands for this cursor, if any.
 
         Without a cursor there is nothing to store before there was one in this epoch.
         """
         if cursor is not None and self._gapped:
             self._held, cursor = cursor, None
-        self._head = max(self._head, head)
         now = self._context.wall_clock()
         if self._context.epochs.get(self.id) != self._epoch:
-            self._context.epochs[self.id] = _NO_EPOCH
-            self._peer = Peer(self.id, _NO_EPOCH, 0, now, self.url)
-            return (self._peer,)
+            return self._stand_nowhere(now)
         known = self._store.peer(self.id)
+        if isinstance(cursor, bytes) or isinstance(head, bytes) or (known is not None and known.marks is not None):
+            return self._marked(known, cursor, head, now)
+        self._head = max(self._head, head)
         if known is not None and known.epoch == self._epoch:
             cursor, head = known.cursor if cursor is None else cursor, max(self._head, known.head)
         elif cursor is None:
@@ -679,7 +698,29 @@ class Partner:
         self._peer = Peer(self.id, self._epoch, cursor, now, self.url, head)
         return (self._peer,)
 
+    def _marked(self, known: Peer | None, cursor: Place | None, head: Place, now: int) -> tuple[Peer, ...]:
+        """`_standing` where the partner tells marks: the last ones that came count."""
+        before = known.marks if known is not None and known.epoch == self._epoch else None
+        if before is not None and before not in self._noted:
+            return self._stand_nowhere(now)  # another session has stored since: whose head is higher nobody can tell
+        if isinstance(head, bytes):
+            self._head_mark = head
+        if not isinstance(cursor, bytes):
+            if before is None:
+                return () if known is None or known.epoch != self._epoch else self._stand_nowhere(now)
+            cursor = before[0]
+        marks = (cursor, self._head_mark or (before[1] if before is not None else cursor))
+        self._noted.append(marks)
+        self._peer = Peer(self.id, self._epoch, 0, now, self.url, marks=marks)
+        return (self._peer,)
+
+    def _stand_nowhere(self, now: int) -> tuple[Peer, ...]:
+        """Nothing is known of how far this partner was read: the next session compares."""
+        self._context.epochs[self.id] = _NO_EPOCH
+        self._peer = Peer(self.id, _NO_EPOCH, 0, now, self.url)
+        return (self._peer,)
+
 
 def _forgotten(peer: Peer) -> Peer:
     """The entry of a partner of which nothing is known but its name: it is compared with."""
-    return replace(peer, epoch=_NO_EPOCH, cursor=0, head=0)
+    return replace(peer, epoch=_NO_EPOCH, cursor=0, head=0, marks=None)

@@ -5,6 +5,7 @@ of the store the cursor was told, the second under which grants. These are kept 
 believed about its own alone: who claims those of another is compared with like anybody of whom nothing is known.
 """
 
+import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from hashlib import blake2b
@@ -20,11 +21,13 @@ from crdt_sync.policy.values import EVERY, Whereabouts
 from crdt_sync.principal import Principal
 from crdt_sync.protocol.sight import SIGHT_BYTES, Sight, Standing, as_rows, sight_for, sight_of
 from crdt_sync.protocol.source import Change
+from crdt_sync.replica.marks import SECRET_BYTES, StoreMarks
 from crdt_sync.replica.whereabouts import companions_of, sections_of, whereabouts, whereabouts_of
 from crdt_sync.storage.port import Store
 from crdt_sync.storage.values import Batch
 
 _KEPT = "sight/"
+_MARKS = "marks"  # meta: the key of all marks
 _PAGE = 512
 _AGAIN_US_MIN, _AGAIN_US_MAX = 200_000, 5_000_000
 _READ_US = 100  # about what reading one record takes: so that a thousand devices do not ask again all the time
@@ -59,6 +62,8 @@ class StoreSights:
         self._of: dict[str, Sight] = {}  # by user, under that policy
         self._kept: dict[str, tuple[str, tuple[Sight, ...]]] = {}  # by key, the user and what it may have held
         self._count: int | None = None
+        self._secret = b""
+        self._sessions = 0
 
     # --- the policy ------------------------------------------------------------------------------------------
 
@@ -120,6 +125,17 @@ class StoreSights:
         if life is None or found is None or found[0] != principal.user:
             return None
         return Standing(life, found[1])
+
+    def marks(self, principal: Principal) -> StoreMarks:
+        """See `Sights.marks`. Where their key is lost, devices are compared with."""
+        if not self._secret:
+            with suppress(StoreCorrupt):
+                self._secret = self._store.meta(_MARKS) or b""
+        if len(self._secret) != SECRET_BYTES:
+            self._secret = secrets.token_bytes(SECRET_BYTES)
+            self._keep(_MARKS, self._secret)
+        self._sessions += 1
+        return StoreMarks(self._secret, self._store.epoch, self._sessions, principal)
 
     def _read(self, key: str) -> tuple[str, tuple[Sight, ...]] | None:
         if key in self._kept:

@@ -27,7 +27,7 @@ from crdt_sync.replica.heard import Heard, guessed_place, heard
 from crdt_sync.replica.holds import Hold, read_hold
 from crdt_sync.replica.names import names
 from crdt_sync.replica.readers import count_lacking, lacks
-from crdt_sync.replica.told import read_told, to_fetch
+from crdt_sync.replica.told import is_compared, read_told, to_fetch
 from crdt_sync.replica.unsent import Unsent
 from crdt_sync.replica.whereabouts import companions_of
 from crdt_sync.storage.port import LoggedRecords, Store
@@ -50,11 +50,12 @@ class PartnerStatus:
     """One partner: what it may still lack, what it refused, and what it had for us at the last contact.
 
     `pending` and `refused` count records. `to_fetch` is how many records, at most, changed behind our cursor; None
-    where that is not known: its history has changed, and all is compared at the next session. `to_fetch_bytes` is about
-    what their updates come to, None where the partner did not say. `percent` is 100 only where nothing is left on
-    either side, and None where that is not known. `missing` counts records of which it has something that is not here:
-    it could not read them, or they were not taken; `Status.unreadable` says why. `last_seen` is when this was so, in
-    microseconds since 1970, by the device's clock. `put_off` is until when it takes nothing more, as it said.
+    where that is not known: its history has changed, so that all `is_compared` at the next session, or it does not say.
+    `to_fetch_bytes` is about what their updates come to, None where the partner did not say. `percent` is 100 only
+    where nothing is left on either side, and None where that is not known. `missing` counts records of which it has
+    something that is not here: it could not read them, or they were not taken; `Status.unreadable` says why.
+    `last_seen` is when this was so, in microseconds since 1970, by the device's clock. `put_off` is until when it
+    takes nothing more, as it said.
     """
 
     url: str
@@ -69,6 +70,7 @@ class PartnerStatus:
     name: str = ""  # where it is known, see `crdt_sync.replica.names`
     missing: int = 0
     put_off: Hold | None = None
+    is_compared: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +233,7 @@ def _partner_status(store: Store, peer: Peer, name: str, noted: unread.Known, wa
         name=name,
         missing=len(unread.of(noted, peer.replica)),
         put_off=read_hold(store, peer.replica, wall),
+        is_compared=is_compared(peer, told),
     )
 
 
@@ -341,7 +344,7 @@ def _record_status(store: Store, record: str) -> RecordStatus:
             stored.append(peer.url)  # it fetched it by itself, which our own next session will notice
         elif entry is not None:
             pending[peer.url] = why(entry)
-        elif to_fetch(peer, read_told(store, peer.replica))[0] is None:
+        elif is_compared(peer, read_told(store, peer.replica)):
             unknown.append(peer.url)
         else:
             stored.append(peer.url)

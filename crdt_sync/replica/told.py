@@ -17,7 +17,8 @@ _TOLD = "told/"  # meta, by replica id in hexadecimal: the head that a partner t
 class Told(NamedTuple):
     """What a partner said of its feed: its epoch, its head, and when (microseconds since 1970, by our clock).
 
-    `behind` is how much lay behind `cursor` then, where it said so.
+    `behind` is how much lay behind `cursor` then, where it said so. A partner that tells marks tells no head, and
+    nothing of that; once the end of its feed has come, nothing was behind it.
     """
 
     epoch: bytes
@@ -48,12 +49,17 @@ def read_told(store: Settings, replica: bytes) -> Told | None:
     return Told(bytes.fromhex(epoch), head, at, cursor, None if behind is None else Behind(*behind))
 
 
+def is_compared(peer: Peer, told: Told | None) -> bool:
+    """Whether the partner's history has changed, so that all is compared at the next session."""
+    return peer.epoch == bytes(EPOCH_BYTES) or (told is not None and told.epoch != peer.epoch)
+
+
 def to_fetch(peer: Peer, told: Told | None) -> tuple[int | None, int | None]:
     """How much of the partner's feed was not read as of the last contact: records, at most, and bytes, about.
 
     None where that is not known.
     """
-    if peer.epoch == bytes(EPOCH_BYTES) or (told is not None and told.epoch != peer.epoch):
+    if is_compared(peer, told) or (peer.marks is not None and told is not None and told.behind is None):
         return None, None
     return (0, 0) if told is None else unfetched(told, peer.cursor)
 

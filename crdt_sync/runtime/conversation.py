@@ -545,6 +545,7 @@ class Conversation:
                     self._welcoming = asyncio.create_task(self._welcomed(effect))
                 case CaughtUp():
                     self.progress.caught_up = True
+                    self._partner.caught_up()
                     self._note_contact()
                 case PresenceSeen(entries):
                     if self._presence is not None:

@@ -80,7 +80,8 @@ class Peer:
     """A partner: its replica id and epoch, our cursor into its feed, when (µs) and where it was last seen.
 
     `head` is the highest sequence number of its log that anything rests on which we received from it, or believe that
-    it holds. It is at least the cursor.
+    it holds. It is at least the cursor. Of a partner that tells marks in the place of numbers, `marks` are those of its
+    last cursor and head, and both numbers are 0.
     """
 
     replica: bytes
@@ -89,6 +90,7 @@ class Peer:
     last_seen: int
     url: str = ""
     head: int = 0
+    marks: tuple[bytes, bytes] | None = None
 
 
 @dataclass(frozen=True, slots=True)

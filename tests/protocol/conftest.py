@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from crdt_sync.limits import INTEGER_EXACT_MAX, REASON_LENGTH_MAX, RECONCILE_OPEN_RANGES_MAX, RETRY_AFTER_MS_MAX
 from crdt_sync.protocol import messages as m
+from crdt_sync.protocol.entries import MARK_BYTES
 
 numbers = st.integers(0, INTEGER_EXACT_MAX) | st.integers(0, 30)
 sixteen = st.binary(min_size=16, max_size=16)
@@ -37,7 +38,8 @@ unreadable = st.sampled_from([standing for standing in m.Standing if standing >=
 checked = st.builds(m.CheckedEntry, records, sixteen, sixteen, readable) | st.builds(
     m.CheckedEntry, records, st.just(b""), st.just(b""), unreadable
 )
-resumes = st.none() | st.builds(m.Resume, sixteen, numbers, numbers)
+places = numbers | st.binary(min_size=MARK_BYTES, max_size=MARK_BYTES)
+resumes = st.none() | st.builds(m.Resume, sixteen, places, places)
 versions = st.lists(st.integers(1, 9), min_size=1, max_size=16).map(tuple)
 agents = st.text(st.characters(exclude_categories=["Cs"]), max_size=64)
 actors = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=64)
@@ -51,18 +53,18 @@ STRATEGIES = {
     m.Hello: (versions, sixteen, tokens, numbers, resumes, flags, numbers, agents),
     m.Welcome: (st.integers(1, 9), sixteen, numbers, sixteen, numbers, st.integers(0, 1), frame_bytes),
     m.Terms: (sixteen, flags, sixteen, st.lists(features, max_size=4).map(tuple)),
-    m.Changes: (numbers, numbers, _rows(m.ChangesEntry, records, numbers, state_vectors)),
+    m.Changes: (numbers, places, _rows(m.ChangesEntry, records, numbers, state_vectors)),
     m.Want: (numbers, _rows(m.WantEntry, records, state_vectors)),
     m.Updates: (
         numbers,
-        st.none() | numbers,
-        numbers,
+        st.none() | places,
+        places,
         flags,
         _rows(m.UpdatesEntry, records, updates, st.just(b"") | state_vectors),
     ),
-    m.Have: (numbers, numbers),
+    m.Have: (places, numbers),
     m.Push: (numbers, _rows(m.PushEntry, records, updates, least=1)),
-    m.Ack: (numbers, st.none() | numbers, numbers, st.lists(verdicts, min_size=1, max_size=6).map(tuple)),
+    m.Ack: (numbers, st.none() | places, places, st.lists(verdicts, min_size=1, max_size=6).map(tuple)),
     m.Ranges: (st.integers(0, RECONCILE_OPEN_RANGES_MAX), columns, columns, columns),
     m.ReceiptRequest: (numbers,),
     m.Receipt: (numbers, numbers, numbers, st.binary(min_size=32, max_size=32)),
@@ -80,7 +82,7 @@ STRATEGIES = {
     ),
     m.Noted: (numbers,),
     m.NewToken: (st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1, max_size=200),),
-    m.Dropped: (st.none() | numbers, numbers, st.lists(records, min_size=1, max_size=6).map(tuple)),
+    m.Dropped: (st.none() | places, places, st.lists(records, min_size=1, max_size=6).map(tuple)),
     m.Regranted: (st.binary(min_size=16, max_size=16), flags),
 }
 for message, parts in STRATEGIES.items():

@@ -23,7 +23,7 @@ from crdt_sync.protocol.acceptor import Refusal
 from crdt_sync.protocol.dialer import Dialer
 from crdt_sync.protocol.entries import CheckedEntry, Standing
 from crdt_sync.protocol.hub import Hub
-from crdt_sync.protocol.messages import Hello, Message, PresenceEntry, Resume, Verdict, VerdictCode
+from crdt_sync.protocol.messages import Hello, Message, Place, PresenceEntry, Resume, Verdict, VerdictCode
 from crdt_sync.protocol.principal import Principal
 from crdt_sync.protocol.reconcile import Index, View
 from crdt_sync.protocol.versions import NEWEST
@@ -300,7 +300,8 @@ class Stage:
                 again = "never" if effect.retry_after_us is None else f"after {effect.retry_after_us // _SECOND} s"
                 self.written.append(f"  ({device.name} ends: {effect.code}; tries again: {again})")
 
-    def _note(self, device: Staged, cursor: int | None, head: int) -> None:
+    def _note(self, device: Staged, cursor: Place | None, head: Place) -> None:
+        assert bytes not in {type(cursor), type(head)}, "no policy is in force here"
         device.cursor = device.cursor if cursor is None else cursor
         device.head = max(device.head, head, device.cursor)
         device.resume = Resume(device.epoch, device.cursor, device.head)

@@ -32,7 +32,7 @@ STRANGERS = (
     *(None, False, True, 1.0, cbor2.undefined, cbor2.CBORSimpleValue(5), {}, [], cbor2.CBORTag(1, 1)),
     *("", "a", "A", "a\n", "é" * 64, "é" * 65, "x" * 48, "x" * 49, "é" * 256, "é" * 257, "c/a", "c/é", "C/a", "c/a\n"),
     *("c" * 48 + "/" + "k" * 79, "c" * 49 + "/k", "c/" + "k" * 80, "~" * 4096, "~" * 4097),
-    *(b"", b"\0", bytes(15), bytes(16), bytes(17), bytes(32), bytes(33)),
+    *(b"", b"\0", bytes(15), bytes(16), bytes(17), bytes(32), bytes(33), bytes(35), bytes(36), bytes(37)),
 )
 
 
@@ -140,7 +140,7 @@ def test_the_grammar_and_the_codec_measure_large_fields_alike(grammar, items, mo
         ("bye", "{0,256}", "{0,255}"),
         ("push", "entries: [1*512 [record: record, update", "entries: [0*512 [record: record, update"),
         ("updates, live", "state-vector / h''", "state-vector"),
-        ("have", "cursor: number, received: number", "cursor: number, ? received: number"),
+        ("have", "cursor: place, received: number", "cursor: place, ? received: number"),
         ("hello, resumed", "follow: bool", "follow: bool / 1"),
         ("push", "bstr .size (1..2359296)", "bstr"),
     ],

@@ -1,6 +1,7 @@
 """What a session is told that may hold some records and not others; and what it cannot find out of the others."""
 
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -16,13 +17,17 @@ from crdt_sync.protocol.messages import (
     MODE_RECONCILE,
     Ack,
     Bye,
+    Changes,
     Check,
     Dropped,
+    Have,
     Hello,
     Presence,
     PresenceEntry,
     Push,
     PushEntry,
+    Receipt,
+    ReceiptRequest,
     Resume,
     Terms,
     Want,
@@ -86,8 +91,14 @@ class Relay:
         Line(self.lead, self.host).run()
         return str(record.record)
 
-    def connect(self, user: str, resume: Resume | None = None, versions: tuple[int, ...] = (3, 2, 1)) -> int:
-        replica = user.encode().ljust(16, b".")
+    def connect(
+        self,
+        user: str,
+        resume: Resume | None = None,
+        versions: tuple[int, ...] = (3, 2, 1),
+        replica: bytes = b"",
+    ) -> int:
+        replica = (replica or user.encode()).ljust(16, b".")
         self.users[replica] = user
         session = self.host.connect()
         self.host.receive(session, codec.encode(Hello(versions, replica, "", 1, resume, True, 0, user)))
@@ -113,6 +124,12 @@ def relay() -> Relay:
     return Relay(anna="North", ben="South")
 
 
+def unmarked(message):
+    """A message without its marks, of which no two are equal."""
+    marks = {name: 0 for name in ("cursor", "head") if type(getattr(message, name, None)) is bytes}
+    return replace(message, **marks)
+
+
 def both(relay: Relay, ask) -> tuple[str, str]:
     """What anna is told when she asks about a hidden record, and about one that is not there, by the name of that."""
     hidden = relay.customer("South")
@@ -121,7 +138,7 @@ def both(relay: Relay, ask) -> tuple[str, str]:
         session = relay.connect("anna")
         relay.told(session)
         relay.say(session, ask(record))
-        answers.append(str(relay.told(session)).replace(record, ABSENT))
+        answers.append(str([unmarked(message) for message in relay.told(session)]).replace(record, ABSENT))
     return answers[0], answers[1]
 
 
@@ -145,7 +162,7 @@ def test_a_push_to_a_record_that_may_not_be_held_is_refused_and_the_record_dropp
     relay.told(session)
     relay.say(session, Push(1, (PushEntry(hidden, b"\0\0"),)))
     dropped, ack = relay.told(session)
-    assert dropped == Dropped(None, relay.host.store.head(), (hidden,))
+    assert unmarked(dropped) == Dropped(None, 0, (hidden,))
     assert isinstance(ack, Ack)
     assert [verdict.code.value for verdict in ack.verdicts] == ["forbidden"]
 
@@ -182,15 +199,70 @@ def welcome(relay: Relay, session: int) -> Welcome:
     return found
 
 
+def standing(relay: Relay, user: str) -> Resume:
+    """Where a device of a user stands once it was told everything."""
+    found = relay.told(relay.connect(user))
+    (cursor,) = {message.cursor for message in found if isinstance(message, Changes)}
+    return Resume(found[0].epoch, cursor, cursor)
+
+
 def test_a_device_comes_back_to_what_it_held_and_nobody_to_what_another_held(relay):
     relay.customer("North")
-    first = welcome(relay, relay.connect("anna"))
-    resume = Resume(first.epoch, first.head, first.head)
+    resume = standing(relay, "anna")
+    first = resume.epoch
     assert welcome(relay, relay.connect("anna", resume)).mode == MODE_CHANGES
     assert welcome(relay, relay.connect("ben", resume)).mode == MODE_RECONCILE
     relay.started(relay.host.store.clone())
     again = welcome(relay, relay.connect("anna", resume))
-    assert (again.mode, again.epoch == first.epoch) == (MODE_CHANGES, False)
+    assert (again.mode, again.epoch == first) == (MODE_CHANGES, False)
+
+
+def test_a_mark_is_believed_of_the_device_that_it_was_told_alone(relay):
+    relay.customer("North")
+    resume = standing(relay, "anna")
+    assert welcome(relay, relay.connect("anna", resume)).mode == MODE_CHANGES
+    assert welcome(relay, relay.connect("anna", resume, replica=b"her second")).mode == MODE_RECONCILE
+
+
+@pytest.mark.parametrize("place", [1, bytes(36), b"\xff" * 36])
+def test_a_place_that_was_never_told_is_none(relay, place):
+    relay.customer("North")
+    known = standing(relay, "anna")
+    for resume in (known._replace(cursor=place), known._replace(head=place)):
+        assert welcome(relay, relay.connect("anna", resume)).mode == MODE_RECONCILE
+    session = relay.connect("anna")
+    relay.told(session)
+    relay.say(session, Have(place, 0))
+    assert [message.code for message in relay.told(session)] == ["protocol_violation"]
+
+
+def test_a_log_that_went_back_is_noticed_by_the_mark_of_its_head(relay):
+    """A relay that was restored: what the device was told of since is not in its log."""
+    relay.customer("North")
+    before = relay.host.store.clone()
+    relay.customer("North")
+    resume = standing(relay, "anna")
+    relay.started(before)
+    assert welcome(relay, relay.connect("anna", resume)).mode == MODE_RECONCILE
+
+
+def test_numbers_of_the_log_are_in_nothing_that_is_told(relay):
+    relay.customer("North")
+    session = relay.connect("lead")
+    relay.say(session, Want(1, ()))
+    relay.say(session, ReceiptRequest(1))
+    told = relay.told(session)
+    marks = [place for message in told for place in places(message)]
+    assert {type(place) for place in marks} == {bytes}
+    assert len({*marks}) == len(marks) == 4
+    assert [message.head for message in told if isinstance(message, Welcome | Receipt)] == [0, 0]
+    assert {entry.seq for message in told if isinstance(message, Changes) for entry in message.entries} == {0}
+
+
+def places(message) -> list[object]:
+    if isinstance(message, Welcome | Receipt):
+        return []
+    return [place for name in ("cursor", "head") if (place := getattr(message, name, None)) is not None]
 
 
 def test_what_is_claimed_of_a_life_without_a_policy_is_not_believed(relay):

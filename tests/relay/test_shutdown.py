@@ -11,7 +11,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from crdt_relay import server
-from crdt_sync.protocol.messages import Ack, Bye, Changes, Resume, Updates, VerdictCode, Welcome
+from crdt_sync.protocol.messages import Ack, Bye, Changes, Place, Resume, Updates, VerdictCode, Welcome
 from crdt_sync.runtime.transports import channel
 from crdt_sync.storage.lmdb import environment
 
@@ -69,7 +69,7 @@ async def follow(url: str) -> Resume:
     device = await Device.open(url)
     await device.hello()
     epoch = (await device.expect(Welcome)).epoch
-    cursor = 0
+    cursor: Place = 0
     with suppress(ConnectionClosed):
         while True:
             message = await device.receive()

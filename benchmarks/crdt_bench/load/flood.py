@@ -12,7 +12,7 @@ from crdt_bench.load.connection import Connection, client_frame
 from crdt_bench.load.updates import Device
 from crdt_sync.ids import Space
 from crdt_sync.protocol import codec
-from crdt_sync.protocol.messages import Ack, Hello, Ping, Pong, Terms, Verdict, Welcome
+from crdt_sync.protocol.messages import Ack, Hello, Ping, Pong, Terms, Verdict, VerdictCode, Welcome
 from crdt_sync.protocol.terms import terms_of
 from crdt_sync.protocol.versions import VERSIONS
 
@@ -128,7 +128,9 @@ class Acknowledged:
         if isinstance(message, Ping):
             self._send(codec.encode(Pong(message.number)))
             return 0
-        if not isinstance(message, Ack) or any(verdict.seq == 0 for verdict in message.verdicts):
+        if not isinstance(message, Ack) or any(
+            verdict.code is not VerdictCode.ACCEPTED for verdict in message.verdicts
+        ):
             raise UnexpectedAnswer(str(_refusals(message) or message)[:500])
         return len(message.verdicts) // self._updates
 
@@ -161,4 +163,4 @@ async def rounds_of(flows: Callable[[], list[Coroutine[None, None, None]]]) -> N
 def _refusals(message: object) -> list[Verdict]:
     """What an acknowledgement did not accept."""
     verdicts = message.verdicts if isinstance(message, Ack) else ()
-    return [verdict for verdict in verdicts if not verdict.seq]
+    return [verdict for verdict in verdicts if verdict.code is not VerdictCode.ACCEPTED]

@@ -18,7 +18,7 @@ from crdt_bench.load.updates import Device
 from crdt_sync import ids
 from crdt_sync.protocol import codec
 from crdt_sync.protocol.codec import CHECKSUM_BYTES
-from crdt_sync.protocol.messages import Ack, Changes, Have, Ping, Pong, Push, Updates
+from crdt_sync.protocol.messages import Ack, Changes, Have, Ping, Pong, Push, Updates, VerdictCode
 
 _CONFIRM_BYTES = 16 * 1024  # of updates: after so many, a follower says what it has stored
 
@@ -74,7 +74,9 @@ async def _push(writer: Connection, frames: deque[bytes], window: int) -> int:
         if isinstance(message, Ping):
             writer.send(codec.encode(Pong(message.number)))
             return
-        if not isinstance(message, Ack) or any(verdict.seq == 0 for verdict in message.verdicts):
+        if not isinstance(message, Ack) or any(
+            verdict.code is not VerdictCode.ACCEPTED for verdict in message.verdicts
+        ):
             done.set_exception(UnexpectedAnswer(str(message)[:500]))
             return
         missing -= len(message.verdicts)

@@ -297,13 +297,14 @@ def state(key: bytes, value: bytes) -> State:
 
 def peer_value(peer: Peer) -> bytes:
     """A sealed peer."""
-    return PEERS.close(peer.replica, cbor2.dumps([peer.epoch, peer.cursor, peer.head, peer.last_seen, peer.url]))
+    row = [peer.epoch, peer.cursor, peer.head, peer.last_seen, peer.url, *(peer.marks or ())]
+    return PEERS.close(peer.replica, cbor2.dumps(row))
 
 
 def peer(key: bytes, value: bytes) -> Peer:
     """Open a peer."""
-    epoch, cursor, head, last_seen, url = cbor2.loads(PEERS.open(key, value))
-    return Peer(key, epoch, cursor, last_seen, url, head)
+    epoch, cursor, head, last_seen, url, *marks = cbor2.loads(PEERS.open(key, value))
+    return Peer(key, epoch, cursor, last_seen, url, head, (marks[0], marks[1]) if marks else None)
 
 
 def outbox_key(replica: bytes, record: str) -> bytes:

@@ -131,6 +131,6 @@ class _Honest:
                 for verdict in verdicts:
                     due, update = self._pending.popleft()
                     self._times.append((due, now - due))
-                    self.refused += verdict.seq == 0
+                    self.refused += verdict.code is not VerdictCode.ACCEPTED
                     if verdict.code is VerdictCode.ACCEPTED:
                         self.acknowledged.append(update)

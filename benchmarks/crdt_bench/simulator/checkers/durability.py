@@ -10,7 +10,7 @@ from crdt_sync.protocol.messages import VerdictCode
 def check(device: str, relay: Disk, epoch: bytes, effect: Acknowledge) -> None:
     """Compare accepted pushes with the relay's disk, unless so much of the session's history is not on it any more."""
     reach = relay.reach(epoch)
-    if reach is None or reach < effect.head:
+    if reach is None or not isinstance(effect.head, int) or reach < effect.head:
         return
     for pushed in effect.verdicts:
         if pushed.verdict.code is not VerdictCode.ACCEPTED:
