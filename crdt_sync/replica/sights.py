@@ -39,7 +39,8 @@ class StoreSights:
     None where that is not known yet.
 
     `keep` stores a value with its key, as soon as may be; where it is lost, its device is compared with. `wanted` is
-    called where somebody is to be served and what records show is not known. A relay gives what `masks` show.
+    called where somebody is to be served and what records show is not known. A relay gives what `masks` show. `draw`
+    gives so many bytes that nobody can guess.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class StoreSights:
         wanted: Callable[[], None] = lambda: None,
         *,
         masks: bool = False,
+        draw: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
         self._masks = masks
         self._store = store
@@ -62,6 +64,7 @@ class StoreSights:
         self._of: dict[str, Sight] = {}  # by user, under that policy
         self._kept: dict[str, tuple[str, tuple[Sight, ...]]] = {}  # by key, the user and what it may have held
         self._count: int | None = None
+        self._draw = draw
         self._secret = b""
         self._sessions = 0
 
@@ -132,7 +135,7 @@ class StoreSights:
             with suppress(StoreCorrupt):
                 self._secret = self._store.meta(_MARKS) or b""
         if len(self._secret) != SECRET_BYTES:
-            self._secret = secrets.token_bytes(SECRET_BYTES)
+            self._secret = self._draw(SECRET_BYTES)
             self._keep(_MARKS, self._secret)
         self._sessions += 1
         return StoreMarks(self._secret, self._store.epoch, self._sessions, principal)

@@ -301,8 +301,8 @@ class Stage:
                 self.written.append(f"  ({device.name} ends: {effect.code}; tries again: {again})")
 
     def _note(self, device: Staged, cursor: Place | None, head: Place) -> None:
-        assert bytes not in {type(cursor), type(head)}, "no policy is in force here"
-        device.cursor = device.cursor if cursor is None else cursor
+        assert isinstance(head, int), "no policy is in force here"
+        device.cursor = cursor if isinstance(cursor, int) else device.cursor
         device.head = max(device.head, head, device.cursor)
         device.resume = Resume(device.epoch, device.cursor, device.head)
 

@@ -15,6 +15,7 @@ from crdt_sync.protocol.messages import (
     Bye,
     Changes,
     ChangesEntry,
+    Dropped,
     Have,
     Message,
     Push,
@@ -28,6 +29,7 @@ from crdt_sync.protocol.messages import (
     WantEntry,
 )
 from crdt_sync.protocol.states import State
+from crdt_sync.protocol.versions import PEOPLE
 from tests.protocol.scripted import EPOCH, RELAY, ScriptedOutbox, dialer, drain, say, welcome
 
 A, B, C = "customers/a", "customers/b", "customers/c"
@@ -216,6 +218,20 @@ def test_what_the_partner_lacks_is_pushed_in_one_frame_and_pushed_again_when_edi
     session.acknowledged(acknowledge.number, [A], now=0)
     sent, _ = say(session)
     assert sent == [Push(2, (PushEntry(A, b"update 2"),))]
+
+
+def test_what_was_pushed_and_stored_of_a_record_that_was_dropped_meanwhile_is_asked_for_again() -> None:
+    """The partner believes that what it stored is here: of itself it would not tell it again."""
+    source = ScriptedOutbox()
+    session = live(source)
+    session.version = PEOPLE
+    source.edit(A)
+    source.edit(B)
+    session.notify([A, B])
+    say(session)
+    say(session, Dropped(None, 8, (A,)))
+    sent, _ = say(session, Ack(1, None, 9, (STORED, STORED)))
+    assert sent == [Want(0, (WantEntry(A, b"\x00"),))]
 
 
 def test_the_whole_outbox_is_pushed_at_the_start() -> None:

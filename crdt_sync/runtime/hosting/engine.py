@@ -195,7 +195,13 @@ class Engine:
         self.writer = outside.make_writer(commits or store)
         self._placing = Placing(store, in_force, self.pool, self.writer, self._start, self.policy_changed, schemas, log)
         self.sights = StoreSights(
-            store, in_force, self._placing.sure, self._keep_sight, self._placing.begin, masks=schemas is None
+            store,
+            in_force,
+            self._placing.sure,
+            self._keep_sight,
+            self._placing.begin,
+            masks=schemas is None,
+            draw=outside.rng.randbytes,
         )
         self.hub = Hub(
             self.source,

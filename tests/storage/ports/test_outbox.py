@@ -5,7 +5,8 @@ from tests.storage.committing import ANN, BOB, CID, OTHER, PARTNER, put
 
 
 def test_partners_are_remembered(store):
-    here, there = Peer(PARTNER, b"e" * 16, 7, 123, "wss://relay"), Peer(OTHER, b"f" * 16, 0, 0)
+    here = Peer(PARTNER, b"e" * 16, 7, 123, "wss://relay")
+    there = Peer(OTHER, b"f" * 16, 0, 0, marks=(b"c" * 36, b"h" * 36))
     put(store, peers=(there, here))
     assert (store.peer(PARTNER), store.peer(b"x" * 16)) == (here, None)
     assert store.peers() == [here, there]
