@@ -12,6 +12,7 @@ FOUND = {
     "what did not show beside what the relay held was lost with what it forbade": 291,
     "and so it was of a long history": 410,
     "a record that is about to go counted as held": 639,
+    "what was pushed and dropped at once did not come back": 522,
 }
 
 
