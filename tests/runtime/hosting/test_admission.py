@@ -102,6 +102,26 @@ def test_one_bad_device_keeps_out_neither_its_office_nor_its_id_elsewhere_but_id
     assert gate.refused(BEN) is None, "it was let in before"
 
 
+def test_who_proved_a_key_is_known_by_it_under_another_id_and_at_another_address() -> None:
+    gate = Gate()
+    key, other = b"k" * 16, b"o" * 16
+
+    def come(replica: bytes, address: str, device: bytes) -> Principal | Refusal:
+        visitor = gate.admission.visitor(address)
+        hello = Hello((1,), replica, TOKEN, 0, None, True, 0, "test")
+        found = visitor.guarded(lambda _: Principal(device, bytes(16), "anna"))(hello)
+        if replica == BAD and isinstance(found, Principal):
+            visitor.expelled()
+        return found
+
+    assert isinstance(come(BAD, OFFICE, key), Principal)
+    for replica, address in ((BAD, OFFICE), (ANNA, OFFICE), (ANNA, ELSEWhere)):
+        found = come(replica, address, key)
+        assert isinstance(found, Refusal)
+        assert (found.code, found.retry_after_us) == ("poisoned", FIRST_S * 1_000_000)
+    assert isinstance(come(ANNA, OFFICE, other), Principal), "another device of that user comes in, from there too"
+
+
 def test_tokens_are_guessed_slowly_from_one_address_and_who_was_let_in_notices_nothing() -> None:
     gate = Gate()
     assert gate.refused(ANNA) is None
