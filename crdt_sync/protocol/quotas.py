@@ -17,7 +17,7 @@ Counts are in bounded tables. Where there are too many, whoever stored longest a
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -189,6 +189,8 @@ class Quotas:
         store_bytes: Callable[[], int] = lambda: 0,
     ) -> None:
         self._bounds = UNBOUNDED
+        self._allowed: dict[str, Allowance] = {}  # by kind of owner, where there is a limit
+        self._rates: dict[str, Rate] = {}  # likewise
         self.off = True
         """Whether nothing is counted."""
         self._wall_clock = wall_clock
@@ -209,6 +211,10 @@ class Quotas:
     def go_by(self, bounds: Bounds) -> None:
         """From now on these hold; what was counted counts on."""
         self._bounds = bounds
+        allowed = {"session": bounds.session, "device": bounds.device, "user": bounds.user, "space": bounds.space}
+        self._allowed = {kind: each for kind, each in allowed.items() if each != UNLIMITED}
+        rates = {"device": bounds.device_rate, "user": bounds.user_rate, "space": bounds.space_rate}
+        self._rates = {kind: each for kind, each in rates.items() if each != ANY_RATE}
         self.off = bounds._replace(burst_s=UNBOUNDED.burst_s) == UNBOUNDED
 
     # --- updates ---------------------------------------------------------------------------------------------
@@ -225,13 +231,17 @@ class Quotas:
         if full is not None:
             return full
         owners = _owners(session, principal)
-        counted = [(counts, owner, allowed) for counts, owner, allowed in self._counted(owners) if allowed != UNLIMITED]
+        counted = [
+            (self._sessions if owner.kind == "session" else self._days, owner, allowed)
+            for owner in owners
+            if (allowed := self._allowed.get(owner.kind)) is not None
+        ]
         new = bool(counted) and record not in self._coming and not self._is_known(record)
         for counts, owner, allowed in counted:
             limit, whole = counts.met(owner, record, size, allowed, new=new)
             if limit:
                 return self._refused(session, counts, owner, limit, whole=whole)
-        limited = self._limited(session, owners, size, now)
+        limited = self._limited(session, owners, size, now) if self._rates else None
         if limited is not None:
             return limited
         for counts, owner, allowed in counted:
@@ -260,7 +270,7 @@ class Quotas:
         self._turn()
         found = []
         for owner, used in self._days.used.items():
-            allowed = self._allowance(owner)
+            allowed = self._allowed.get(owner.kind, UNLIMITED)
             if allowed != UNLIMITED or used.lifted:
                 found.append(Usage(owner, used.bytes, used.records, allowed, used.lifted, tuple(sorted(used.told))))
         return sorted(found)
@@ -308,16 +318,6 @@ class Quotas:
             before, self._today, self._days = self._days, today, _Counts()
             self._days.changed.update(before.used, before.changed)
 
-    def _allowance(self, owner: Owner) -> Allowance:
-        bounds = self._bounds
-        return {"session": bounds.session, "device": bounds.device, "user": bounds.user, "space": bounds.space}[
-            owner.kind
-        ]
-
-    def _counted(self, owners: Sequence[Owner]) -> Iterator[tuple[_Counts, Owner, Allowance]]:
-        for owner in owners:
-            yield self._sessions if owner.kind == "session" else self._days, owner, self._allowance(owner)
-
     def _meets(self, session: int, owner: Owner, used: Used, limit: str) -> None:
         if limit not in used.told:
             used.told.add(limit)
@@ -349,13 +349,11 @@ class Quotas:
 
     def _limited(self, session: int, owners: Sequence[Owner], size: int, now: int) -> Verdict | None:
         """Refuse what comes too fast; else have it paid for."""
-        bounds = self._bounds
-        rates = {"device": bounds.device_rate, "user": bounds.user_rate, "space": bounds.space_rate}
-        burst_us = bounds.burst_s * 1_000_000
+        burst_us = self._bounds.burst_s * 1_000_000
         paid: list[tuple[_Bucket, int, int]] = []
         for owner in owners:
-            rate = rates.get(owner.kind, ANY_RATE)
-            if rate == ANY_RATE or ((used := self._days.used.get(owner)) is not None and used.lifted):
+            rate = self._rates.get(owner.kind)
+            if rate is None or ((used := self._days.used.get(owner)) is not None and used.lifted):
                 continue
             bucket = self._bucket(owner)
             bytes_due, updates_due = max(bucket.bytes_due, now), max(bucket.updates_due, now)
