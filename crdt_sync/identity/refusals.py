@@ -57,7 +57,8 @@ NEXT_STEPS = {
     Reason.TOKEN_FORGED: _ASK,
     Reason.TOKEN_NOT_YET_VALID: "Set the clock of this device, and that of the other one.",
     Reason.TOKEN_EXPIRED: "Sync with the relay: it renews the token by this device's key.",
-    Reason.DEVICE_REVOKED: _ADMINISTRATOR + " What was not sent is kept on this device.",
+    Reason.DEVICE_REVOKED: _ADMINISTRATOR + " What was not sent is kept on this device, which is out for good: "
+    "its user joins with a new invite and a store of its own (--store).",
     Reason.USER_DISABLED: _ADMINISTRATOR,
     Reason.POLICY_UNREAD: "Update crdt-sync where the policy cannot be read: there nobody may do anything until then.",
     Reason.PROOF_MALFORMED: "Check the address: nobody there speaks for this device's space, or not any "

@@ -291,7 +291,13 @@ class Administration:
             self.authority = Authority(self.registry, space, read_key(self._key), self._wall_clock)
         except KeyUnusable:
             if not left.exists():
-                raise
+                if self._key.exists():
+                    raise
+                raise KeyUnusable(
+                    f"the key of the space is not here: there is no {self._key}",
+                    "Put a copy of it back, or name it with --key-file. Where there is none, begin anew: a new store "
+                    "and policy, and each device joins with a new invite. See docs/joining.md.",
+                ) from None
             self.authority = Authority(self.registry, space, read_key(left), self._wall_clock)
             _take_place(left, self._key)  # a rotation that was cut short
         self._heed(self.authority)
