@@ -22,6 +22,11 @@ def test_histories_with_people_keep_every_promise(first: int) -> None:
     assert [str(each.failure) for each in outcomes if each.failure] == []
 
 
+def test_nobody_has_more_of_a_value_than_its_mask_shows_and_that_is_of_the_newest() -> None:
+    outcomes = [simulate(with_people(draw(seed, 40), _OFTEN, masks=True)) for seed in range(8)]
+    assert [str(each.failure) for each in outcomes if each.failure] == []
+
+
 @pytest.mark.parametrize("defect", FOUND)
 def test_a_defect_that_a_history_found_does_not_come_back(defect: str) -> None:
     assert simulate(with_people(draw(FOUND[defect]), _OFTEN)).failure is None

@@ -49,7 +49,7 @@ class Oracle:
         if head is None:
             return None
         if ids.section_of(record):
-            return self.values(store, ids.whole_record(record))
+            return self.values(store, ids.whole_record(record)) or {}  # without it whoever may hold all may hold it
         known = self._read.get(record)
         if known is None or known[0] != head.seq:
             schema = self._schema if ids.collection_of(record) == self._schema.collection else None

@@ -8,14 +8,17 @@ from typing import Any
 
 from crdt_bench.simulator.mutants import Method, Mutant, returns
 from crdt_sync.identity.revocations import Revocations
+from crdt_sync.ids import is_masked
 from crdt_sync.membership.member import Membership
 from crdt_sync.protocol.fetching import Fetching
 from crdt_sync.protocol.hub.audience import Audience
 from crdt_sync.protocol.selecting import Selected
 from crdt_sync.protocol.serving import Serving
 from crdt_sync.protocol.serving_selected import SelectedServing
+from crdt_sync.records import masking
 from crdt_sync.records.gate.loaded import Loaded
 from crdt_sync.replica import unsent, withdrawing
+from crdt_sync.replica.masking import Masker
 from crdt_sync.replica.partner import Partner
 from crdt_sync.verdicts import Verdict
 
@@ -94,6 +97,10 @@ def _nothing_aside(_: Method) -> Method:
         return {}
 
     return mutated
+
+
+def _of_sections_alone(unit: Method) -> Method:
+    return lambda self, record: None if is_masked(record) else unit(self, record)
 
 
 PEOPLE_MUTANTS = (
@@ -234,5 +241,32 @@ PEOPLE_MUTANTS = (
         steps=60,
         pace=3_000,
         people=0.4,
+    ),
+    Mutant(
+        "what a mask shows is the value",
+        "who is to see a value in part is sent no more of it",
+        ((masking, "masked", lambda _: lambda _mask, text: text),),
+        {},
+        seeds_from=1,
+        people=_OFTEN,
+        masks=True,
+    ),
+    Mutant(
+        "what a mask shows stays as it was first",
+        "what masks show follows the values",
+        ((Masker, "_followed", returns(None)),),
+        {},
+        seeds_from=1,
+        people=_OFTEN,
+        masks=True,
+    ),
+    Mutant(
+        "what no mask shows any more stays",
+        "what a newer policy masks no more is emptied",
+        ((Masker, "_unit", _of_sections_alone),),
+        {},
+        seeds_from=1,
+        people=_OFTEN,
+        masks=True,
     ),
 )
