@@ -4,6 +4,7 @@ What a space has is all in its directory: records, key, settings of its own. One
 whole, and can be put back.
 """
 
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +26,8 @@ from crdt_sync.storage.lmdb.lock import StoreLock
 OWN_SETTINGS: Final = "space.toml"
 _SPACES: Final = "spaces"
 _REMOVED: Final = "removed"
+_KEPT: Final = re.compile(r"(.+)-\d{8}T\d{6}Z(?:-\d+)?")
+_OF_DEVICES: Final = ("device.key", "member")  # beside the store of a device
 _ADDING: Final = ".adding-"  # no space may be called so
 
 
@@ -69,8 +72,8 @@ def add(data: Path, name: str, wall_clock: Callable[[], int], back: Path | None 
     if len(others) >= SPACES_MAX:
         raise UsageError(f"a relay hosts at most {SPACES_MAX} spaces", "Host more by another relay.")
     folder = data / _SPACES / name
-    if back is not None and not LmdbStore.exists(back):
-        raise UsageError(f"there is no space in {back}", "Name the directory that 'crdt-relay space remove' told.")
+    if back is not None:
+        _check_removed(name, back)
     try:
         folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if back is None:
@@ -97,7 +100,7 @@ def remove(data: Path, name: str) -> dict[str, Any]:
     if check_name(name) == DEFAULT:
         raise UsageError("the space 'default' cannot be removed", "Stop the relay, and move its data directory away.")
     folder = _found(data, name)
-    kept = data / _REMOVED / f"{name}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}"
+    kept = _place_for(data, name)
     lock = StoreLock(folder)
     try:
         kept.parent.mkdir(mode=0o700, exist_ok=True)
@@ -109,6 +112,31 @@ def remove(data: Path, name: str) -> dict[str, Any]:
     finally:
         lock.release()
     return {"space": name, "kept": str(kept)}
+
+
+def _place_for(data: Path, name: str) -> Path:
+    """Where a space is to be kept that is removed now: nothing is there."""
+    kept = data / _REMOVED / f"{name}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}"
+    number, free = 1, kept
+    while free.exists():
+        number += 1
+        free = kept.with_name(f"{kept.name}-{number}")
+    return free
+
+
+def _check_removed(name: str, back: Path) -> None:
+    """Raises `UsageError` where `back` is not what was kept of the space `name` when it was removed."""
+    what = "Name the directory that 'crdt-relay space remove' told."
+    if not LmdbStore.exists(back):
+        raise UsageError(f"there is no space in {back}", what)
+    told = _KEPT.fullmatch(back.name)
+    if told is None or any((back / own).exists() for own in _OF_DEVICES):
+        raise UsageError(f"{back} is not what was kept of a space that was removed", what)
+    if told[1] != name:
+        raise UsageError(
+            f"{back} was the space {told[1]!r}, and not {name!r}",
+            f"Put it back under its name: crdt-relay space add {told[1]} --back {back}",
+        )
 
 
 def _found(data: Path, name: str) -> Path:

@@ -423,3 +423,37 @@ def test_an_invite_names_the_space_whether_its_address_does_or_not(tmp_path: Pat
     with_address = load({"data": tmp_path, "address": "wss://relay.example.org/crm"})
     assert place(spaces.settings_of(with_address, "acme"), None, pin=False)[0] == "wss://relay.example.org/crm/s/acme"
     assert place(with_address, None, pin=False)[0] == "wss://relay.example.org/crm"
+
+
+def kept_of(data: Path, name: str) -> Path:
+    spaces.add(data, name, wall_clock)
+    return Path(spaces.remove(data, name)["kept"])
+
+
+def test_what_is_put_back_is_that_space(tmp_path: Path) -> None:
+    acme, other = kept_of(tmp_path, "acme"), kept_of(tmp_path, "other")
+    with pytest.raises(UsageError, match="was the space 'other', and not 'acme'") as told:
+        spaces.add(tmp_path, "acme", wall_clock, other)
+    assert f"crdt-relay space add other --back {other}" in told.value.hint
+    with pytest.raises(UsageError, match="there is no space in"):
+        spaces.add(tmp_path, "acme", wall_clock, tmp_path / "nowhere")
+    assert spaces.names(tmp_path) == []
+    spaces.add(tmp_path, "acme", wall_clock, acme)
+    spaces.add(tmp_path, "other", wall_clock, other)
+    assert spaces.names(tmp_path) == ["acme", "other"]
+
+
+@pytest.mark.parametrize("called", ["anna-phone", "acme-20261201T101500Z"])
+def test_the_store_of_a_device_is_put_back_as_no_space(tmp_path: Path, called: str) -> None:
+    with Replica.create(tmp_path / called, "anna-phone"):
+        (tmp_path / called / "device.key").write_bytes(b"k")
+    with pytest.raises(UsageError, match="not what was kept of a space"):
+        spaces.add(tmp_path / "relay", "acme", wall_clock, tmp_path / called)
+    assert (tmp_path / called / "data.mdb").exists()
+
+
+def test_spaces_that_are_removed_in_one_second_are_kept_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("crdt_relay.spaces.time.strftime", lambda *_: "20261201T101500Z")
+    kept = [kept_of(tmp_path, "acme") for _ in range(3)]
+    assert [each.name for each in kept] == [f"acme-20261201T101500Z{more}" for more in ("", "-2", "-3")]
+    spaces.add(tmp_path, "acme", wall_clock, kept[2])
