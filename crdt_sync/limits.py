@@ -51,6 +51,7 @@ PLACING_STEPS_MAX = 100_000  # of finding where the items of one update stand: 0
 WALKED_STEPS_MAX = 4_000_000  # of integrating a record in the worst order: 0.4 s; people who wrote a long note at the
 # same time make ten thousand, eight devices that put 260 entries on top of one while apart four million
 WALKED_STEPS_PER_KIB = 20_000  # and for each KiB of it: 2 ms, where a worker may take 5
+TOKENS_OF_DEVICE_MAX = 64  # in one record, that cannot be read: a device leaves one when the space's key changes
 WRITERS_KNOWN_MAX = 65_536  # of which a worker knows whose they are, some 130 bytes each; more than one update may have
 WRITERS_ASKED_MAX = 1000  # that a worker asks of at once: each is looked up on the disk, ten milliseconds together
 OVERLAPPING_EDITS_MAX = 64  # edit blocks of one record that are open at once: each has a writer id of its own

@@ -9,7 +9,7 @@ What is no entry cannot be signed so: counters and sets, which are joined under 
 entry was superseded, and by whom, is not signed either: see docs/security.md.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 _CONTEXT: Final = b"crdt-sync entry 1\x00"
 
 
+Tokens = Mapping[str, Sequence[str]]
+"""By the id of the device in hex."""
+
+
 class Standing(StrEnum):
     """What is known of who wrote an entry."""
 
@@ -40,13 +44,13 @@ def signed_bytes(space: bytes, record: str, root: str, entry: Sequence[object]) 
     return _CONTEXT + space + told.encode("utf-8", "surrogatepass")
 
 
-def standing(verifier: "Verifier", record: str, root: str, entry: Entry, tokens: Iterable[str]) -> Standing:
+def standing(verifier: "Verifier", record: str, root: str, entry: Entry, tokens: Tokens) -> Standing:
     """What is known of who wrote an entry of that root; `tokens` are those that the record holds."""
     found = signature_of(entry)
     if found is None:
         return Standing.CLAIMED
     device, signature = found
-    for token in tokens:
+    for token in tokens.get(device.hex(), ()):
         claims = verifier.claims(token)
         if claims is not None and claims.device == device:
             if claims.user != entry[2]:
@@ -56,10 +60,13 @@ def standing(verifier: "Verifier", record: str, root: str, entry: Entry, tokens:
     return Standing.CLAIMED
 
 
-def tokens_in(held: object) -> list[str]:
-    """The tokens of devices that signed in a record, from what `SIGNERS_ROOT` holds."""
-    entries = well_formed(held) if isinstance(held, list) else []
-    return [entry[0] for entry in entries if is_token(entry[0])]
+def tokens_in(held: object) -> dict[str, list[str]]:
+    """The tokens of devices that signed in a record, by whose they are said to be, from what `SIGNERS_ROOT` holds."""
+    found: dict[str, list[str]] = {}
+    for entry in well_formed(held) if isinstance(held, list) else []:
+        if is_token(entry[0]):
+            found.setdefault(entry[2], []).append(entry[0])
+    return found
 
 
 def is_token(value: object) -> bool:
@@ -92,8 +99,8 @@ class Signing:
         signer = self._signer
         with document.transaction() as transaction:
             known = SIGNERS_ROOT in document.root_names(transaction)
-            tokens = tokens_in(document.content(transaction, SIGNERS_ROOT)) if known else []
-            found = map(signer.verifier.claims, tokens)
+            tokens = tokens_in(document.content(transaction, SIGNERS_ROOT)) if known else {}
+            found = map(signer.verifier.claims, tokens.get(signer.device.hex(), ()))
             if not any(claims is not None and claims.device == signer.device for claims in found):
                 array = document.array(transaction, SIGNERS_ROOT)
                 array.insert(transaction, array.len(transaction), [signer.token, 0, signer.device.hex()])

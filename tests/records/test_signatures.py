@@ -135,7 +135,7 @@ def test_what_nobody_signed_or_an_unknown_device_is_claimed():
     document = written(7, much)
     entry = entry_of(document)
     assert judged(bare(entry), document) is CLAIMED
-    assert standing(VERIFIER, RECORD, "c.name", entry, ()) is CLAIMED
+    assert standing(VERIFIER, RECORD, "c.name", entry, {}) is CLAIMED
     stranger = written(8, much, signer("anna", 1, by=OTHER_KEY))
     assert set(standings(stranger)["c.name"]) == {CLAIMED}, "a token of another issuer counts for nothing"
     retired = Verifier(Issuer(SPACE, (OTHER_KEY.public.raw,)))

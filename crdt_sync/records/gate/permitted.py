@@ -32,7 +32,7 @@ from typing import Final
 
 from crdt_sync import ids
 from crdt_sync.errors import UpdateRefused
-from crdt_sync.limits import FILTER_VALUE_LENGTH_MAX, REASON_LENGTH_MAX
+from crdt_sync.limits import FILTER_VALUE_LENGTH_MAX, REASON_LENGTH_MAX, TOKENS_OF_DEVICE_MAX
 from crdt_sync.policy.in_force import InForce
 from crdt_sync.policy.model import ALL, Operation
 from crdt_sync.policy.rights import CLEAR, Access, Rights
@@ -62,7 +62,7 @@ from crdt_sync.records.roots import (
     is_reserved,
 )
 from crdt_sync.records.schema import FieldSpec, Schema
-from crdt_sync.records.signatures import Standing, is_token, standing, tokens_in
+from crdt_sync.records.signatures import Standing, Tokens, is_token, standing, tokens_in
 from crdt_sync.records.updates import state_vector as vectors
 from crdt_sync.records.values import canonical
 
@@ -91,6 +91,7 @@ EMPTIED = "this field is required and cannot be emptied"
 UNSEEN = "a delete says that it has seen what is not here"
 UNTOLD = "what this does cannot be told"
 UNSIGNED = "this entry is not signed by a device of its author, as the schema asks"
+NO_TOKEN = "this is no token of this space for that device"
 FORGED = "the signature of this entry is of another entry, or by another user's device"
 NOT_RENEWED = "{user} may change nothing in this record, and so not write it anew"
 HIDDEN = "{user} may not change everything here, and this hides what nobody has seen"
@@ -217,7 +218,7 @@ def permitted(
     judge = _Judge(rules, user, values, before, after, record, touched)
     try:
         judge.holds()
-        for root in sorted(touched):
+        for root in sorted(touched, key=lambda root: (root == SIGNERS_ROOT, root)):  # what was signed says more
             judge.root(root, touched[root])
         judge.authors()
     except _Denied as denied:
@@ -314,6 +315,8 @@ class _Judge:
             told = not touch.removed and all(is_entry(each) and is_token(each[0]) for each in touch.values)
             if self._alone or not told:  # whoever signs writes something, and that is judged
                 raise _Denied(UNTOLD, root[2:])
+            for each in touch.values:
+                self._check_token(well_formed([each])[0])
         elif root == BEGUN_ROOT:
             self._memory(root, said_of, self._base, "resolve")
         elif root.startswith(f"{TEXT_PREFIX}_") and "." in root[3:]:
@@ -417,8 +420,22 @@ class _Judge:
             raise _Denied(FORGED if found is Standing.FORGED else UNSIGNED, root[2:])
 
     @cached_property
-    def _tokens(self) -> list[str]:
-        return [*tokens_in(self._signers.values), *tokens_in(_list(self._before, SIGNERS_ROOT))]
+    def _tokens(self) -> Tokens:
+        return tokens_in([*self._signers.values, *_list(self._before, SIGNERS_ROOT)])
+
+    def _check_token(self, entry: Entry) -> None:
+        """What is looked through for a signature stays small: there are few tokens that cannot be read here, as the key
+        that signed them may not be known yet, and none of another device than the entry says.
+        """
+        issuer = self._rules.in_force.issuer
+        if issuer is None:
+            return
+        from crdt_sync.identity.certified import verifier_for  # noqa: PLC0415 - likewise
+
+        claims = verifier_for(issuer).claims(entry[0])
+        many = len(self._tokens.get(entry[2], ())) > TOKENS_OF_DEVICE_MAX
+        if many if claims is None else claims.device.hex() != entry[2]:
+            raise _Denied(NO_TOKEN, SIGNERS_ROOT[2:])
 
     def _decides(self, root: str, field: str, touch: Touch) -> bool:
         """Whether a conflict is decided that waits for it."""

@@ -3,13 +3,17 @@
 import pytest
 
 from crdt_sync.identity.base64url import encoded
+from crdt_sync.identity.certified import verifier_for
+from crdt_sync.limits import TOKENS_OF_DEVICE_MAX
 from crdt_sync.policy.in_force import InForce
 from crdt_sync.policy.reading import parse_policy
 from crdt_sync.principal import Issuer
 from crdt_sync.records import Document, Integrator
-from crdt_sync.records.gate.permitted import FORGED, UNSIGNED, UNTOLD, Rules
+from crdt_sync.records.entries import well_formed
+from crdt_sync.records.gate.permitted import FORGED, NO_TOKEN, UNSIGNED, UNTOLD, Rules
 from crdt_sync.records.lineages.renewal import renewed
 from crdt_sync.records.roots import SIGNERS_ROOT
+from crdt_sync.records.signatures import Standing, standing, tokens_in
 from tests.records.signers import ANNA, BEN, OTHER_KEY, RECORD, SCHEMA, SPACE, SPACE_KEY, edit, signer
 
 POLICY = """
@@ -160,3 +164,52 @@ def test_whoever_may_import_brings_lines_that_are_not_signed_and_none_with_a_wro
     assert held.raw("ben", "l.calls", line) == ""
     wrong = f"sig:{encoded(ANNA.device + bytes(64))}"
     assert held.raw("ben", "l.calls", [*line, wrong]) == f"calls: {FORGED}"
+
+
+def with_tokens(relay, device, *tokens):
+    """What comes of an edit by Ben with these tokens of a device beside it."""
+    document = relay.copy()
+    before = document.state_vector()
+    edit(document, name(f"Ben {len(tokens)}"), BEN, record=relay.record)
+    with document.transaction() as transaction:
+        array = document.array(transaction, SIGNERS_ROOT)
+        for token in tokens:
+            array.insert(transaction, array.len(transaction), [token, 0, device])
+    return relay.push("ben", document.diff(before))
+
+
+def test_tokens_that_nobody_can_read_fill_no_record(relay):
+    """Each would be tried for each signature of that device."""
+    anna = ANNA.device.hex()  # has one
+    junk = [f"junk {number}" for number in range(TOKENS_OF_DEVICE_MAX)]
+    assert with_tokens(relay, anna, *junk) == f"_signers: {NO_TOKEN}"
+    assert with_tokens(relay, anna, *junk[1:]) == ""
+    assert with_tokens(relay, anna, junk[0]) == f"_signers: {NO_TOKEN}"
+    fresh = signer("anna", 9)
+    assert relay.edit("anna", name("Eva"), by=fresh) == ""  # another device
+    assert with_tokens(relay, fresh.device.hex(), *junk[:5]) == ""
+    assert relay.edit("anna", name("Ann")) == ""
+
+
+def test_a_token_stands_for_the_device_that_it_names(relay):
+    assert with_tokens(relay, BEN.device.hex(), signer("anna", 9).token) == f"_signers: {NO_TOKEN}"
+
+
+def test_tokens_of_other_devices_are_not_tried_for_a_signature(monkeypatch):
+    """However many a record holds from before."""
+    verifier = verifier_for(Issuer(SPACE, (SPACE_KEY.public.raw,)))
+    tried = []
+    claims = verifier.claims
+    monkeypatch.setattr(verifier, "claims", lambda token: tried.append(token) or claims(token))
+    document = Document(7)
+    edit(document, name("Ann"), ANNA)
+    with document.transaction() as transaction:
+        array = document.array(transaction, SIGNERS_ROOT)
+        for number in range(4000):
+            array.insert(transaction, 0, [f"junk {number}", 0, BEN.device.hex()])
+    held = document.contents()["c.name"]
+    assert isinstance(held, list)
+    (entry,) = well_formed(held)
+    tried.clear()
+    found = standing(verifier, RECORD, "c.name", entry, tokens_in(document.contents()[SIGNERS_ROOT]))
+    assert (found, len(tried)) == (Standing.VERIFIED, 1)
