@@ -54,6 +54,7 @@ from crdt_sync.storage.values import Batch, OutboxEntry, Peer
 from crdt_sync.verdicts import VerdictCode
 
 if TYPE_CHECKING:
+    from crdt_sync.membership.member import Membership
     from crdt_sync.policy.in_force import InForce
 
 _NO_EPOCH = bytes(EPOCH_BYTES)  # no life has this id
@@ -68,6 +69,10 @@ class SyncedReplica(Receiving, Protocol):
     @property
     def context(self) -> Context:
         """What its parts share."""
+
+    @property
+    def membership(self) -> "Membership | None":
+        """See `Replica.membership`."""
 
     def restamp(self, record: str) -> bool:
         """See `Replica.restamp`."""
@@ -437,22 +442,27 @@ class Partner:
         refused = {**dict.fromkeys(effect.unserved, unread.unserved(self.url)), **refused}
         with self._context.lock:
             taken = self._found_taken(effect)
+            came = {entry.record for entry in effect.entries}
             effect = self._withdrawn(effect, taken)
+            waiting = [record for record in taken if record in self._forbidden]
+            withdrawn = came - {entry.record for entry in effect.entries} - set(waiting)
             without_cursor = self._standing(None, effect.head)
             before = self._peer
+            standing = self._standing(effect.cursor, effect.head) if effect.cursor is not None else ()
             gaps = self._replica.integrate(
                 effect.entries,
                 Origin.of("device" if self._is_device else "session", self.id),
-                self._standing(effect.cursor, effect.head) if effect.cursor is not None else (),
+                without_cursor if waiting and effect.cursor is not None else standing,
                 self.id if effect.owe else None,
                 refused,
                 self.replacing,
                 peers_despite_gaps=without_cursor,
             )
+            gaps = [*gaps, *((record, vectors.EMPTY) for record in waiting)]  # as long as they come whole, no cursor
             self.replacing.difference_update(entry.record for entry in effect.entries)
             # An edit that builds on nothing is taken beside a gap; what closes one comes with a state vector.
             closed = [entry.record for entry in effect.entries if entry.state_vector]
-            self._gapped.difference_update(closed, refused)
+            self._gapped.difference_update(closed, refused, withdrawn)
             self._gapped.update(record for record, _ in gaps)
             if gaps and effect.cursor is not None:
                 self._peer, self._held = before, effect.cursor
@@ -463,11 +473,11 @@ class Partner:
                 self._store.commit([Batch(peers=self._standing(cursor, head_of(cursor)))])
             elif effect.cursor is not None and not self._gapped:
                 self._note_compared()
-        return [*gaps, *((record, vectors.EMPTY) for record in taken if record in self._forbidden)]
+        return gaps
 
     def _found_taken(self, effect: Integrate) -> Sequence[str]:
         """The records of which a relay holds something else than we do under one id: they are fetched whole."""
-        if self._is_device:
+        if self._is_device or self._replica.membership is None:  # without users, ids are nobody's
             return ()
         taken = found_taken(self._context, self.id, effect.entries)
         for record in taken:
