@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from crdt_sync.exchange.keyed_rows import KeyedRows
-from crdt_sync.exchange.known_records import COLUMNS, same_value
+from crdt_sync.exchange.known_records import same_value
 from crdt_sync.exchange.lost_digits import only_lost_digits
 from crdt_sync.exchange.names import name_of
 from crdt_sync.exchange.persons import is_contact_field, words_of
@@ -13,7 +13,7 @@ from crdt_sync.exchange.table import Row, Shown
 from crdt_sync.exchange.whole_rows import WholeRows, text_of
 from crdt_sync.ids import natural_record
 from crdt_sync.records.comparing import folded
-from crdt_sync.records.memory.sources import mark, newest, same
+from crdt_sync.records.memory.sources import COLUMNS, mark, newest, same
 from crdt_sync.records.roots import Layout
 
 

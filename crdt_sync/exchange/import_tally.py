@@ -67,6 +67,11 @@ class ImportTally:
         """The rows so far."""
         return self.created + self.updated + self.unchanged + self.empty + self.deleted + self.failures
 
+    @property
+    def taken(self) -> int:
+        """Rows whose record is here as they say, or was deleted here."""
+        return self.created + self.updated + self.unchanged + self.deleted
+
     def fail(self, problem: RowError) -> None:
         """Count a row that changed nothing."""
         self.failures += 1

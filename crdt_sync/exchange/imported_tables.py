@@ -8,8 +8,9 @@ of a source travels as a record, see `crdt_sync.records.import_book`; without it
 import hashlib
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from crdt_sync import ids
@@ -65,14 +66,17 @@ class ImportedTables:
             )
         ]
 
-    def begin(self, collection: str, source: str, digest: str, *, go_back: bool, dry_run: bool) -> int | None:
-        """An import of a version begins: its `first_import`, or None to `go_back`; a `dry_run` takes down nothing."""
+    def begin(
+        self, collection: str, source: str, digest: str, *, go_back: bool
+    ) -> tuple[int | None, Callable[[], None]]:
+        """An import of a version begins: its `first_import`, or None to `go_back`, and how to `note` that it began
+        now, which is for as soon as a row of it is taken.
+        """
         books = _books(source)
         found = [self.first_import(collection, book, digest) for book in books]
         first = None if go_back else min((stamp for stamp in found if stamp is not None), default=None)
-        if not dry_run:
-            self.note(collection, books[0], digest, go_back=go_back)
-        return first
+        began = self._replica.clock.tick()
+        return first, partial(self.note, collection, books[0], digest, go_back=go_back, began=began)
 
     def first_import(self, collection: str, source: str, digest: str) -> int | None:
         """The stamp (microseconds) at which a version was imported first, None for one that never was."""
@@ -84,8 +88,11 @@ class ImportedTables:
         known = self._known(collection, source, self._members(collection, source), self._until())
         return len(known) >= VERSIONS_OF_SOURCE_MAX or any(first <= stamp for first in known.values())
 
-    def note(self, collection: str, source: str, digest: str, *, go_back: bool = False) -> None:
-        """A version is imported now: the first time it is taken down, with `go_back` as the newest.
+    def note(
+        self, collection: str, source: str, digest: str, *, go_back: bool = False, began: int | None = None
+    ) -> None:
+        """A version is imported, since the stamp `began` or now: the first time it is taken down, with `go_back` as the
+        newest.
 
         It is never older than a version that is known here already, whatever the clocks say. Raises `StoreError`.
         """
@@ -94,7 +101,7 @@ class ImportedTables:
         newest = max(known.values(), default=0)
         self._replica.clock.observe(newest)
         if go_back or digest not in known:
-            known[digest] = min(max(self._replica.clock.tick(), newest + 1), STAMP_MAX)
+            known[digest] = min(max(self._replica.clock.tick() if began is None else began, newest + 1), STAMP_MAX)
         kept = newest_versions(known)
         if read_versions(members, until) != kept:
             try:

@@ -1,6 +1,6 @@
 """Tables into records. Safe to run again: only what is news is written, and never over what people wrote."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import chain, islice
@@ -92,8 +92,8 @@ def import_table(
     Where nobody says the `source`, most rows are records of another one, nothing came from this before, and some rows
     would be new records, that is asked about, too.
 
-    Raises `AlreadyHere`, `AnotherCustomer`, `AnotherList`, `WhichSource`, `InvalidTable`, `KeyNeeded`, `UnknownField`
-    and `UnknownCollection` before anything is written, and any `StoreError`.
+    Raises `AlreadyHere`, `AnotherCustomer`, `AnotherList`, `WhichSource`, `InvalidTable`, `KeyNeeded`, `UnknownField`,
+    `EditForbidden` and `UnknownCollection` before anything is written, and any `StoreError`.
     """
     present = partial(shown_record, replica)
     if collection in replica.schemas:
@@ -175,9 +175,9 @@ def import_table(
         on_error=on_error,
     )
     edited = _edited(replica, collection, name, own, imported) if said_by == edits_of(name) else None
-    first_import = None
+    first_import, note = None, None
     if imported is not None:
-        first_import = imported.begin(collection, said_by, version_digest(table), go_back=go_back, dry_run=dry_run)
+        first_import, note = imported.begin(collection, said_by, version_digest(table), go_back=go_back)
     if not (bases or inferred or keys.record_column):
         tally.gone = RowsGone.of(replica.list(collection), said_by)
     run = RowImport(
@@ -198,14 +198,31 @@ def import_table(
         dry_run=dry_run,
         refuse=conventions.bad_cells == "refuse",
     )
-    rows = table.rows()
-    while (first := next(rows, None)) is not None:
-        with replica.batch():
-            run.take(chain((first,), islice(rows, batch_rows - 1)))
-        if progress is not None:
-            progress(ImportProgress(tally.rows, table.bytes_read, table.bytes_total))
+    _take(run, table.rows(), batch_rows, None if dry_run else note, partial(_tell, progress, tally, table))
     made = inferred and (dry_run or collection in replica.schemas)
     return tally.report(collection, matched.unmapped, made, table.form, _other_key(replica, name, keys, last, tally))
+
+
+def _take(
+    run: RowImport,
+    rows: Iterator[Row | RowError],
+    batch_rows: int,
+    note: Callable[[], None] | None,
+    progress: Callable[[], object],
+) -> None:
+    """Take the rows, and `note` the version with the first of them that are taken, in one commit."""
+    while (first := next(rows, None)) is not None:
+        with run.replica.batch():
+            run.take(chain((first,), islice(rows, batch_rows - 1)))
+            if note is not None and run.tally.taken:
+                note()
+                note = None
+        progress()
+
+
+def _tell(progress: Callable[[ImportProgress], object] | None, tally: ImportTally, table: Table) -> None:
+    if progress is not None:
+        progress(ImportProgress(tally.rows, table.bytes_read, table.bytes_total))
 
 
 def _other_key(
@@ -314,6 +331,7 @@ def _schema(
 
     `named` tells that somebody said what names the records.
     """
+    replica.check_import(collection)
     if (known := replica.schemas.get(collection)) is not None:
         return known, False
     if not infer:

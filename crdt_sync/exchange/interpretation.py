@@ -14,6 +14,7 @@ from crdt_sync.exchange.mapping import ColumnMapping, JoinedColumns
 from crdt_sync.exchange.names import loose
 from crdt_sync.exchange.table import MISSING, BrokenCell, Cell, Row, RowError, Table
 from crdt_sync.exchange.whole_rows import text_of
+from crdt_sync.records.roots import Layout
 from crdt_sync.records.schema import FieldSpec, Schema
 
 _SEVERAL = " ::: "  # between several values of a cell, as Google Contacts writes them
@@ -124,7 +125,10 @@ class Interpretation:
     def _split(self, field: str, cell: Cell) -> list[Cell]:
         """The first value of a cell, and the further ones where the collection has a field for them."""
         if field not in self._known.further:
-            return [cell]
+            spec = self.schema.fields[field]
+            if not isinstance(cell, list) or spec.rules.layout is not Layout.ENTRIES or spec.type == "json":
+                return [cell]
+            return [cell[0]] if len(cell) == 1 and isinstance(cell[0], (str, int)) else [cell]
         if isinstance(cell, list) and cell and all(isinstance(member, (str, int)) for member in cell):
             return list(cell)
         if isinstance(cell, str) and _SEVERAL in cell:

@@ -8,12 +8,8 @@ from typing import Any
 from crdt_sync.exchange.port import ReadableRecord
 from crdt_sync.limits import NUMBERING_SOURCES_MAX
 from crdt_sync.records.comparing import folded
-from crdt_sync.records.memory.sources import earlier_edits_of, edits_of, mark, newest
+from crdt_sync.records.memory.sources import COLUMNS, earlier_edits_of, edits_of, mark, newest
 from crdt_sync.records.values import canonical
-
-COLUMNS = ""
-"""Where the memory of a source keeps how its table was read; no field has this name. A list: the headers by which rows
-were identified, and where headers were mapped by somebody, None and then each header and its field, or None."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,6 +66,9 @@ class WritableReplica(Protocol):
     def unshown(self) -> Set[str]:
         """Records that are damaged beyond being shown, as far as anybody came by them."""
 
+    def check_import(self, collection: str, /) -> object:
+        """Raise where nobody with these rights imports anything. See `Replica.check_import`."""
+
     def add_schema(self, schema: Schema, /) -> object:
         """Keep the schema of a new collection."""
 

@@ -4,13 +4,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 
-from crdt_sync.errors import InvalidValue, StoreCorrupt, UsageError
+from crdt_sync.errors import EditForbidden, InvalidValue, StoreCorrupt, UsageError
 from crdt_sync.exchange.base import Bases
 from crdt_sync.exchange.exports import Remembered
 from crdt_sync.exchange.guard import guard
 from crdt_sync.exchange.import_tally import ImportTally
 from crdt_sync.exchange.interpretation import Interpretation, Target
-from crdt_sync.exchange.known_records import COLUMNS, LastColumns
+from crdt_sync.exchange.known_records import LastColumns
 from crdt_sync.exchange.lost_digits import only_lost_digits
 from crdt_sync.exchange.own_rows import OwnRows
 from crdt_sync.exchange.port import ReadableRecord, WritableReplica, find_record
@@ -22,6 +22,7 @@ from crdt_sync.exchange.three_way import Decision, decide, said_since
 from crdt_sync.ids import collection_of, is_made
 from crdt_sync.policy.masks import MASKS, looks_masked, masked
 from crdt_sync.records.memory.sources import (
+    COLUMNS,
     EDITED,
     REMOVED,
     Edited,
@@ -122,9 +123,12 @@ class RowImport:
                 problem = RowError(row.line, self._header_of(error), error.code, _message(error))
                 target = next((each for each in decided if _is_about(error, each)), None)
                 if target is None or self.refuse:
-                    return problem
+                    about = (each for each in problems if each.column and each.column == problem.column)
+                    return next(about, problem)
                 problems.append(problem)
                 del decided[target]
+                if all(each.outcome == "emptied" for each in decided.values()):
+                    return problems[0]
         for problem in problems:
             self.tally.fail_cell(problem)
         # What people counted and typed here is there, too: it is read back, where anybody asks.
@@ -299,7 +303,7 @@ class RowImport:
         return self.replica.bring(record, said_by, changes, said or None, dry_run=self.dry_run)
 
     def _header_of(self, error: UsageError) -> str:
-        name = error.field if isinstance(error, InvalidValue) else None
+        name = error.field if isinstance(error, InvalidValue | EditForbidden) else None
         return next((target.header for target in self.reading.targets if target.field == name), "")
 
 
@@ -330,7 +334,7 @@ def _last(said: Sequence[tuple[int, str, Mapping[str, object]]], field: str) -> 
 
 
 def _is_about(error: UsageError, target: Target) -> bool:
-    return isinstance(error, InvalidValue) and error.field == target.field
+    return isinstance(error, InvalidValue | EditForbidden) and error.field == target.field
 
 
 def _by_field(target: Target) -> str:

@@ -7,7 +7,7 @@ asked.
 from typing import TYPE_CHECKING
 
 from crdt_sync import ids
-from crdt_sync.errors import EditForbidden
+from crdt_sync.errors import EditForbidden, UnknownCollection
 from crdt_sync.verdicts import VerdictCode
 
 if TYPE_CHECKING:
@@ -60,7 +60,27 @@ def check_allowed(context: "Context", record: str, update: bytes, new: "Document
     verdict = done.verdicts[0]
     if verdict.code is VerdictCode.FORBIDDEN:
         field, rule = field_and_rule(verdict.reason)
-        raise EditForbidden(record, field, rule, _who_may(context, record, field, in_force))
+        raise EditForbidden(ids.whole_record(record), field, rule, _who_may(context, record, field, in_force))
+
+
+def check_import(context: "Context", collection: str) -> None:
+    """See `Replica.check_import`."""
+    in_force = context.in_force()
+    if in_force is None or in_force.is_unread:  # then what is written is told of
+        return
+    from crdt_sync.policy.who import who_does  # noqa: PLC0415 - likewise
+
+    rights = in_force.rights(context.author)
+    if "import" not in rights.possible(collection):
+        others = who_does(in_force.policy, collection, "import")
+        raise EditForbidden(collection, "", f"{context.author!r} may not import here", others)
+    if collection not in context.schemas and "create" not in rights.possible(ids.SCHEMAS):
+        keepers = who_does(in_force.policy, ids.SCHEMAS, "create")
+        who = f"; if that brings none, have {' or '.join(keepers)} sync" if keepers else ""
+        raise UnknownCollection(
+            f"the schema of {collection!r} has not come to this device, and {context.author!r} may not make one",
+            f"Run 'crdt-sync sync' first{who}.",
+        )
 
 
 def _who_may(context: "Context", record: str, field: str, in_force: "InForce") -> "Sequence[str]":

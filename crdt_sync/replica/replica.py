@@ -25,6 +25,7 @@ from crdt_sync.records import Conflict, Document, Schema
 from crdt_sync.records.authors import Authored
 from crdt_sync.records.imported import ImportedChange
 from crdt_sync.replica import opening, reading, signing
+from crdt_sync.replica.allowed import check_import
 from crdt_sync.replica.blocks import Block
 from crdt_sync.replica.collections import Schemaless
 from crdt_sync.replica.context import Context
@@ -324,6 +325,11 @@ class Replica:
         self.context.alone(what)
 
     # --- schemas ---------------------------------------------------------------------------------------------
+
+    def check_import(self, collection: str) -> None:
+        """Raise `EditForbidden` where the policy lets whose device this is import into no record of a collection, and
+        `UnknownCollection` where its schema has not come yet and is somebody else's to bring."""
+        check_import(self.context, collection)
 
     def add_schema(self, schema: Schema, *, stricter: bool = False) -> None:
         """Add a collection, or a newer version of one. Raises `UsageError` for an older version, and

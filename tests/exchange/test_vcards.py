@@ -2,7 +2,7 @@ import pytest
 
 from crdt_sync.errors import InvalidTable
 from crdt_sync.exchange import MISSING, Row, RowError, import_table, vcards
-from crdt_sync.records.schema import bundled_schema
+from crdt_sync.records.schema import bundled_schema, parse_schema
 
 CARD = (
     "BEGIN:VCARD\r\nVERSION:3.0\r\nN:Muster;Erika;;Dr.;\r\nFN:Dr. Erika Muster\r\n"
@@ -149,3 +149,13 @@ def test_a_phone_of_a_uri_is_one_with_its_extension(write, make_replica):
     (record,) = replica.list("customers")
     assert record.raw["phone"] == "+33-1-24 ext. 5"
     assert sorted(record.raw["phones"]) == ["+33 3", "+33-2 ext. 6"]
+
+
+def test_one_number_goes_into_a_field_of_a_schema_that_has_no_further_one(write, make_replica):
+    schema = parse_schema(
+        'collection = "people"\nversion = 1\n[fields.name]\n[fields.phone]\nkind = "review"\n', "a test"
+    )
+    replica = make_replica(schema)
+    card = "BEGIN:VCARD\nVERSION:3.0\nFN:Amsel\nTEL:+49 30 901820\nEND:VCARD\n"
+    assert import_table(replica, write("c.vcf", card), "people").failures == 0
+    assert [record["phone"] for record in replica.records.values()] == ["+49 30 901820"]

@@ -5,9 +5,10 @@ import pytest
 from crdt_sync.errors import KeyNeeded
 from crdt_sync.exchange import import_table
 from crdt_sync.exchange.key_columns import is_number
-from crdt_sync.exchange.known_records import COLUMNS, last_columns
+from crdt_sync.exchange.known_records import last_columns
 from crdt_sync.records import parse_schema
 from crdt_sync.records.imported import ImportedChange
+from crdt_sync.records.memory.sources import COLUMNS
 from tests.importing.conftest import Device, Lines
 
 PEOPLE = parse_schema(

@@ -6,7 +6,8 @@ Rules:
    takes: `create` in a new record, `edit` in another, `resolve` where values that wait for a decision are superseded.
 2. A new record is judged by what it begins with, any other by what it shows before.
 3. `delete` and `restore` are what their names say; a delete that says that it has seen what nobody here has is refused.
-4. What an import writes, and what sources are remembered to say, takes `import` as well.
+4. What an import writes, and what sources are remembered to say, takes `import` as well. How a table was read is
+   remembered beside that and is no field: `import` alone brings it, and whoever decides takes it away with the rest.
 5. Entries name their author. One that names another user than the session's was brought: it has to be allowed to both.
    Lines of logs that an import writes name whom the table names. Where the schema says `signed`, each entry of a person
    is signed by a device of that author, as a token in the record says; those that are here already need not be.
@@ -48,7 +49,7 @@ from crdt_sync.records.gate.touches import Overwritten, Touch, Touches
 from crdt_sync.records.lineages.holding import known_to
 from crdt_sync.records.member_keys import is_imported
 from crdt_sync.records.memory.beginnings import said_of
-from crdt_sync.records.memory.sources import IMPORTED, REMOVED, SEEN, parse_entry
+from crdt_sync.records.memory.sources import COLUMNS, IMPORTED, REMOVED, SEEN, parse_entry
 from crdt_sync.records.natural_key import is_asked
 from crdt_sync.records.reading import value_of
 from crdt_sync.records.roots import (
@@ -66,12 +67,14 @@ from crdt_sync.records.signatures import Standing, Tokens, is_token, standing, t
 from crdt_sync.records.updates import state_vector as vectors
 from crdt_sync.records.values import canonical
 
-_Read = Callable[[object], Mapping[str, object]]
+_Read = Callable[[object], Mapping[str, object] | None]
+"""What an entry says, by field; None where it is no such entry."""
 _LAYOUTS = frozenset(Layout)
 _BOOK_FIELDS = frozenset({"source", "versions"})
 _EVERYTHING: tuple[Operation, ...] = ("edit", "resolve", "delete", "restore")
 _NAME_LENGTH_MAX = 48
 _ANY = 1 << 62
+_NOBODY_SAYS: frozenset[str] = frozenset()
 _CASES_MAX = 4096  # of who writes which field where what is shown, remembered as allowed
 
 NOTHING: Final = Touch()
@@ -318,7 +321,7 @@ class _Judge:
             for each in touch.values:
                 self._check_token(well_formed([each])[0])
         elif root == BEGUN_ROOT:
-            self._memory(root, said_of, self._base, "resolve")
+            self._memory(root, _said_by_person, self._base, "resolve")
         elif root.startswith(f"{TEXT_PREFIX}_") and "." in root[3:]:
             self._field(root.rpartition(".")[2], self._base)
         elif root[:2] not in _LAYOUTS or is_reserved(root) or not ids.is_collection(root[2:]):
@@ -513,14 +516,19 @@ class _Judge:
         """What sources or people are remembered to have said: of the fields of which that changes."""
         before, after = _list(self._before, root), _list(self._after, root)
         for entry in _left(after, before):
-            if not is_entry(entry) or not read(entry):
+            if not is_entry(entry) or read(entry) is None:
                 raise _Denied(UNTOLD, root[2:])
             if entry[2] not in {each[2] for each in before if is_entry(each)}:  # who decides writes them again
                 self._by(entry[2], "", operations[0])
         said = _said(read, before), _said(read, after)
         for field in sorted(said[0].keys() | said[1].keys()):
-            if said[0].get(field) != said[1].get(field):
+            was, now = (each.get(field, _NOBODY_SAYS) for each in said)
+            if field == COLUMNS:
+                self._does("", *(operations if now <= was else operations[:1]))
+            elif was != now:
                 self._field(field, *operations)
+        if not any(grant.write for grant in self._access.grants):  # what is remembered is of fields, if of none here
+            raise _Denied(NOT_WRITABLE.format(user=_named(self._user)), root[2:])
         self._does("", *operations)
 
     def _held(self, root: str) -> list[Entry]:
@@ -549,15 +557,19 @@ def _left(some: Sequence[object], but: Sequence[object]) -> list[object]:
     return left
 
 
-def _said_by_source(entry: object) -> Mapping[str, object]:
+def _said_by_source(entry: object) -> Mapping[str, object] | None:
     source = parse_entry(entry)
-    return {} if source is None else source.said
+    return None if source is None else source.said
+
+
+def _said_by_person(entry: object) -> Mapping[str, object] | None:
+    return said_of(entry) or None
 
 
 def _said(read: _Read, entries: Sequence[object]) -> dict[str, set[str]]:
     said: dict[str, set[str]] = {}
     for entry in entries:
-        for field, value in read(entry).items():
+        for field, value in (read(entry) or {}).items():
             if field != SEEN:
                 said.setdefault(field.removeprefix(REMOVED), set()).add(canonical(value))
     return said

@@ -44,6 +44,9 @@ from crdt_sync.records.values import canonical, exact_sum, json_value, parse_dec
 REMOVED = "-"
 """Before the name of a set, where an entry keeps the marks of members that an edit of an export removed and that were
 not here yet: whoever added them is not overruled unseen, see `version_conflicts`. No field has such a name."""
+COLUMNS = ""
+"""Where an entry keeps how its table was read; no field has this name. A list: the headers by which rows were
+identified, and where headers were mapped by somebody, None and then each header and its field, or None."""
 SEEN = "<"
 """Where an entry keeps the stamps and digests of those that it has seen; no field has this name."""
 EDITED = "!"

@@ -6,6 +6,7 @@ What the newest says of a field is shown; `memories` forgets the others, `versio
 from collections.abc import Mapping, Sequence, Set
 
 from crdt_sync.records.memory.sources import (
+    COLUMNS,
     EDITED,
     SEEN,
     Source,
@@ -21,7 +22,7 @@ from crdt_sync.records.memory.sources import (
 )
 from crdt_sync.records.values import canonical
 
-NO_FIELDS = frozenset({"", SEEN})  # "" has the columns by which a table was read
+NO_FIELDS = frozenset({COLUMNS, SEEN})
 
 
 def differing(versions: Sequence[Source]) -> set[str]:

@@ -23,6 +23,7 @@ from crdt_sync.records.lineages.first_update import first_update
 from crdt_sync.records.lineages.lineage import lineage_of
 from crdt_sync.records.lineages.renewal import renewed
 from crdt_sync.records.memory.memories import remember
+from crdt_sync.records.memory.sources import COLUMNS
 from crdt_sync.records.updates import state_vector as vectors
 from crdt_sync.records.updates.lists import Lists
 from crdt_sync.records.updates.update import scan
@@ -104,6 +105,32 @@ operations = ["create", "edit", "delete", "restore", "resolve", "import"]
 collection = "customers"
 read = ["*"]
 operations = ["history"]
+
+[[role.clerk.grant]]
+collection = "customers"
+read = ["*"]
+write = ["name"]
+operations = ["edit", "import"]
+
+[[role.clerk_of_nothing.grant]]
+collection = "customers"
+read = ["*"]
+operations = ["edit", "import"]
+
+[[role.judge.grant]]
+collection = "customers"
+read = ["*"]
+write = ["phone"]
+operations = ["edit", "resolve"]
+
+[user.kim]
+role = "clerk"
+
+[user.leo]
+role = "clerk_of_nothing"
+
+[user.rob]
+role = "judge"
 
 [user.guest]
 role = "guest"
@@ -444,6 +471,37 @@ def test_imports_take_a_grant_of_their_own(place):
     refused = place.told("anna", imported(place.person("anna"), name="A"))
     assert refused in ("name: 'anna' may not import here", "'anna' may not import here")
     assert place.told("chen", imported(place.person("chen"), name="A", iban="DE3")) == ""
+
+
+def read_by(person, *columns, field=None):
+    """What an import remembers of how its table was read, beside what that says of a field, if any."""
+    before = person.document.state_vector()
+    said = {COLUMNS: list(columns), **({} if field is None else {field: "x"})}
+    remember(person.document, person.clock, person.editor._pen.actor, "crm.csv", said)
+    return person.document.diff(before)
+
+
+def test_how_a_table_was_read_is_no_field_and_comes_with_an_import(place):
+    assert place.told("chen", read_by(place.person("chen"), "No.", field="name")) == ""
+    assert place.told("chen", read_by(place.person("chen"), "E-mail")) == ""
+    assert place.told("anna", read_by(place.person("anna"), "Name")) == "'anna' may not import here"
+    assert place.told("kim", read_by(place.person("kim"), "Name")) == ""
+    assert place.told("kim", read_by(place.person("kim"), "Name", field="iban")).startswith("iban: ")
+
+
+def test_who_may_write_nothing_is_not_remembered_to_have_read_a_table(place):
+    assert place.told("leo", read_by(place.person("leo"), "Name")) == "_source: 'leo' may not write this field"
+
+
+def test_who_decides_takes_away_how_a_table_was_read_and_brings_nothing(place):
+    assert place.told("chen", read_by(place.person("chen"), "No.", field="phone")) == ""
+    assert place.told("rob", read_by(place.person("rob"), "Phone")) == "'rob' may not import here"
+    rob = place.person("rob")
+    before = rob.document.state_vector()
+    with rob.document.transaction() as transaction:
+        array = rob.document.array(transaction, "c._source")
+        array.remove_range(transaction, 0, array.len(transaction))
+    assert place.told("rob", rob.document.diff(before)) == ""
 
 
 def test_lines_of_a_log_that_a_table_names_are_let_in_with_an_import(place):
