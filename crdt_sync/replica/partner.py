@@ -479,7 +479,8 @@ class Partner:
         """The records of which a relay holds something else than we do under one id: they are fetched whole."""
         if self._is_device or self._replica.membership is None:  # without users, ids are nobody's
             return ()
-        taken = found_taken(self._context, self.id, effect.entries)
+        entries = [entry for entry in effect.entries if entry.record not in self._forbidden]
+        taken = found_taken(self._context, self.id, entries)
         for record in taken:
             self._context.recent.forget(self.id, record)
         self._forbidden.update(taken)
@@ -556,17 +557,19 @@ class Partner:
     def _withdrawn(self, effect: Integrate, taken: Collection[str]) -> Integrate:
         """The effect without the records that were taken whole, in the place of what the partner forbids of ours.
 
-        Nor has it parts of those that are to be `taken` whole.
+        Nor has it anything of those that are to be `taken` whole: what is whole in it may lack what comes beside it.
         """
         if not self._forbidden:
             return effect
         left = []
         for entry in effect.entries:
+            if entry.record in taken:
+                continue
             if entry.record in self._forbidden and withdraw(
                 self._context, entry.record, entry.update, readable(entry.state_vector), self.id
             ):
                 self._forbidden.discard(entry.record)
-            elif entry.record not in taken:
+            else:
                 left.append(entry)
         return replace(effect, entries=tuple(left))
 

@@ -2,7 +2,7 @@
 
 The record goes, the edits stay: a diff of it against what the partner was known to have. They are shown by the status,
 and never sent by themselves. A record that comes again and goes again has several of them. No more than
-`UNSENT_RECORDS_MAX` of them and `UNSENT_BYTES_MAX` bytes are kept; the oldest make room.
+`UNSENT_RECORDS_MAX` of them and `UNSENT_KEPT_BYTES_MAX` bytes are kept; the oldest make room.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -12,7 +12,7 @@ from typing import Any
 import cbor2
 
 from crdt_sync.errors import StoreCorrupt
-from crdt_sync.limits import UNSENT_BYTES_MAX, UNSENT_RECORDS_MAX
+from crdt_sync.limits import UNSENT_KEPT_BYTES_MAX, UNSENT_RECORDS_MAX
 from crdt_sync.storage.port import Settings
 
 _KEPT = "unsent/"
@@ -61,7 +61,7 @@ def set_aside(store: Settings, edits: Sequence[tuple[str, bytes, int]], at: int)
     kept = known(store) + coming
     meta: dict[str, bytes | None] = {each.key: update for each, (_, update, _) in zip(coming, edits, strict=True)}
     size = sum(each.size for each in kept)
-    while len(kept) > UNSENT_RECORDS_MAX or size > UNSENT_BYTES_MAX:
+    while len(kept) > UNSENT_RECORDS_MAX or size > UNSENT_KEPT_BYTES_MAX:
         oldest = kept.pop(0)
         size -= oldest.size
         meta[oldest.key] = None

@@ -289,11 +289,11 @@ def test_what_is_kept_aside_is_bounded_and_the_oldest_make_room(ann, monkeypatch
         f"customers/{number}" for number in range(more, 3 + more)
     ]
     assert len(ann.store.meta_keys("unsent/")) == 3
-    assert limits.UNSENT_BYTES_MAX > limits.RECORD_BYTES_MAX
+    assert limits.UNSENT_KEPT_BYTES_MAX > limits.RECORD_BYTES_MAX
 
 
 def test_the_bytes_of_what_is_kept_aside_are_bounded(ann, monkeypatch):
-    monkeypatch.setattr("crdt_sync.replica.unsent.UNSENT_BYTES_MAX", 10)
+    monkeypatch.setattr("crdt_sync.replica.unsent.UNSENT_KEPT_BYTES_MAX", 10)
     meta = unsent.set_aside(ann.store, [("customers/a", bytes(6), 1), ("customers/b", bytes(6), 1)], 1)
     ann.store.commit([Batch(meta=meta)])
     assert [each.record for each in unsent.known(ann.store)] == ["customers/b"]
