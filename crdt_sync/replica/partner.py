@@ -477,7 +477,7 @@ class Partner:
 
     def _found_taken(self, effect: Integrate) -> Sequence[str]:
         """The records of which a relay holds something else than we do under one id: they are fetched whole."""
-        if self._is_device or self._replica.membership is None:  # without users, ids are nobody's
+        if self._is_device:
             return ()
         entries = [entry for entry in effect.entries if entry.record not in self._forbidden]
         taken = found_taken(self._context, self.id, entries)
