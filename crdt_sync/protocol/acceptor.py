@@ -363,9 +363,8 @@ class Acceptor(Session):
         self.serving.confirm(have.received, now)
         self._came(STORES)
         cursor = self.serving.number(have.cursor)
-        if cursor is None:
-            raise ProtocolViolation("have names a cursor that was never told")
-        self._note_held(cursor)
+        if cursor is not None:  # else a mark that this store cannot read, from before a loss: it says nothing
+            self._note_held(cursor)
 
     def _on_bye(self, message: Bye, now: int) -> None:
         if message.code == DONE:

@@ -9,7 +9,7 @@ from crdt_bench.simulator.campaign import MUTANTS
 from tests.simulator.histories import GROUP, check, check_group, long_ones
 
 _FIRST = 300
-_LONG = long_ones(range(_FIRST, 1_000))  # so that there are enough of them
+_LONG = long_ones(range(_FIRST, 1_200))  # so that there are enough of them
 
 
 @pytest.mark.parametrize("first", range(0, _FIRST, GROUP))
