@@ -1,7 +1,10 @@
-"""The command `refused`: edits that a policy did not allow, kept until somebody makes them again, or drops them."""
+"""The command `refused`: edits that a policy did not allow, or that were not sent before their record left this device,
+kept until somebody makes them again, or drops them."""
 
 import json
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 
@@ -9,17 +12,25 @@ from crdt_sync.cli.commands import Commands
 from crdt_sync.cli.invocation import Invocation, invocation
 from crdt_sync.cli.output import Output, table
 from crdt_sync.cli.values import local_time, shown
-from crdt_sync.errors import UsageError
+from crdt_sync.errors import InvalidTable, UsageError
+from crdt_sync.ids import whole_record
+from crdt_sync.limits import REFUSED_EDITS_BYTES_MAX
 from crdt_sync.replica import Replica
-from crdt_sync.replica.refused import RefusedEdit, drop, refused_edits
+from crdt_sync.replica.made_again import make_again, parsed
+from crdt_sync.replica.refused import RefusedEdit, drop, forget_unsent, refused_edits
+from crdt_sync.replica.unsent import Unsent, known
+from crdt_sync.storage.values import Batch
 
+_SOME_NOT_MADE = 7  # as of an import
+_NUMBERS_SHOWN = 20
 _LENGTH_MAX = 60  # characters of a value that people are shown
 
 
 @click.group("refused", cls=Commands, invoke_without_command=True)
 @click.pass_context
 def refused(context: click.Context) -> None:
-    """List edits that were not allowed, hand them to somebody who may, or drop them."""
+    """List edits that were not allowed, or not sent in time; make them again, hand them to somebody who may, or drop
+    them."""
     if context.invoked_subcommand is None:
         _list(invocation(context))
 
@@ -35,7 +46,7 @@ def list_refused(call: Invocation) -> None:
 @click.argument("numbers", nargs=-1, type=int, metavar="[NUMBER]...")
 @click.pass_obj
 def export(call: Invocation, numbers: Sequence[int]) -> None:
-    """Print them as JSON lines, all or those named, for whoever may make them."""
+    """Print them as JSON lines, all or those named, for whoever may make them: there, 'refused apply FILE'."""
     with call.open() as replica:
         for edit in _chosen(replica, numbers):
             call.output.text(json.dumps(edit.told, ensure_ascii=False, sort_keys=True))
@@ -55,15 +66,83 @@ def drop_refused(call: Invocation, numbers: Sequence[int], everything: bool) -> 
         replica.alone("dropping refused edits")
         chosen = [edit.number for edit in _chosen(replica, numbers)]
         drop(replica, chosen)
+        if everything:
+            unlisted = _unlisted(replica)
+            replica.store.commit([Batch(meta=forget_unsent(replica.store, unlisted))] if unlisted else [])
         call.output.result({"dropped": chosen}, f"Dropped {len(chosen)}.")
+
+
+@refused.command("apply")
+@click.argument("what", nargs=-1, metavar="NUMBER... | FILE")
+@click.option("--dry-run", is_flag=True, help="Show what would change, and write nothing.")
+@click.pass_obj
+def apply(call: Invocation, what: Sequence[str], dry_run: bool) -> None:
+    """Make them again, as edits of your own: those of this device by number, or what a colleague exported into FILE."""
+    with call.open() as replica:
+        numbers = [int(each) for each in what if each.isdecimal()]
+        if (len(numbers) != len(what) and len(what) > 1) or not what:
+            raise UsageError(
+                "which of them is not said", "Name their numbers, or one file that 'crdt-sync refused export' wrote."
+            )
+        edits = _chosen(replica, numbers) if numbers else _read(what[0])
+        made = make_again(replica, edits, dry_run=dry_run)
+        done = [each.edit.number for each in made if not each.why]
+        if numbers and done and not dry_run:
+            drop(replica, done)
+    for each in made:
+        if call.output.as_json:
+            call.output.emit({**each.edit.told, "before": each.before, "why": each.why, "dry_run": dry_run})
+    if not call.output.as_json:
+        rows = [
+            (each.edit.record, each.edit.field, _cut(each.before), _cut(each.edit.value), each.edit.author, each.why)
+            for each in made
+        ]
+        call.output.show(table(("Record", "Field", "Now", "Then", "By", "Not made, as"), rows, wrap=True))
+        left = len(made) - len(done)
+        told = f"{len(done)} would be made" if dry_run else f"{len(done)} made"
+        call.output.text(f"{told}{f', {left} not' if left else ''}.")
+    if len(done) < len(made):
+        raise click.exceptions.Exit(_SOME_NOT_MADE)
+
+
+def _read(name: str) -> list[RefusedEdit]:
+    """The edits in a file. Raises `InvalidTable`."""
+    try:
+        with sys.stdin.buffer if name == "-" else Path(name).expanduser().open("rb") as file:
+            content = file.read(REFUSED_EDITS_BYTES_MAX + 1)
+        if len(content) > REFUSED_EDITS_BYTES_MAX:
+            raise InvalidTable(f"{name} is larger than what 'refused export' writes", "Export fewer edits at once.")
+        rows = [json.loads(line) for line in content.decode().split("\n") if line.strip()]
+    except OSError as error:
+        raise InvalidTable(f"{name} cannot be read: {error.strerror}", "Name a file that is there.") from None
+    except (ValueError, RecursionError):
+        raise InvalidTable(f"{name} has no JSON lines", "Give what 'crdt-sync refused export' wrote.") from None
+    return parsed(rows)
 
 
 def tell(output: Output, replica: Replica) -> None:
     """Say that there are some, if there are."""
-    count = len(refused_edits(replica.store))
-    if count:
-        what = "1 edit was" if count == 1 else f"{count} edits were"
-        output.note(f"{what} not allowed, and kept aside: crdt-sync refused list")
+    kept = refused_edits(replica.store)
+    listed = sum(1 for edit in kept if edit.unsent)
+    for count, why in (
+        (len(kept) - listed, "not allowed, and kept aside"),
+        (listed, "not sent before their records left this device, and kept aside"),
+    ):
+        if count:
+            what = "1 edit was" if count == 1 else f"{count} edits were"
+            output.note(f"{what} {why}: crdt-sync refused list")
+    back = [str(e.number) for e in kept if e.unsent and replica.store.record_head(e.record) is not None]
+    if back:
+        output.note(f"Records of some are here again: crdt-sync refused apply {' '.join(back[:_NUMBERS_SHOWN])}")
+    if unlisted := len(_unlisted(replica)):
+        what = "1 record that" if unlisted == 1 else f"{unlisted} records that"
+        output.note(f"Edits of {what} left this device are kept aside, and cannot be listed by field: crdt-sync status")
+
+
+def _unlisted(replica: Replica) -> list[Unsent]:
+    """What is kept of records that left, of which no field is listed."""
+    listed = {(edit.record, edit.unsent) for edit in refused_edits(replica.store)}
+    return [each for each in known(replica.store) if (whole_record(each.record), each.edit) not in listed]
 
 
 def _chosen(replica: Replica, numbers: Sequence[int]) -> list[RefusedEdit]:
@@ -83,13 +162,13 @@ def _list(call: Invocation) -> None:
             call.output.emit(edit.told)
         return
     if not kept:
-        call.output.text("No edit is kept that was not allowed.")
+        call.output.text("No edit is kept aside.")
         return
     rows = [
         (str(edit.number), edit.record, edit.field, _cut(edit.value), edit.author, local_time(edit.at), edit.reason)
         for edit in kept
     ]
-    call.output.show(table(("No.", "Record", "Field", "Value", "By", "Refused", "Why"), rows, wrap=True))
+    call.output.show(table(("No.", "Record", "Field", "Value", "By", "Put aside", "Why"), rows, wrap=True))
 
 
 def _cut(value: object) -> str:

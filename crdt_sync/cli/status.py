@@ -169,7 +169,10 @@ def _status(call: Invocation, replica: Replica) -> None:
 def _tell_unsent(output: Output, standing: Status) -> None:
     """What was not sent of records that may not be held here any more."""
     if standing.unsent:
-        output.text("These records may not be held here any more. What was edited and not sent is kept aside:")
+        output.text(
+            "These records may not be held here any more. What was edited and not sent is kept aside: 'crdt-sync "
+            "refused list' shows it, and 'refused apply' makes it again, here or at somebody who may."
+        )
         rows = [(each.record, local_time(each.at), str(each.size)) for each in standing.unsent]
         output.show(table(("Record", "Since", "Bytes"), rows))
 

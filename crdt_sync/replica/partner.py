@@ -49,7 +49,7 @@ from crdt_sync.replica.renewing import note_knowing
 from crdt_sync.replica.status import outbox_page, percentage
 from crdt_sync.replica.taken_writers import found_taken
 from crdt_sync.replica.told import Told, note_told, read_told, to_fetch, unfetched
-from crdt_sync.replica.withdrawing import begun_anew, forbidden_after_all, never_made, withdraw
+from crdt_sync.replica.withdrawing import begun_anew, forbidden_after_all, never_made, not_sent, withdraw
 from crdt_sync.storage.values import Batch, OutboxEntry, Peer
 from crdt_sync.verdicts import VerdictCode
 
@@ -518,10 +518,11 @@ class Partner:
         """Delete records, and keep aside what of them this partner has not taken, in one commit."""
         store, context = self._store, self._context
         forbidden = self._forbidden_new(effect.dropped)
-        refused = kept(store, [edit for each in forbidden.values() for edit in each])
+        rows = [edit for each in forbidden.values() for edit in each]
+        refused = kept(store, rows)
         if refused is None:  # there is no room for what each of their fields said
-            forbidden, refused = {}, {}
-        edits = []
+            forbidden, refused, rows = {}, {}, []
+        edits, unsent_fields = [], list[RefusedEdit]()
         for record in effect.dropped:
             context.recent.forget(self.id, record)
             entry = store.outbox_entry(self.id, record)
@@ -529,6 +530,9 @@ class Partner:
                 continue
             if (diff := self._diff_or_none(record, entry.acknowledged)) is not None:
                 edits.append((record, diff, entry.edit))
+                unsent_fields += not_sent(context, entry)
+        if unsent_fields and (shown := kept(store, [*rows, *unsent_fields])) is not None:
+            refused = shown
         meta = {**unsent.set_aside(store, edits, context.wall_clock()), **refused}
         peers = self._standing(effect.cursor, effect.head)
         store.commit([Batch(peers=peers, meta=meta, drop=effect.dropped)])

@@ -1,4 +1,4 @@
-"""Refused edits: what a relay's policy did not allow, put aside where it is lost to nobody.
+"""Refused edits: what a relay's policy did not allow, or was not sent before its record left, put aside.
 
 Each is one field of one record, as it would have shown. They stay until somebody drops them, edits again or hands them
 on. Where there is no more room nothing is put aside, and the record stays as it is here, refused.
@@ -11,8 +11,11 @@ from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 from crdt_sync.errors import StoreCorrupt, UnknownRefusal
+from crdt_sync.ids import whole_record
 from crdt_sync.limits import REFUSED_EDITS_BYTES_MAX, REFUSED_EDITS_MAX
+from crdt_sync.replica import unsent
 from crdt_sync.replica.context import Context
+from crdt_sync.replica.unsent import Unsent
 from crdt_sync.storage.port import Settings
 from crdt_sync.storage.values import Batch
 
@@ -26,7 +29,8 @@ class RefusedEdit:
 
     `field` is `_deleted` for a delete (`value` true) and a restore. `value` is the carrier that the field was to show;
     of a counter what was counted, of a log the lines that were added. `author` wrote it, `at` is when it was refused
-    (µs since 1970), `reason` what the relay said, and `number` names it here, from 1.
+    (µs since 1970), `reason` what the relay said, and `number` names it here, from 1. `unsent` is the number of the
+    newest edit of those in which it was kept aside when its record left, see `unsent`; 0 for what was refused.
     """
 
     number: int
@@ -36,6 +40,7 @@ class RefusedEdit:
     author: str
     at: int
     reason: str
+    unsent: int = 0
 
     @property
     def told(self) -> dict[str, object]:
@@ -74,15 +79,41 @@ def dropped(store: Settings, numbers: Iterable[int]) -> dict[str, bytes | None]:
     if missing := [key for key in keys if key not in known]:
         number = int(missing[0].removeprefix(_PREFIX))
         raise UnknownRefusal(f"no refused edit has the number {number}", "See 'crdt-sync refused list'.")
-    return dict.fromkeys(keys)
+    gone = set(numbers_of(keys))
+    here = refused_edits(store)
+    left = {_of_unsent(edit) for edit in here if edit.number not in gone}
+    whole = {_of_unsent(edit) for edit in here if edit.unsent and edit.number in gone} - left
+    done = [each for each in unsent.known(store) if (whole_record(each.record), each.edit) in whole]
+    return {**unsent.forget(store, done), **dict.fromkeys(keys)}
 
 
-def kept(store: Settings, edits: Sequence[RefusedEdit]) -> dict[str, bytes | None] | None:
+def numbers_of(keys: Iterable[str]) -> list[int]:
+    """The numbers of the edits that are kept under these keys of meta."""
+    return [int(key.removeprefix(_PREFIX)) for key in keys]
+
+
+def forget_unsent(store: Settings, gone: Collection[Unsent]) -> dict[str, bytes | None]:
+    """The meta to commit so that what was kept aside is so no more, nor what is listed of it."""
+    if not gone:
+        return {}
+    left = {(whole_record(each.record), each.edit) for each in gone}
+    rows: dict[str, bytes | None] = {
+        _key(edit.number): None for edit in refused_edits(store) if edit.unsent and _of_unsent(edit) in left
+    }
+    return {**unsent.forget(store, gone), **rows}
+
+
+def _of_unsent(edit: RefusedEdit) -> tuple[str, int]:
+    return edit.record, edit.unsent
+
+
+def kept(store: Settings, edits: Sequence[RefusedEdit], gone: Collection[str] = ()) -> dict[str, bytes | None] | None:
     """The meta to commit to keep these, whose numbers are given here; None where there is no room for them.
 
-    What is kept already, the same value of the same field, is not kept twice.
+    What is kept already, the same value of the same field, is not kept twice; `gone` are keys that the same commit
+    deletes.
     """
-    there = refused_edits(store)
+    there = [edit for edit in refused_edits(store) if _key(edit.number) not in gone]
     keys = store.meta_keys(_PREFIX)
     next_number = 1 + max((int(key.removeprefix(_PREFIX)) for key in keys), default=0)
     known: Collection[str] = {_same(edit) for edit in there}

@@ -39,12 +39,14 @@ from crdt_sync.replica.allowed import field_and_rule
 from crdt_sync.replica.context import Context
 from crdt_sync.replica.intake import owed
 from crdt_sync.replica.loading import loaded
-from crdt_sync.replica.refused import RefusedEdit, kept
+from crdt_sync.replica.refused import RefusedEdit, forget_unsent, kept
 from crdt_sync.replica.taken_writers import under_other_writers
 from crdt_sync.replica.unsent import Unsent
 from crdt_sync.replica.views import encode_view
 from crdt_sync.storage.values import Batch, Change, OutboxEntry
 from crdt_sync.verdicts import VerdictCode
+
+NOT_SENT = "it was not sent before its record left this device"
 
 
 class _Edit(NamedTuple):
@@ -179,8 +181,37 @@ def forbidden_after_all(
             if found and _holds_all(loaded(each.record, (update,)), update):
                 moved.append(each)
                 edits += found
-    rows = kept(store, edits)
-    return unsent.forget(store, gone) if rows is None else {**unsent.forget(store, [*gone, *moved]), **rows}
+    forgotten = forget_unsent(store, [*gone, *moved])
+    rows = kept(store, edits, [key for key, value in forgotten.items() if value is None])
+    return forget_unsent(store, gone) if rows is None else {**forgotten, **rows}
+
+
+def not_sent(context: Context, entry: OutboxEntry) -> list[RefusedEdit]:
+    """The fields of a record that were written here and that a partner has not taken, as edits to put aside when the
+    record leaves; none where that cannot be told.
+    """
+    record = entry.record
+    if is_reserved_record(record) or is_masked(record):
+        return []
+    with suppress(StoreCorrupt, UpdateRefused):
+        updates = context.store.load(record).updates
+        known = vectors.decode(entry.acknowledged)
+        taken = [update for update in updates if _is_known(update, known)]
+        theirs = loaded(record, taken)
+        if vectors.dominates(vectors.decode(theirs.state_vector()), known):
+            edits = _edits(theirs, loaded(record, updates), context.schema_of(record), context.author)
+            now, whole = context.wall_clock(), whole_record(record)
+            return [
+                RefusedEdit(0, whole, edit.field, edit.value, edit.author, now, NOT_SENT, entry.edit)
+                for edit in edits
+                if edit.author == context.author
+            ]
+    return []
+
+
+def _is_known(update: bytes, known: Mapping[int, int]) -> bool:
+    """Whether who has these operations has all of an update."""
+    return all(end <= known.get(writer, 0) for writer, (_, end) in scan(update).clients.items())
 
 
 def _holds_all(document: Document, update: bytes) -> bool:
@@ -294,13 +325,14 @@ def _written(editor: Editor, schema: Schema, edit: _Edit) -> bool:
         elif field not in schema.fields:
             return False
         else:
-            _write(editor, schema, field, value)
+            write(editor, schema, field, value)
     except CrdtSyncError:
         return False
     return True
 
 
-def _write(editor: Editor, schema: Schema, field: str, value: Any) -> None:
+def write(editor: Editor, schema: Schema, field: str, value: Any) -> None:
+    """Make one edit again: `value` is as in `RefusedEdit`. Raises what the editor raises."""
     spec = schema.fields[field]
     match spec.rules.layout:
         case Layout.COUNTS:

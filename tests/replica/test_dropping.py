@@ -16,8 +16,9 @@ from crdt_sync.records import parse_schema
 from crdt_sync.replica import Replica, unsent, withdrawing
 from crdt_sync.replica.loading import stored_document
 from crdt_sync.replica.partner import Partner
-from crdt_sync.replica.refused import refused_edits
+from crdt_sync.replica.refused import drop, refused_edits
 from crdt_sync.replica.told import Told, note_told
+from crdt_sync.replica.withdrawing import NOT_SENT
 from crdt_sync.storage.memory import MemoryStore
 from crdt_sync.storage.values import Batch, OutboxEntry, Peer
 
@@ -110,11 +111,41 @@ def forbid(replica: Replica, record: str, reason: str = "'ann' may not create th
     replica.store.commit([Batch(outbox=((RELAY, refused),))])
 
 
+def test_what_was_not_sent_is_listed_field_by_field_and_what_the_relay_has_is_not(ann, partner):
+    record = customer(ann, "Nord AG", city="Kiel")
+    sent(ann, record)
+    with ann.edit(record) as edited:
+        edited["city"] = "Rom"
+    partner.regrant(dropped(record))
+    (shown,) = refused_edits(ann.store)
+    assert (shown.record, shown.field, shown.value, shown.author) == (record, "city", "Rom", "ann")
+    assert (shown.reason, shown.unsent) == (NOT_SENT, unsent.known(ann.store)[0].edit)
+
+
+def test_of_what_was_not_sent_nothing_is_listed_any_more_once_the_partner_has_it_after_all(ann, partner):
+    record = customer(ann, "Nord AG")
+    edit = ann.store.outbox_entry(RELAY, record).edit
+    partner.regrant(dropped(record, cursor=None))
+    assert [each.value for each in refused_edits(ann.store)] == ["Nord AG"]
+    verdict = Pushed(record, edit, b"\0", Verdict(VerdictCode.ACCEPTED, 9))
+    partner.acknowledge(Acknowledge(1, (verdict,), None, 9))
+    assert (refused_edits(ann.store), unsent.known(ann.store)) == ([], [])
+
+
+def test_what_was_not_sent_is_dropped_for_good_when_all_of_it_is(ann, partner):
+    record = customer(ann, "Nord AG", city="Kiel")
+    partner.regrant(dropped(record))
+    drop(ann, [1])
+    assert [each.record for each in unsent.known(ann.store)] == [record]
+    drop(ann, [2])
+    assert (refused_edits(ann.store), unsent.known(ann.store)) == ([], [])
+
+
 def test_a_new_record_that_is_forbidden_is_put_aside_field_by_field_with_the_reason(ann, partner):
     record, other = customer(ann, "Nord AG", city="Kiel"), customer(ann, "Süd AG")
     forbid(ann, record)
     partner.regrant(dropped(record, other))
-    edits = refused_edits(ann.store)
+    edits = [each for each in refused_edits(ann.store) if not each.unsent]
     assert [(each.number, each.record, each.field, each.value, each.author) for each in edits] == [
         (1, record, "city", "Kiel", "ann"),
         (2, record, "name", "Nord AG", "ann"),
@@ -145,7 +176,7 @@ def test_of_a_record_that_the_relay_had_told_no_value_of_others_is_put_aside_as_
     ann.store.commit([Batch(outbox=((RELAY, replace(entry, acknowledged=b"\x00")),))])
     forbid(ann, record)
     partner.regrant(dropped(record))
-    assert refused_edits(ann.store) == []
+    assert {each.reason for each in refused_edits(ann.store)} == {NOT_SENT}
     assert unsent.known(ann.store)[-1].record == record
 
 
@@ -257,7 +288,7 @@ def test_what_builds_on_what_the_relay_had_stays_as_it_was_when_it_is_forbidden(
     partner.regrant(dropped(record))
     verdict = Verdict(VerdictCode.FORBIDDEN, reason="'ann' may not edit here")
     partner.acknowledge(Acknowledge(1, (Pushed(record, entry.edit, b"\0", verdict),), None, 9))
-    assert refused_edits(ann.store) == []
+    assert {each.reason for each in refused_edits(ann.store)} == {NOT_SENT}
     (kept,) = unsent.known(ann.store)
     assert "Süd AG".encode() in (unsent.update_of(ann.store, kept) or b"")
 
