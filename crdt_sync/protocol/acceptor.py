@@ -378,7 +378,9 @@ class Acceptor(Session):
 
     def _on_push(self, push: Push, now: int) -> None:
         self._taking.take(push)
-        self._effects.append(Accept(push.number, push.entries, self.serving.pushed(push.number, push.entries)))
+        hidden = self.serving.pushed(push.number, push.entries)
+        unread = bool(hidden) and self.serving.unread
+        self._effects.append(Accept(push.number, push.entries, hidden, unread))
 
     def _on_receipt_request(self, request: ReceiptRequest, now: int) -> None:
         self._effects.append(ReadReceipt(request.number))

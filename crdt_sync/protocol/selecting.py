@@ -75,6 +75,11 @@ class Selected:
         return self._sights.epoch(self._principal, (*self._before, self.sight))
 
     @property
+    def unread(self) -> bool:
+        """Whether what records show is being read, as a schema has come with other filter fields."""
+        return not self._sights.ready
+
+    @property
     def watched(self) -> frozenset[str]:
         """The collections of companions of which the host wants to hear who was given them."""
         return self._sights.watched

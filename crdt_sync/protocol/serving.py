@@ -251,6 +251,11 @@ class Serving:
         """A push came; returns the records of it that are not looked at."""
         return frozenset()
 
+    @property
+    def unread(self) -> bool:
+        """Whether nobody can tell now which records may be held, as what they show is being read."""
+        return False
+
     def stored(self, number: int, seqs: Sequence[int]) -> None:
         """The push was decided and stored; `seqs` are the log's numbers for it."""
         own, cursor = self._own, self.cursor

@@ -118,14 +118,20 @@ class SelectedServing(Serving):
     # --- what the partner pushes, wants and checks -----------------------------------------------------------
 
     def pushed(self, number: int, entries: Sequence[PushEntry]) -> frozenset[str]:
-        """A push came; returns the records of it that are not looked at, which are dropped."""
+        """A push came; returns the records of it that are not looked at, which are dropped unless that is for now."""
         records = sorted({record for record, _ in entries})
         hidden = frozenset([record for record in records if not self._selected.takes(record)])
         if hidden:
-            self._drop(sorted(hidden))
+            if not self.unread:
+                self._drop(sorted(hidden))
             records = [record for record in records if record not in hidden]
         self._pushed[number] = records
         return hidden
+
+    @property
+    def unread(self) -> bool:
+        """See `Serving.unread`."""
+        return self._selected.unread
 
     def stored(self, number: int, seqs: Sequence[int]) -> None:
         """The push was decided and stored: what may not be held as it is now is dropped.

@@ -267,13 +267,15 @@ class Context:
             self._own = in_force, user, sight_for(in_force.rights(user))
         return self._own[2]
 
-    def may_hold(self, record: str, document: Document) -> bool:
-        """Whether what others bring of a record may be held here, as it is then; of a companion, as its record is."""
+    def may_hold(self, record: str, document: Document, whole: Forms | None = None) -> bool:
+        """Whether what others bring of a record may be held here, as it is then; of a companion, as its record is, which
+        shows `whole` where that is not stored yet.
+        """
         sight = self.own_sight()
         if sight is None:
             return True
         if ids.section_of(record):
-            forms = self.forms_of_whole(record)
+            forms = whole or self.forms_of_whole(record)
             return forms is not None and sight.holds(record, forms)
         return sight.holds(record, forms_of(values_shown(document, self.schema_of(record))))
 

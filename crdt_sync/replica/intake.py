@@ -11,7 +11,9 @@ from typing import NamedTuple
 
 from crdt_sync import ids, limits
 from crdt_sync.errors import RecordUnreadable, UpdateRefused
+from crdt_sync.policy.values import Forms, forms_of
 from crdt_sync.records import Document, Integration, Integrator
+from crdt_sync.records.filtered import values_shown
 from crdt_sync.records.lineages.holding import holds, known_to
 from crdt_sync.records.lineages.lineage import current
 from crdt_sync.records.updates import state_vector as vectors
@@ -45,6 +47,7 @@ class Intake:
     changes: list[Change] = field(default_factory=list)
     outbox: list[tuple[bytes, OutboxEntry]] = field(default_factory=list)
     carried: bool = False  # whether a record was joined with one of another lineage, which is owed to its sender too
+    _shown: dict[str, Forms] = field(default_factory=dict)  # by records that are not stored yet, for their companions
     _integrator: Integrator = field(default_factory=lambda: Integrator(documents_max=1))  # each record is loaded once
 
     def take(
@@ -70,9 +73,13 @@ class Intake:
         except UpdateRefused as refusal:
             raise RecordUnreadable(record, refusal) from None
         fresh = [update for update, verdict in zip(updates, result.verdicts, strict=True) if verdict.new]
-        if fresh and origin.way in _JUDGED and not context.may_hold(record, self._integrator.document(record)):
-            self._integrator.forget(record)
-            return Taken([_NOT_HERE] * len(updates), head, before)
+        if fresh and origin.way in _JUDGED:
+            document = self._integrator.document(record)
+            if not context.may_hold(record, document, self._shown.get(ids.whole_record(record))):
+                self._integrator.forget(record)
+                return Taken([_NOT_HERE] * len(updates), head, before)
+            if not ids.section_of(record):
+                self._shown[record] = forms_of(values_shown(document, context.schema_of(record)))
         if fresh:
             change = _changed(context, self._integrator, record, head, fresh, result, origin.replica)
             self.changes.append(change._replace(actor=actor))

@@ -83,7 +83,8 @@ def integrate(
         intake.outbox += [(owe_to, OutboxEntry(record, vectors.EMPTY, context.next_edit())) for record in nothing]
     if gaps:
         peers = ()
-    noted = {**meta, **unread.note(noted_before, origin.replica, refused, complete)}
+    relayed = [record for record in grouped if origin.way == "session" and record not in refused]
+    noted = {**meta, **unread.note(noted_before, origin.replica, refused, complete, relayed)}
     if intake.changes or peers or intake.outbox or noted:
         store.commit([replace(intake.batch(), peers=peers or peers_despite_gaps, meta=noted)])
     return list(gaps.items()), [change.record for change in intake.changes], intake.carried

@@ -25,7 +25,7 @@ from crdt_sync import ids, limits
 from crdt_sync.errors import StoreCorrupt, StoreFailed, StoreFull
 from crdt_sync.ids import EPOCH_BYTES, Space
 from crdt_sync.protocol.effects import Acknowledge, Integrate, Owe, Pushed, Welcomed
-from crdt_sync.protocol.entries import Behind, Place, ReportEntry, Resume
+from crdt_sync.protocol.entries import Behind, Place, ReportEntry, Resume, UpdatesEntry
 from crdt_sync.protocol.marks import head_of
 from crdt_sync.protocol.reconcile import View
 from crdt_sync.protocol.sight import Sight, sight_for
@@ -449,16 +449,20 @@ class Partner:
             without_cursor = self._standing(None, effect.head)
             before = self._peer
             standing = self._standing(effect.cursor, effect.head) if effect.cursor is not None else ()
-            gaps = self._replica.integrate(
-                effect.entries,
-                Origin.of("device" if self._is_device else "session", self.id),
-                without_cursor if waiting and effect.cursor is not None else standing,
-                self.id if effect.owe else None,
+            origin = Origin.of("device" if self._is_device else "session", self.id)
+            owe_to = self.id if effect.owe else None
+            entries, gaps = self._definitions_first(effect.entries, origin, owe_to, refused)
+            found = self._replica.integrate(
+                entries,
+                origin,
+                without_cursor if (waiting or gaps) and effect.cursor is not None else standing,
+                owe_to,
                 refused,
                 self.replacing,
                 peers_despite_gaps=without_cursor,
             )
-            gaps = [*gaps, *((record, vectors.EMPTY) for record in waiting)]  # as long as they come whole, no cursor
+            # As long as some come whole, there is no cursor.
+            gaps = [*gaps, *found, *((record, vectors.EMPTY) for record in waiting)]
             self.replacing.difference_update(entry.record for entry in effect.entries)
             # An edit that builds on nothing is taken beside a gap; what closes one comes with a state vector.
             closed = [entry.record for entry in effect.entries if entry.state_vector]
@@ -474,6 +478,20 @@ class Partner:
             elif effect.cursor is not None and not self._gapped:
                 self._note_compared()
         return gaps
+
+    def _definitions_first(
+        self, entries: Sequence[UpdatesEntry], origin: Origin, owe_to: bytes | None, refused: Mapping[str, str]
+    ) -> tuple[Sequence[UpdatesEntry], Sequence[tuple[str, bytes]]]:
+        """Where a device brings schemas and records together, store the schemas: by these it is told what of the rest
+        may be held here. Returns that rest, and the gaps of what was stored.
+        """
+        first = [entry for entry in entries if ids.collection_of(entry.record) == ids.SCHEMAS]
+        if not self._is_device or len(first) in (0, len(entries)):
+            return entries, []
+        named = {entry.record for entry in first}
+        why = {record: reason for record, reason in refused.items() if record in named}
+        gaps = self._replica.integrate(first, origin, (), owe_to, why, self.replacing)
+        return [entry for entry in entries if entry.record not in named], gaps
 
     def _found_taken(self, effect: Integrate) -> Sequence[str]:
         """The records of which a relay holds something else than we do under one id: they are fetched whole."""

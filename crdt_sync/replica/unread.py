@@ -2,7 +2,8 @@
 
 The cursor may have passed them. So each is asked for again, from that partner, until a diff of the record that it made
 from our state vector was taken whole. What else was taken of the record says nothing: it need not build on what is
-missing.
+missing. But where a relay brings the record, what the policy forbade others to bring of it is waited for no more: what
+may be held here is there, or comes from there.
 
 No more than `_RECORDS_MAX` records are named. Where there are more, the next session with that partner compares all.
 """
@@ -12,11 +13,13 @@ from collections.abc import Collection, Mapping
 
 from crdt_sync.errors import StoreCorrupt
 from crdt_sync.storage.port import Settings
+from crdt_sync.verdicts import VerdictCode
 
 _META = "unreadable"
 _RECORDS_MAX = 1000  # there is none as long as relays check what they accept
 _ANYBODY = ""
 MORE = ""  # no record: stands for those that are not named
+_FORBIDDEN = VerdictCode.FORBIDDEN.value
 _UNSERVED = "cannot read it: it may be damaged there"
 
 Known = Mapping[str, Mapping[str, str]]
@@ -59,6 +62,11 @@ def is_unserved(why: str) -> bool:
     return why.endswith(_UNSERVED)
 
 
+def is_forbidden(why: str) -> bool:
+    """Whether the policy is the reason: who brought it, or whom it names, may not do that."""
+    return why.startswith(_FORBIDDEN)
+
+
 def overflowed(noted: Known, partner: bytes) -> bool:
     """Whether more is missing of this partner than is named."""
     return not {partner.hex(), _ANYBODY}.isdisjoint(noted.get(MORE, ()))
@@ -70,17 +78,23 @@ def void_once_compared(noted: Known, partner: bytes) -> set[str]:
 
 
 def note(
-    before: Known, partner: bytes, refused: Mapping[str, str], complete: Collection[str]
+    before: Known,
+    partner: bytes,
+    refused: Mapping[str, str],
+    complete: Collection[str],
+    relayed: Collection[str] = (),
 ) -> dict[str, bytes | None]:
     """The meta to commit after `partner` sent updates.
 
     `refused` are records with updates that were not taken, and why; `complete` those of which now everything is here
-    that the partner has.
+    that the partner has, and `relayed` those that came from a relay.
     """
     after = {record: dict(why) for record, why in before.items()}
     for record in complete:
         for whose in (partner.hex(), _ANYBODY):
             after.get(record, {}).pop(whose, None)
+    for record in relayed:
+        after[record] = {whose: why for whose, why in after.get(record, {}).items() if not is_forbidden(why)}
     for record, reason in refused.items():
         after.setdefault(record, {})[partner.hex()] = reason
     after = {record: why for record, why in after.items() if why}

@@ -26,7 +26,7 @@
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import chain
 from typing import NamedTuple, Protocol
@@ -69,6 +69,7 @@ _new_verdict: Callable[[tuple[VerdictCode, int, bytes, str, bool, None, None]], 
 _FOR_NOW = frozenset({VerdictCode.RETRY, VerdictCode.RATE_LIMITED})  # to be pushed again as it is
 _INTEGRATIONS_MAX = 2  # one that the worker is at, and one that waits for it
 _NOBODY = bytes(16)  # the origin of what no session sent
+_UNREAD = refused(VerdictCode.RETRY, "what records show is being read")
 _HIDDEN = refused(VerdictCode.FORBIDDEN, "this record may not be held by this device, nor made by it")
 _NOT_HERE = refused(VerdictCode.FORBIDDEN, "this record may not be held by the device that it was sent to")
 _RETRY = Verdict(VerdictCode.RETRY, reason="it could not be stored now; it will be sent again")
@@ -144,14 +145,15 @@ class Pipeline:
         sender = self._senders.get(session)
         if sender is None:
             sender = self._senders[session] = Sender(session, principal, origin, self._quick, principal.share(address))
-        number, entries, hidden = accept
+        number, entries, hidden, unread = accept
         count, weight = len(entries), weight_of(entries)
         self.taken += count
         self.held_bytes += weight
         sender.pushes.append(Push(session, number, [None] * count, missing=count, taken_at=now, weight=weight))
         allowed: Entries = tuple(enumerate(entries))
         if hidden or principal.grant != "everything" or (self._quotas is not None and not self._quotas.off):
-            allowed = self._allowed(session, principal, number, allowed, hidden, now)
+            why = dict.fromkeys(hidden, _UNREAD if unread else _HIDDEN)
+            allowed = self._allowed(session, principal, number, allowed, why, now)
             if not allowed:
                 self._answer({session: None}, now)
                 return
@@ -499,12 +501,12 @@ class Pipeline:
         self._answer(touched, now)
 
     def _allowed(
-        self, session: int, principal: Principal, number: int, entries: Entries, hidden: frozenset[str], now: int
+        self, session: int, principal: Principal, number: int, entries: Entries, hidden: Mapping[str, Verdict], now: int
     ) -> Entries:
         """What of the push that came last its principal may write; the rest is refused."""
         allowed = []
         for position, entry in entries:
-            denied = _HIDDEN if entry.record in hidden else principal.write_refused(entry.record)
+            denied = hidden.get(entry.record) or principal.write_refused(entry.record)
             denied = denied or self._charge(session, position, entry, now)
             if denied is None:
                 allowed.append((position, entry))

@@ -232,7 +232,7 @@ class IntegrationPool:
         plan = Plan(items, self.poisons, self._suspects, self._others_wait, self._turn_of_sender)
         while (request := self._next_request(plan)) is not None:
             try:
-                results = await self._integrate(request, stamp_max, in_force)
+                results = await self._integrate(request, stamp_max, in_force, plan.accepted)
             except WorkerDied as death:
                 plan.died(request, death.mark, late=death.late, stuck=death.stuck)
             else:
@@ -386,15 +386,24 @@ class IntegrationPool:
         handed_over = self._handed_over.get(record)
         return (*stored, *handed_over) if handed_over else stored
 
-    def _whole(self, record: str) -> Sequence[bytes]:
-        """What is stored of the record to which a companion belongs, by which that is judged; of others nothing."""
+    def _whole(self, record: str, accepted: Mapping[str, Sequence[bytes]]) -> Sequence[bytes]:
+        """What is stored of the record to which a companion belongs, by which that is judged, with what was accepted of
+        it in this batch; of others nothing. What is in the same request the worker knows.
+        """
         if not ids.section_of(record):
             return ()
+        whole = ids.whole_record(record)
         with contextlib.suppress(_Unreadable):
-            return tuple(self._readable(ids.whole_record(record)))
+            return (*self._readable(whole), *accepted.get(whole, ()))
         return ()
 
-    async def _integrate(self, request: Request, stamp_max: int | None, in_force: InForce | None) -> pipe.Results:
+    async def _integrate(
+        self,
+        request: Request,
+        stamp_max: int | None,
+        in_force: InForce | None,
+        accepted: Mapping[str, Sequence[bytes]],
+    ) -> pipe.Results:
         self._forgotten.clear()
         self._forgotten_all = False
         worker = await self._worker(fresh=request.again)
@@ -403,7 +412,7 @@ class IntegrationPool:
         if in_force is not None:
             rules = self._told(in_force, [item[0] for item in request.items])
             items = [
-                (*item, users, self._whole(item[0])) for item, users in zip(request.items, request.users, strict=True)
+                (*item, users, self._whole(item[0], accepted)) for item, users in zip(request.items, request.users, strict=True)
             ]
         number, frame = self._frame(pipe.INTEGRATE, stamp_max, items, request.turn, rules)
         asked = self._ask(worker, number, frame, request.budget, request)

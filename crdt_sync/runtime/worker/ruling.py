@@ -14,7 +14,7 @@ from crdt_sync.limits import SCHEMAS_TAKEN_MAX
 from crdt_sync.policy.in_force import InForce
 from crdt_sync.policy.model import masks_of
 from crdt_sync.policy.packed import packed, unpacked
-from crdt_sync.policy.values import forms_of
+from crdt_sync.policy.values import Values, forms_of
 from crdt_sync.records import Document, Schema, bundled_schema
 from crdt_sync.records.definition import DEFINITIONS, FIELD, in_use
 from crdt_sync.records.entries import well_formed
@@ -96,26 +96,29 @@ class Ruling:
             self._schemas[collection] = self._defined(collection, (stored,))
             self._rules.pop(collection, None)
 
-    def of(self, record: str, whole: Sequence[bytes] = ()) -> Rules:
+    def of(self, record: str, whole: Sequence[bytes] = (), shown: Values | None = None) -> Rules:
         """The rules for a record, of whose collection it was told; for a companion with what is stored of its record,
-        nothing where that is not here.
+        nothing where that is not here. `shown` is what that one shows where it was judged a moment ago, and is not
+        stored yet.
         """
         collection = ids.collection_of(record)
         if section := ids.section_of(record):
-            return self._of_companion(collection, section, whole)
+            return self._of_companion(collection, section, whole, shown)
         rules = self._rules.get(collection)
         if rules is None:
             assert self._in_force is not None
             rules = self._rules[collection] = Rules(self._in_force, collection, self._schemas.get(collection))
         return rules
 
-    def _of_companion(self, collection: str, section: str, whole: Sequence[bytes]) -> Rules:
+    def _of_companion(
+        self, collection: str, section: str, whole: Sequence[bytes], shown: Values | None = None
+    ) -> Rules:
         assert self._in_force is not None
         schema = self._schemas.get(ids.whole_collection(collection))
         fields = None if schema is None else schema.sections.get(section)
-        document = readable(lambda: Document.load(whole)) if whole else None
-        forms = None if document is None else forms_of(values_shown(document, schema))
-        return Rules(self._in_force, collection, fields, forms)
+        if shown is None and whole and (document := readable(lambda: Document.load(whole))) is not None:
+            shown = values_shown(document, schema)
+        return Rules(self._in_force, collection, fields, None if shown is None else forms_of(shown))
 
     def fields_of(self, collection: str) -> bytes:
         """A name for the filter fields of a collection that it was told of."""

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from crdt_sync import ids, limits
 from crdt_sync.errors import UpdateRefused
+from crdt_sync.policy.values import Values
 from crdt_sync.records.document import Document
 from crdt_sync.records.gate.integrate import Integrator
 from crdt_sync.records.gate.owners import Owners
@@ -71,6 +72,7 @@ class Service:
         self._owners = Owners()
         self._owned = False  # whether whose writers are counts
         self._ruled = False  # whether the request is to go by it
+        self._judged_now: dict[str, Values] = {}  # what records of this request show, by which companions are judged
 
     def answer(self, body: bytes) -> bytes:
         """The framed answer to one request."""
@@ -82,6 +84,7 @@ class Service:
             self._owned = told.writers is not None
         del body  # all of it is in the items, and it may be large
         self._evicted.clear()
+        self._judged_now.clear()
         spent: list[int] = []
         if kind == pipe.INTEGRATE:
             results, spent = self._integrate(number, stamp_max, items)
@@ -178,9 +181,10 @@ class Service:
         quick = self._turn is not None and self._turn.short
         integrate = self._integrator.integrate
         if self._ruled:
+            judged = self._judged_now.get(ids.whole_record(record)) if ids.section_of(record) else None
             integrate = partial(
                 integrate,
-                rules=self._ruling.of(record, whole),
+                rules=self._ruling.of(record, whole, judged),
                 users=users,
                 owners=self._owners if self._owned else None,
             )
@@ -204,6 +208,8 @@ class Service:
         result = verdicts, done.state_vector, done.snapshot, done.lineage if done.renewed else None
         if not self._ruled:
             return result
+        if done.shown is not None and not ids.section_of(record):
+            self._judged_now[record] = done.shown
         bound = self._owners.take_bound()
         return (*result, done.shown, list(bound.items())) if bound else (*result, done.shown)
 
