@@ -10,10 +10,14 @@ Grant = Literal["everything", "read"]
 
 
 class Issuer(NamedTuple):
-    """A space and its public keys that hold, 32 bytes each: by these it is told what the space has signed."""
+    """A space and its public keys that hold, 32 bytes each: by these it is told what the space has signed.
+
+    `revoked` are the ids of devices that are out, 16 bytes each: what they signed nobody brings in their user's right.
+    """
 
     space: bytes
     keys: tuple[bytes, ...]
+    revoked: frozenset[bytes] = frozenset()
 
 
 Share = tuple[str, str, bytes]

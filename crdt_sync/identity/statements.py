@@ -71,8 +71,8 @@ class Statements:
 
     @property
     def issuer(self) -> Issuer:
-        """The space, with its keys that hold."""
-        return Issuer(self.space, tuple([key.raw for key in self.keys.keys]))
+        """The space, with its keys that hold and the devices that are out."""
+        return Issuer(self.space, tuple([key.raw for key in self.keys.keys]), frozenset(self.revocations.devices))
 
     @property
     def versions(self) -> Versions:

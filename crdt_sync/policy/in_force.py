@@ -50,7 +50,11 @@ class Heard:
         anything. None where none was said.
         """
         if text is not None and self._said != (version, text, issuer):
+            same = self._said is not None and self._said[:2] == (version, text)
             self._said = version, text, issuer
+            if same and self._in_force is not None and not self._in_force.is_unread:
+                self._in_force = InForce(version, self._in_force.policy, issuer=issuer)
+                return self._in_force
             try:
                 self._in_force = InForce(version, parse_policy(text, "the policy in force", said=True), issuer=issuer)
             except InvalidPolicy:

@@ -188,14 +188,14 @@ class Holds:
 class Accept(NamedTuple):
     """Integrate and store the partner's push. Answer: `Acceptor.accepted`, in order of the numbers.
 
-    `hidden` are records that the partner may not hold: what it pushes of them is refused; with `unread`, for now, as what
-    they show is being read.
+    `hidden` are records that the partner may not hold: what it pushes of them is refused: of those in `unread`
+    for now, as what they show is being read.
     """
 
     number: int
     entries: tuple[PushEntry, ...]
     hidden: frozenset[str] = frozenset()
-    unread: bool = False
+    unread: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,11 +75,6 @@ class Selected:
         return self._sights.epoch(self._principal, (*self._before, self.sight))
 
     @property
-    def unread(self) -> bool:
-        """Whether what records show is being read, as a schema has come with other filter fields."""
-        return not self._sights.ready
-
-    @property
     def watched(self) -> frozenset[str]:
         """The collections of companions of which the host wants to hear who was given them."""
         return self._sights.watched
@@ -276,6 +271,12 @@ class Selected:
         """Whether a record is there, and may not be held."""
         where = self._sights.whereabouts(record, _NOW)
         return where is not None and not self._sees(record, where.forms)
+
+    def is_unread(self, record: str) -> bool:
+        """Whether nobody can tell now who may hold a companion: its record may have come with a schema by which all is
+        being read anew. Whether that record is there makes no difference, see rule 4.
+        """
+        return bool(ids.section_of(record)) and not self._sights.ready
 
     def takes(self, record: str) -> bool:
         """Whether what is pushed of a record is looked at: it may be held, or is not there and may be made."""

@@ -122,16 +122,14 @@ class SelectedServing(Serving):
         records = sorted({record for record, _ in entries})
         hidden = frozenset([record for record in records if not self._selected.takes(record)])
         if hidden:
-            if not self.unread:
-                self._drop(sorted(hidden))
+            self._drop(sorted(hidden - self.unread(hidden)))
             records = [record for record in records if record not in hidden]
         self._pushed[number] = records
         return hidden
 
-    @property
-    def unread(self) -> bool:
+    def unread(self, hidden: Iterable[str]) -> frozenset[str]:
         """See `Serving.unread`."""
-        return self._selected.unread
+        return frozenset(filter(self._selected.is_unread, hidden))
 
     def stored(self, number: int, seqs: Sequence[int]) -> None:
         """The push was decided and stored: what may not be held as it is now is dropped.

@@ -268,8 +268,9 @@ class Context:
         return self._own[2]
 
     def may_hold(self, record: str, document: Document, whole: Forms | None = None) -> bool:
-        """Whether what others bring of a record may be held here, as it is then; of a companion, as its record is, which
-        shows `whole` where that is not stored yet.
+        """Whether what others bring of a record may be held here, as it is then; of a companion, as its record is.
+
+        That shows `whole` where it is not stored yet.
         """
         sight = self.own_sight()
         if sight is None:

@@ -152,7 +152,7 @@ class Pipeline:
         sender.pushes.append(Push(session, number, [None] * count, missing=count, taken_at=now, weight=weight))
         allowed: Entries = tuple(enumerate(entries))
         if hidden or principal.grant != "everything" or (self._quotas is not None and not self._quotas.off):
-            why = dict.fromkeys(hidden, _UNREAD if unread else _HIDDEN)
+            why = {record: _UNREAD if record in unread else _HIDDEN for record in hidden}
             allowed = self._allowed(session, principal, number, allowed, why, now)
             if not allowed:
                 self._answer({session: None}, now)

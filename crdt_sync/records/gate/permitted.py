@@ -10,7 +10,10 @@ Rules:
    remembered beside that and is no field: `import` alone brings it, and whoever decides takes it away with the rest.
 5. Entries name their author. One that names another user than the session's was brought: it has to be allowed to both.
    Lines of logs that an import writes name whom the table names. Where the schema says `signed`, each entry of a person
-   is signed by a device of that author, as a token in the record says; those that are here already need not be.
+   is signed by a device of that author, as a token in the record says; those that are here already need not be. What is
+   so proved has to be allowed to its author alone, whoever brings it that may have the record: entries that are newer
+   than all that is here in the field, and lines. Nobody proves what they superseded: where that waits for a decision,
+   it has to be allowed to both. So has what a device signed that is out.
 6. A value has to be one of its field: of its type, of its states and choices, a stage one that the last may become.
    What is required is not emptied.
 7. What cannot be told is refused.
@@ -28,7 +31,7 @@ A reason names the field and the rule, and never a value.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import field as kept
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Final
 
 from crdt_sync import ids
@@ -63,6 +66,7 @@ from crdt_sync.records.roots import (
     is_reserved,
 )
 from crdt_sync.records.schema import FieldSpec, Schema
+from crdt_sync.records.signature_text import signature_of
 from crdt_sync.records.signatures import Standing, Tokens, is_token, standing, tokens_in
 from crdt_sync.records.updates import state_vector as vectors
 from crdt_sync.records.values import canonical
@@ -384,7 +388,10 @@ class _Judge:
         operation = self._base
         if layout is Layout.ENTRIES and touch.removed and self._decides(root, field, touch):
             operation = "resolve"
-        self._field(field, operation)
+        if operation != "resolve" and self._is_proved(root, layout, touch):
+            self._check_place(field)
+        else:
+            self._field(field, operation)
         if ids.is_reserved(self._rules.collection):
             return
         if spec is not None and spec.rules.layout != layout:
@@ -413,14 +420,42 @@ class _Judge:
 
         `unsigned`: it may have none, as what is imported; a wrong one it may not have.
         """
-        issuer = self._rules.in_force.issuer
-        if self._schema is None or not self._schema.signed or issuer is None:
+        found = self._standing(root, entry)
+        if found is None:
             return
-        from crdt_sync.identity.certified import verifier_for  # noqa: PLC0415 - cryptography, which most need not
-
-        found = standing(verifier_for(issuer), self._record, root, entry, self._tokens)
         if found is Standing.FORGED or (found is Standing.CLAIMED and not unsigned):
             raise _Denied(FORGED if found is Standing.FORGED else UNSIGNED, root[2:])
+
+    def _standing(self, root: str, entry: Entry) -> Standing | None:
+        """What is known of who wrote an entry; None where nobody asks for that."""
+        issuer = self._rules.in_force.issuer
+        if self._schema is None or not self._schema.signed or issuer is None:
+            return None
+        from crdt_sync.identity.certified import verifier_for  # noqa: PLC0415 - cryptography, which most need not
+
+        return standing(verifier_for(issuer), self._record, root, entry, self._tokens)
+
+    def _is_proved(self, root: str, layout: Layout, touch: Touch) -> bool:
+        """Whether all that is new in a field is proved to be of others, and nothing is taken away or put back by it
+        that they may have had no part in: see rule 5.
+        """
+        if self._schema is None or not self._schema.signed or not touch.values or layout not in ARRAY_PREFIXES:
+            return False
+        entries = [entry for entry in touch.values if is_entry(entry) and entry[1] != IMPORTED]
+        if len(entries) < len(touch.values) or any(entry[2] == self._user for entry in entries):
+            return False
+        if layout is Layout.LOG:
+            in_order = not touch.removed
+        else:
+            newest = max((entry[1] for entry in self._held(root)), default=0)
+            in_order = all(entry[1] > newest for entry in entries)
+        return in_order and all(map(partial(self._is_proved_entry, root), entries))
+
+    def _is_proved_entry(self, root: str, entry: Entry) -> bool:
+        issuer, signed = self._rules.in_force.issuer, signature_of(entry)
+        if issuer is None or signed is None or signed[0] in issuer.revoked:
+            return False
+        return self._standing(root, entry) is Standing.VERIFIED
 
     @cached_property
     def _tokens(self) -> Tokens:

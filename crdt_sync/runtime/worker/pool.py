@@ -412,7 +412,8 @@ class IntegrationPool:
         if in_force is not None:
             rules = self._told(in_force, [item[0] for item in request.items])
             items = [
-                (*item, users, self._whole(item[0], accepted)) for item, users in zip(request.items, request.users, strict=True)
+                (*item, users, self._whole(item[0], accepted))
+                for item, users in zip(request.items, request.users, strict=True)
             ]
         number, frame = self._frame(pipe.INTEGRATE, stamp_max, items, request.turn, rules)
         asked = self._ask(worker, number, frame, request.budget, request)
