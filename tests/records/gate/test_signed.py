@@ -173,7 +173,6 @@ def test_whoever_may_import_brings_lines_that_are_not_signed_and_none_with_a_wro
     assert held.raw("ben", "l.calls", [*line, wrong]) == f"calls: {FORGED}"
 
 
-<<<<<<< HEAD
 def with_tokens(relay, device, *tokens):
     """What comes of an edit by Ben with these tokens of a device beside it."""
     document = relay.copy()
@@ -221,7 +220,8 @@ def test_tokens_of_other_devices_are_not_tried_for_a_signature(monkeypatch):
     tried.clear()
     found = standing(verifier, RECORD, "c.name", entry, tokens_in(document.contents()[SIGNERS_ROOT]))
     assert (found, len(tried)) == (Standing.VERIFIED, 1)
-=======
+
+
 def test_what_is_proved_is_allowed_to_its_author_alone_whoever_brings_it(relay):
     assert relay.edit("rita", name("Anna"), by=ANNA) == ""
     assert relay.edit("rita", lambda editor: editor.update({"phone": "1"}), by=BEN) == ""
@@ -253,4 +253,3 @@ def test_what_a_device_signed_that_is_out_is_not_brought_in_its_users_right(rela
     relay.rules = Rules(InForce(2, relay.rules.in_force.policy, issuer=issuer), "people", SCHEMA)
     assert relay.edit("rita", name("Anna"), by=ANNA) == "name: 'rita' may not write this field"
     assert relay.edit("rita", name("Ben"), by=BEN) == ""
->>>>>>> 0d2e1a52 (Signed entries are allowed by their author's rights, whoever brings them; companions wait while what records show is being read)
