@@ -17,7 +17,7 @@ from crdt_sync.protocol.serving import Serving
 from crdt_sync.protocol.serving_selected import SelectedServing
 from crdt_sync.records import masking
 from crdt_sync.records.gate.loaded import Loaded
-from crdt_sync.replica import unsent, withdrawing
+from crdt_sync.replica import partner, unsent, withdrawing
 from crdt_sync.replica.masking import Masker
 from crdt_sync.replica.partner import Partner
 from crdt_sync.verdicts import Verdict
@@ -86,7 +86,7 @@ def _who_holds_it_now(reached: Method) -> Method:
 
 
 def _nothing_kept(_: Method) -> Method:
-    def mutated(_store: Any, _edits: Sequence[Any]) -> dict[str, bytes | None]:
+    def mutated(_store: Any, _edits: Sequence[Any], *gone: Any) -> dict[str, bytes | None]:
         return {}
 
     return mutated
@@ -145,7 +145,7 @@ PEOPLE_MUTANTS = (
     Mutant(
         "what was not sent of a dropped record is thrown away",
         "it is kept aside",
-        ((unsent, "set_aside", _nothing_aside),),
+        ((unsent, "set_aside", _nothing_aside), (partner, "not_sent", returns([]))),
         {},
         people=_OFTEN,
         seeds_from=2,
