@@ -86,7 +86,7 @@ def _who_holds_it_now(reached: Method) -> Method:
 
 
 def _nothing_kept(_: Method) -> Method:
-    def mutated(_store: Any, _edits: Sequence[Any], *gone: Any) -> dict[str, bytes | None]:
+    def mutated(_store: Any, _edits: Sequence[Any], *_gone: Any) -> dict[str, bytes | None]:
         return {}
 
     return mutated
