@@ -132,14 +132,10 @@ class Acceptor(Session):
         self._audit: AuditRun | None = None
         self._checks = 0  # that the host was asked for
         self._noting: int | None = None  # the number of the reports that are being noted
-        self._veil: Veil | None = None  # where the partner may hold some records and not others
 
     def send(self, message: Message) -> int:
         """Send a message that tells something of records; returns its bytes."""
         return self._send(message)
-
-    def _send(self, message: Message) -> int:
-        return super()._send(message if self._veil is None else self._veil.over(message))
 
     def send_frame(self, frame: bytes) -> None:
         """Send such a message that is encoded already."""

@@ -218,7 +218,7 @@ def _ack_body(ack: Ack) -> bytes:
         _ACCEPTED + uint(verdict.seq) if verdict.code is accepted else dumps(_write_verdict(verdict))
         for verdict in ack.verdicts
     ]
-    cursor = uint(ack.cursor) if type(ack.cursor) is int else dumps(ack.cursor)
+    cursor = _NULL if ack.cursor is None else uint(ack.cursor) if type(ack.cursor) is int else dumps(ack.cursor)
     head = uint(ack.head) if type(ack.head) is int else dumps(ack.head)
     return b"".join((_ACK, uint(ack.number), cursor, head, array_of(len(verdicts)), *verdicts))
 

@@ -15,6 +15,7 @@ from crdt_sync import limits
 from crdt_sync.errors import ProtocolViolation
 from crdt_sync.protocol import codec
 from crdt_sync.protocol.effects import Closed, Effect, PresenceSeen, SaidCame, Send
+from crdt_sync.protocol.marks import Veil
 from crdt_sync.protocol.messages import Bye, Message, Ping, Pong, Presence, PresenceEntry, Said
 from crdt_sync.protocol.patience import Wait
 from crdt_sync.protocol.states import Move, State, Table, Transition
@@ -47,6 +48,7 @@ class Session:
         self.version = GREETING
         self.features: frozenset[str] = frozenset()  # what both sides can do beyond their version
         self._effects: list[Effect] = []
+        self._veil: Veil | None = None  # where the partner may hold some records and not others
         self._heard_at = now
         self._pings = 0  # sent
         self._pinged_at: int | None = None  # when it was last asked whether it lives, if it was heard before that
@@ -219,7 +221,7 @@ class Session:
         return self._pings
 
     def _send(self, message: Message) -> int:
-        frame = codec.encode(message, self.version)
+        frame = codec.encode(message if self._veil is None else self._veil.over(message), self.version)
         self._effects.append(Send(frame))
         return len(frame)
 
