@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from crdt_sync import ids
+from crdt_sync.cli import schemaless
 from crdt_sync.cli.finding import field_named
 from crdt_sync.cli.hints import filled_in
 from crdt_sync.cli.invocation import Invocation
@@ -177,7 +178,8 @@ def _target(replica: Replica, text: str, create: bool) -> str:
         if not ids.is_collection(text):
             raise
     known = ", ".join(replica.schemas) or "none"
-    raise UnknownCollection(f"{text[:60]!r} is neither a record nor a collection here", f"Collections: {known}.")
+    hint = schemaless.none_here(replica) or f"Collections: {known}."
+    raise UnknownCollection(f"{text[:60]!r} is neither a record nor a collection here", hint)
 
 
 def _check_said_once(schema: Schema, wanted: Sequence[Assignment]) -> None:

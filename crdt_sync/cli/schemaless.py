@@ -3,6 +3,7 @@
 from crdt_sync.cli.output import Output
 from crdt_sync.cli.values import many
 from crdt_sync.replica import Replica
+from crdt_sync.replica.allowed import schema_hint
 
 
 def advice(collection: str) -> str:
@@ -11,6 +12,12 @@ def advice(collection: str) -> str:
         f"It comes when a device that has it syncs. Or there: crdt-sync schema show {collection} --toml > "
         f"{collection}.toml; and here: crdt-sync schema add {collection}.toml"
     )
+
+
+def none_here(replica: Replica) -> str:
+    """What to do where no schema at all is here, and a policy says who makes them; else empty."""
+    hint = "" if replica.schemas else schema_hint(replica.context)
+    return f"No schema has come to this device yet. {hint}" if hint else ""
 
 
 def tell_schemaless(output: Output, replica: Replica, shown: str | None = None, *, left_out: bool = False) -> None:

@@ -104,9 +104,8 @@ def known_collection(replica: Replica, given: str | None, how: str = " with -c")
         if len(replica.schemas) == 1:
             return next(iter(replica.schemas))
         if not replica.schemas:
-            raise UsageError(
-                "which collection?", "None is known here; an import makes one: crdt-sync import FILE -c NAME."
-            )
+            makes = "None is known here; an import makes one: crdt-sync import FILE -c NAME."
+            raise UsageError("which collection?", schemaless.none_here(replica) or makes)
         raise UsageError("which collection?", f"Name it{how}, one of: {', '.join(replica.schemas)}.")
     if given not in replica.schemas:
         if ids.is_collection(given) and replica.schemaless(given):

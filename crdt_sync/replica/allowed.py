@@ -75,12 +75,24 @@ def check_import(context: "Context", collection: str) -> None:
         others = who_does(in_force.policy, collection, "import")
         raise EditForbidden(collection, "", f"{context.author!r} may not import here", others)
     if collection not in context.schemas and "create" not in rights.possible(ids.SCHEMAS):
-        keepers = who_does(in_force.policy, ids.SCHEMAS, "create")
-        who = f"; if that brings none, have {' or '.join(keepers)} sync" if keepers else ""
         raise UnknownCollection(
             f"the schema of {collection!r} has not come to this device, and {context.author!r} may not make one",
-            f"Run 'crdt-sync sync' first{who}.",
+            schema_hint(context),
         )
+
+
+def schema_hint(context: "Context") -> str:
+    """What to do where a schema is not here, and a policy says who makes some; empty without one."""
+    in_force = context.in_force()
+    if in_force is None or in_force.is_unread:
+        return ""
+    from crdt_sync.policy.who import who_does  # noqa: PLC0415 - likewise
+
+    if "create" in in_force.rights(context.author).possible(ids.SCHEMAS):
+        return "Run 'crdt-sync sync' first; a new one is added with 'crdt-sync schema add FILE'."
+    keepers = " or ".join(who_does(in_force.policy, ids.SCHEMAS, "create"))
+    who = f"; if that brings none, have {keepers} sync" if keepers else ""
+    return f"Run 'crdt-sync sync' first{who}."
 
 
 def _who_may(context: "Context", record: str, field: str, in_force: "InForce") -> "Sequence[str]":

@@ -84,14 +84,16 @@ class Schemas:
                     f"schema {schema.collection!r} is here in version {known.version}, newer than {schema.version}",
                     "Raise the version in the schema file.",
                 )
-            check_successor(self._forms(schema.collection), schema)
+            kept, ranked = self._forms(schema.collection), self._ranks(schema.collection)
+            if known is not None and self._is_unused(known) and not self.definitions(schema.collection):
+                known, kept, ranked = None, {}, {}
+            check_successor(kept, schema)
             if known is not None:
-                check_sections(self._forms(schema.collection), known, schema)
+                check_sections(kept, known, schema)
                 check_same(known, schema)
                 if not stricter:
                     check_admits(known, schema)
-            check_ranks(self._ranks(schema.collection), schema)
-            kept, ranked = self._forms(schema.collection), self._ranks(schema.collection)
+            check_ranks(ranked, schema)
             try:
                 if share:
                     marks = [mark(known)] if known is not None and stricter else []

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from crdt_sync.errors import IncompatibleSchema, StoreCorrupt, StoreFull, UsageError
 from crdt_sync.ids import schema_record
 from crdt_sync.limits import SCHEMA_BYTES_MAX, SCHEMAS_TAKEN_MAX
+from crdt_sync.policy.in_force import InForce
+from crdt_sync.policy.reading import parse_policy
 from crdt_sync.protocol.messages import UpdatesEntry
 from crdt_sync.records import Document, bundled_schema, parse_schema, values_of
 from crdt_sync.records.definition import FIELD, read, written
@@ -234,6 +236,55 @@ def test_another_schema_by_the_name_of_a_bundled_one_is_disputed(make_replica, r
     share(ann, bob, relay=relay)
     assert ann.schemas["customers"] == bob.schemas["customers"]
     assert len(ann.disputed_schemas()["customers"]) == len(bob.disputed_schemas()["customers"]) == 2
+
+
+IN_SECTIONS = parse_schema(
+    'collection = "customers"\nversion = 1\n[fields.name]\n[fields.phone]\nkind = "review"\nsection = "details"\n',
+    "own",
+)
+KEEPER = """
+[[role.lead.grant]]
+collection = "customers"
+read = ["*", "a"]
+write = ["*", "a"]
+operations = ["create", "edit"]
+
+[[role.lead.grant]]
+collection = "crdt-sync-schemas"
+read = ["*"]
+write = ["*"]
+operations = ["create", "edit"]
+
+[user.chen]
+role = "lead"
+"""
+
+
+def lead(make_replica):
+    """A device with the schema that came with the release, by now of somebody who keeps the schemas of a space."""
+    replica = make_replica("chen", bundled_schema("customers"))
+    ruled = InForce(1, parse_policy(KEEPER, "a test"))
+    replica.go_by(lambda: ruled, "chen")
+    return replica
+
+
+def test_where_a_policy_is_in_force_a_bundled_schema_that_nothing_is_read_by_gives_way(make_replica):
+    replica = lead(make_replica)
+    replica.add_schema(IN_SECTIONS)
+    assert replica.schemas["customers"] == IN_SECTIONS
+    (only,) = replica.shared_schemas.definitions("customers")
+    assert only.schema == IN_SECTIONS
+    assert "company" not in only.forms
+
+
+def test_a_bundled_schema_by_which_records_are_read_stays_as_it_is(make_replica):
+    replica = lead(make_replica)
+    write_customer(replica)
+    with pytest.raises(IncompatibleSchema):
+        replica.add_schema(IN_SECTIONS)
+    without = make_replica("ann", bundled_schema("customers"))
+    with pytest.raises(IncompatibleSchema):
+        without.add_schema(IN_SECTIONS)
 
 
 def test_an_old_store_shares_its_schemas_when_it_is_opened(make_replica, relay):
