@@ -13,6 +13,7 @@ from crdt_sync.bundles import apply_bundle, create_bundle, inspect_bundle
 from crdt_sync.cli import partners
 from crdt_sync.cli.commands import Commands
 from crdt_sync.cli.invocation import Invocation
+from crdt_sync.cli.missing import BRING
 from crdt_sync.cli.options import PATH, token_options
 from crdt_sync.cli.output import Output, table
 from crdt_sync.cli.schemaless import tell_schemaless
@@ -21,6 +22,7 @@ from crdt_sync.errors import UpdateRefused, UsageError
 from crdt_sync.exchange.bundle import Applied, Header, Inspection, list_records
 from crdt_sync.replica.opening import MEMBER_FILE
 from crdt_sync.replica.reading import REPAIR_HINT
+from crdt_sync.verdicts import VerdictCode
 
 if TYPE_CHECKING:
     from crdt_sync.membership.member import Membership
@@ -31,6 +33,7 @@ _WHAT_TO_DO = {
     "gap": "apply the bundle before this one, or sync, then apply this one again",
     "clock_ahead": "set the clock of the device that made the bundle; apply the bundle again when that time has come",
     "retry": "apply the bundle again",
+    "forbidden": BRING,
 }
 _REFUSED = "it was refused for good and is not taken up; tell whoever sent the bundle"
 _OBSTACLES = {
@@ -192,10 +195,13 @@ def _tell_applied(output: Output, file: Path, done: Applied) -> None:
         advice = _WHAT_TO_DO.get(entry.code, _REFUSED)
         if output.as_json or number < _LEFT_OUT_SHOWN:
             data = {"warning": entry.code, "record": entry.record, "message": entry.reason, "hint": advice}
-            output.warning(data, f"{entry.record} ({entry.code}): {entry.reason}; {advice}.")
+            more = "" if advice is BRING else f"; {advice}."
+            output.warning(data, f"{entry.record} ({entry.code}): {entry.reason}{more}")
     rest = done.refused + done.waiting - min(len(done.left_out), _LEFT_OUT_SHOWN)
     if rest and not output.as_json:
         output.note(f"and {rest} more.", "yellow")
+    if not output.as_json and any(entry.code == VerdictCode.FORBIDDEN for entry in done.left_out):
+        output.note(BRING, "yellow")
     parts = [
         f"{done.received} new",
         f"{done.known} here already",

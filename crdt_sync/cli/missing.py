@@ -23,6 +23,11 @@ _REFUSED = (
     "newer release here can read it."
 )
 
+BRING = (
+    "What others wrote is taken from a device or a bundle only where the user who brings it may write it, too, or its "
+    "author signed it: sync with the relay, which brings all that this device may hold."
+)
+
 
 def error_of(replica: Replica, partner: PartnerStatus | None) -> RecordsMissing | None:
     """What to raise; None where all has come."""
@@ -36,7 +41,8 @@ def error_of(replica: Replica, partner: PartnerStatus | None) -> RecordsMissing 
     others = [why for record, why in missing.items() if record not in here]
     hints = [REPAIR_HINT] if here else []
     hints += [_THERE] if any(unread.is_unserved(why) for why in others) else []
-    hints += [_REFUSED] if any(not unread.is_unserved(why) for why in others) else []
+    hints += [BRING] if any(map(unread.is_forbidden, others)) else []
+    hints += [_REFUSED] if any(not (unread.is_unserved(why) or unread.is_forbidden(why)) for why in others) else []
     return RecordsMissing(
         f"not all that {called(partner)} has is here: {what} missing: {named}",
         " ".join(["All else was exchanged.", *hints]),

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import click
 
-from crdt_sync.cli import drawing, last_failure, owners, partners, refusals, transports, waiting
+from crdt_sync.cli import drawing, last_failure, missing, owners, partners, refusals, transports, waiting
 from crdt_sync.cli.invocation import Invocation
 from crdt_sync.cli.last_failure import Failure
 from crdt_sync.cli.output import Output, table
@@ -14,7 +14,7 @@ from crdt_sync.cli.schemaless import tell_schemaless
 from crdt_sync.cli.targets import existing, shorts
 from crdt_sync.cli.values import local_time, many, utc_time
 from crdt_sync.errors import ForeignRelay
-from crdt_sync.replica import CallerStatus, CarriedStatus, PartnerStatus, Replica, Status
+from crdt_sync.replica import CallerStatus, CarriedStatus, PartnerStatus, Replica, Status, unread
 from crdt_sync.replica.refused import refused_edits
 from crdt_sync.storage.lmdb import copies
 
@@ -154,16 +154,22 @@ def _status(call: Invocation, replica: Replica) -> None:
         )
     if failed is not None:
         call.output.text(failed.sentence())
-    if standing.unreadable:
-        reasons = _named(replica, standing.unreadable)
-        call.output.text("Of these records something is elsewhere and not here; each sync asks for it again:")
-        call.output.show(table(("Record", "Reason"), reasons, wrap=True))
+    _tell_missing(call.output, replica, standing)
     tell_schemaless(call.output, replica)
     if standing.damaged:
         call.output.text("Stored values of these records are damaged. Save what is intact: crdt-sync verify --repair")
         damages = _named(replica, standing.damaged)
         call.output.show(table(("Record", "Damage"), damages, wrap=True))
     _tell_unsent(call.output, standing)
+
+
+def _tell_missing(output: Output, replica: Replica, standing: Status) -> None:
+    """What partners have and is not here."""
+    if standing.unreadable:
+        output.text("Of these records something is elsewhere and not here; each sync asks for it again:")
+        output.show(table(("Record", "Reason"), _named(replica, standing.unreadable), wrap=True))
+        if any(map(unread.is_forbidden, standing.unreadable.values())):
+            output.text(missing.BRING)
 
 
 def _tell_unsent(output: Output, standing: Status) -> None:

@@ -374,8 +374,7 @@ class Acceptor(Session):
 
     def _on_push(self, push: Push, now: int) -> None:
         self._taking.take(push)
-        hidden = self.serving.pushed(push.number, push.entries)
-        unread = self.serving.unread(hidden) if hidden else hidden
+        hidden, unread = self.serving.pushed(push.number, push.entries)
         self._effects.append(Accept(push.number, push.entries, hidden, unread))
 
     def _on_receipt_request(self, request: ReceiptRequest, now: int) -> None:

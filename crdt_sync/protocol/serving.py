@@ -16,7 +16,7 @@ This serves everything. Who may hold some records and not others is served by `s
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -247,13 +247,11 @@ class Serving:
 
     # --- what the partner pushes -----------------------------------------------------------------------------
 
-    def pushed(self, number: int, entries: Sequence[PushEntry]) -> frozenset[str]:
-        """A push came; returns the records of it that are not looked at."""
-        return frozenset()
-
-    def unread(self, hidden: Iterable[str]) -> frozenset[str]:
-        """Those of which nobody can tell now whether they may be held, as what they show is being read."""
-        return frozenset()
+    def pushed(self, number: int, entries: Sequence[PushEntry]) -> tuple[frozenset[str], frozenset[str]]:
+        """A push came; returns the records of it that are not looked at, and those of them of which nobody can tell now
+        whether they may be held, as what they show is being read.
+        """
+        return frozenset(), frozenset()
 
     def stored(self, number: int, seqs: Sequence[int]) -> None:
         """The push was decided and stored; `seqs` are the log's numbers for it."""

@@ -117,19 +117,20 @@ class SelectedServing(Serving):
 
     # --- what the partner pushes, wants and checks -----------------------------------------------------------
 
-    def pushed(self, number: int, entries: Sequence[PushEntry]) -> frozenset[str]:
-        """A push came; returns the records of it that are not looked at, which are dropped unless that is for now."""
+    def pushed(self, number: int, entries: Sequence[PushEntry]) -> tuple[frozenset[str], frozenset[str]]:
+        """See `Serving.pushed`. What is not looked at for good is dropped."""
+        takes = self._selected.takes
         records = sorted({record for record, _ in entries})
-        hidden = frozenset([record for record in records if not self._selected.takes(record)])
+        hidden = frozenset([record for record in records if not takes(record)])
+        unread: frozenset[str] = frozenset()
         if hidden:
-            self._drop(sorted(hidden - self.unread(hidden)))
+            unread = frozenset(filter(self._selected.is_unread, hidden))
+            # What they show may have been read since they were asked for.
+            hidden = unread | frozenset([record for record in hidden - unread if not takes(record)])
+            self._drop(sorted(hidden - unread))
             records = [record for record in records if record not in hidden]
         self._pushed[number] = records
-        return hidden
-
-    def unread(self, hidden: Iterable[str]) -> frozenset[str]:
-        """See `Serving.unread`."""
-        return frozenset(filter(self._selected.is_unread, hidden))
+        return hidden, unread
 
     def stored(self, number: int, seqs: Sequence[int]) -> None:
         """The push was decided and stored: what may not be held as it is now is dropped.

@@ -7,7 +7,7 @@ that was pushed to the numbers that it answers with.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from crdt_sync import ids, limits
 from crdt_sync.errors import RecordUnreadable, UpdateRefused
@@ -101,6 +101,10 @@ class Intake:
             update for update, verdict in zip(updates, verdicts, strict=True) if verdict.code is VerdictCode.ACCEPTED
         ]
         return holds(self._integrator.document(record), state_vector, updates=taken) is True
+
+    def contents(self, record: str) -> dict[str, Any]:
+        """What a record holds with the updates that were taken last, which were its."""
+        return self._integrator.document(record).contents()
 
     def replace(self, record: str, updates: Sequence[bytes], origin: Origin) -> bool:
         """Take the record as a partner has it, in the place of ours; False where ours holds operations beyond it."""

@@ -5,12 +5,14 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from crdt_sync.errors import StoreCorrupt
+from crdt_sync.ids import whole_record
 from crdt_sync.protocol.entries import UpdatesEntry
 from crdt_sync.records.updates import state_vector as vectors
 from crdt_sync.replica import unread
 from crdt_sync.replica.context import Context
 from crdt_sync.replica.intake import Intake, readable
 from crdt_sync.replica.origin import Origin
+from crdt_sync.replica.refused import come, refused_edits
 from crdt_sync.storage.port import Records
 from crdt_sync.storage.values import OutboxEntry, Peer
 from crdt_sync.verdicts import VerdictCode
@@ -52,6 +54,7 @@ def integrate(
     # What builds on what was refused is asked for together with it, and not as often as something comes.
     noted_before = unread.known(store)
     lacking = {*unread.of(noted_before, origin.replica), *refused}
+    aside = refused_edits(store) if origin.way == "session" else []
     for record, updates in grouped.items():
         if record in whole and intake.replace(record, updates, origin):
             complete.add(record)
@@ -62,6 +65,8 @@ def integrate(
             context.note_damage(record, corrupt.message)
             refused[record] = f"damaged here: {corrupt.message}"
             continue
+        if any(edit.record == whole_record(record) for edit in aside):
+            meta = {**meta, **come(aside, record, intake.contents(record))}
         for verdict in taken.verdicts:
             if verdict.code is VerdictCode.GAP:
                 if record not in lacking:

@@ -5,7 +5,7 @@ on. Where there is no more room nothing is put aside, and the record stays as it
 """
 
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
@@ -13,6 +13,9 @@ from typing import Any, Protocol
 from crdt_sync.errors import StoreCorrupt, UnknownRefusal
 from crdt_sync.ids import whole_record
 from crdt_sync.limits import REFUSED_EDITS_BYTES_MAX, REFUSED_EDITS_MAX
+from crdt_sync.records.entries import well_formed
+from crdt_sync.records.roots import Layout
+from crdt_sync.records.values import canonical
 from crdt_sync.replica import unsent
 from crdt_sync.replica.context import Context
 from crdt_sync.replica.unsent import Unsent
@@ -85,6 +88,20 @@ def dropped(store: Settings, numbers: Iterable[int]) -> dict[str, bytes | None]:
     whole = {_of_unsent(edit) for edit in here if edit.unsent and edit.number in gone} - left
     done = [each for each in unsent.known(store) if (whole_record(each.record), each.edit) in whole]
     return {**unsent.forget(store, done), **dict.fromkeys(keys)}
+
+
+def come(edits: Iterable[RefusedEdit], record: str, contents: Mapping[str, object]) -> dict[str, bytes | None]:
+    """The meta to commit once a relay has given a record, or a companion, with these contents: what was refused is kept
+    no longer where the very value has come, as whoever may write it has done so.
+    """
+    gone: dict[str, bytes | None] = {}
+    for edit in edits:
+        held = contents.get(f"{Layout.ENTRIES}{edit.field}")
+        if edit.unsent or edit.record != whole_record(record) or not isinstance(held, list):
+            continue
+        if canonical(edit.value) in {canonical(entry[0]) for entry in well_formed(held)}:
+            gone[_key(edit.number)] = None
+    return gone
 
 
 def numbers_of(keys: Iterable[str]) -> list[int]:

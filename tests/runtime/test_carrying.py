@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from crdt_sync import Replica
+from crdt_sync.cli import missing as told
 from crdt_sync.identity.policy_text import PolicyText
 from crdt_sync.membership.member import Membership
 from crdt_sync.records import parse_schema
@@ -118,5 +119,49 @@ def test_what_a_condition_chooses_comes_with_the_schema_that_it_is_about(tmp_pat
             await sync(anna, chen)
             assert shown(anna) == [{"name": "Amsel", "region": "North"}]
             assert not missing(anna)
+
+    asyncio.run(story())
+
+
+def test_what_a_carrier_may_not_write_stays_out_and_what_helps_is_said_once(tmp_path) -> None:
+    async def story() -> None:
+        with ExitStack() as opened:
+            chen = device(opened, tmp_path, "chen")
+            anna, ben = device(opened, tmp_path, "anna", ""), device(opened, tmp_path, "ben", "")
+            await sync(ben, chen)  # who may write no schema brings none
+            for number in range(2):
+                person(chen, name=f"Amsel {number}", region="North")
+            await sync(anna, chen)
+            await sync(ben, anna)
+            assert shown(ben) == []
+            assert set(missing(ben).values()) == {"forbidden: name: 'anna' may not write this field"}
+            (partner,) = [each for each in ben.status().partners if each.missing]
+            error = told.error_of(ben, partner)
+            assert error is not None
+            assert error.hint.count(told.BRING) == 1
+
+    asyncio.run(story())
+
+
+def test_what_is_signed_is_brought_by_who_may_not_write_it(tmp_path) -> None:
+    signed = SCHEMA.replace("version = 1", "version = 1\nsigned = true")
+
+    async def story() -> None:
+        with ExitStack() as opened:
+            chen, anna = device(opened, tmp_path, "chen", signed), device(opened, tmp_path, "anna", "")
+            ben = device(opened, tmp_path, "ben", "")
+            other = device(opened, tmp_path, "anna", "", seed=23)
+            await sync(ben, chen)
+            await sync(other, chen)
+            record = person(chen, name="Amsel", region="North")
+            for caller, listener in ((anna, chen), (ben, anna), (other, anna)):
+                await sync(caller, listener)
+            with chen.edit(record) as edited:
+                edited["name"] = "Amsel GmbH"
+            for caller, listener in ((anna, chen), (ben, anna), (other, anna)):
+                await sync(caller, listener)
+            for replica in (ben, other):
+                assert shown(replica) == [{"name": "Amsel GmbH", "region": "North"}]
+                assert not missing(replica)
 
     asyncio.run(story())
