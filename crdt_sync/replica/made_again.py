@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from crdt_sync import ids
-from crdt_sync.errors import CrdtSyncError, EditForbidden, InvalidTable, UnknownRecord
+from crdt_sync.errors import CrdtSyncError, EditForbidden, InvalidTable, InvalidValue, UnknownRecord
 from crdt_sync.limits import REFUSED_EDITS_MAX
-from crdt_sync.records.roots import DELETED
+from crdt_sync.records.roots import DELETED, Layout
+from crdt_sync.records.values import restore_value
 from crdt_sync.replica.edits import EditedRecord
 from crdt_sync.replica.refused import RefusedEdit
 from crdt_sync.replica.replica import Replica
@@ -72,8 +73,18 @@ def _make(editor: EditedRecord, replica: Replica, edit: RefusedEdit) -> None:
     if edit.field == DELETED:
         editor.delete() if edit.value else editor.restore()
         return
-    _ = editor[edit.field]  # raises for a field that the schema does not know
-    write(editor, schema, edit.field, edit.value)
+    held = editor[edit.field]  # raises for a field that the schema does not know
+    spec = schema.fields[edit.field]
+    if spec.rules.layout is Layout.MEMBERS and isinstance(edit.value, list):
+        for member in edit.value:  # and none is removed that somebody else added
+            editor.add(edit.field, restore_value(spec, member))
+    elif spec.rules.layout is Layout.TEXT and edit.unsent:
+        if (text := str(edit.value)) not in str(held or ""):
+            editor[edit.field] = f"{held}\n{text}" if held else text
+    elif spec.rules.layout is Layout.LOG and not isinstance(edit.value, list):
+        raise InvalidValue(edit.field, "the lines that were added are no list", "Export the edit again.")
+    else:
+        write(editor, schema, edit.field, edit.value)
 
 
 def _shown(replica: Replica, record: str) -> Mapping[str, Any]:
@@ -100,5 +111,9 @@ def parsed(rows: Sequence[object]) -> list[RefusedEdit]:
         collection = ids.collection_of(str(record)) if sound else ""
         if not sound or "value" not in told or ids.is_reserved(str(record)) or ids.section_of(collection):
             raise InvalidTable(f"line {line} is no edit that 'crdt-sync refused export' wrote", "Export it again.")
-        found.append(RefusedEdit(line, str(record), str(field), told["value"], str(author or ""), 0, ""))
+        found.append(
+            RefusedEdit(
+                line, str(record), str(field), told["value"], str(author or ""), 0, "", int(bool(told.get("unsent")))
+            )
+        )
     return found

@@ -33,7 +33,8 @@ class RefusedEdit:
     `field` is `_deleted` for a delete (`value` true) and a restore. `value` is the carrier that the field was to show;
     of a counter what was counted, of a log the lines that were added. `author` wrote it, `at` is when it was refused
     (µs since 1970), `reason` what the relay said, and `number` names it here, from 1. `unsent` is the number of the
-    newest edit of those in which it was kept aside when its record left, see `unsent`; 0 for what was refused.
+    newest edit of those in which it was kept aside when its record left, see `unsent`; 0 for what was refused. Of
+    such a one `value` is of a text what was put in, and of a set the members that were added.
     """
 
     number: int

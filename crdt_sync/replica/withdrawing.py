@@ -31,6 +31,7 @@ from crdt_sync.records.gate.touches import Touch, touches_between
 from crdt_sync.records.lineages.renewal import carried
 from crdt_sync.records.memory.sources import IMPORTED
 from crdt_sync.records.roots import DELETED, DELETED_ROOT, Layout, is_reserved
+from crdt_sync.records.text_diff import Comparing, differences
 from crdt_sync.records.updates import state_vector as vectors
 from crdt_sync.records.updates.update import scan
 from crdt_sync.records.values import canonical, parse_decimal, restore_value
@@ -46,6 +47,7 @@ from crdt_sync.replica.views import encode_view
 from crdt_sync.storage.values import Batch, Change, OutboxEntry
 from crdt_sync.verdicts import VerdictCode
 
+_PAIRS_MAX = 1_000_000  # of letters that are compared to find what was put into a text
 NOT_SENT = "it was not sent before its record left this device"
 
 
@@ -198,15 +200,32 @@ def not_sent(context: Context, entry: OutboxEntry) -> list[RefusedEdit]:
         known = vectors.decode(entry.acknowledged)
         taken = [update for update in updates if _is_known(update, known)]
         theirs = loaded(record, taken)
-        if vectors.dominates(vectors.decode(theirs.state_vector()), known):
-            edits = _edits(theirs, loaded(record, updates), context.schema_of(record), context.author)
+        schema = context.schema_of(record)
+        if schema is not None and vectors.dominates(vectors.decode(theirs.state_vector()), known):
+            edits = _edits(theirs, loaded(record, updates), schema, context.author)
             now, whole = context.wall_clock(), whole_record(record)
+            said = [(edit, _added(theirs, schema, edit)) for edit in edits if edit.author == context.author]
             return [
-                RefusedEdit(0, whole, edit.field, edit.value, edit.author, now, NOT_SENT, entry.edit)
-                for edit in edits
-                if edit.author == context.author
+                RefusedEdit(0, whole, edit.field, value, edit.author, now, NOT_SENT, entry.edit)
+                for edit, value in said
+                if value not in ("", [])
             ]
     return []
+
+
+def _added(theirs: Document, schema: Schema, edit: _Edit) -> object:
+    """The value of an edit without what the partner has: of a text what was put in, of a set the members that are new,
+    as the rest of them may be of a record that is not to be held here.
+    """
+    spec = schema.fields.get(edit.field)
+    if spec is None or spec.rules.layout not in (Layout.TEXT, Layout.MEMBERS):
+        return edit.value
+    before = value_of(theirs, edit.field, schema)
+    if spec.rules.layout == Layout.MEMBERS:
+        had = set(map(canonical, before)) if isinstance(before, list) else set()
+        return [each for each in edit.value or [] if canonical(each) not in had]
+    changes = differences(str(before or ""), str(edit.value or ""), Comparing(_PAIRS_MAX))
+    return "\n".join(new.strip() for _, _, new in changes if new.strip())
 
 
 def _is_known(update: bytes, known: Mapping[int, int]) -> bool:

@@ -23,6 +23,9 @@ from crdt_sync.storage.memory import MemoryStore
 from crdt_sync.storage.values import Batch, OutboxEntry, Peer
 
 SCHEMA = parse_schema('collection = "customers"\nversion = 1\n[fields.name]\n[fields.city]\nfilter = true\n', "test")
+TEXTS = parse_schema(
+    'collection = "texts"\nversion = 1\n[fields.notes]\nkind = "text"\n[fields.tags]\nkind = "set"\n', "test"
+)
 POLICY = """
 [[role.sales.grant]]
 collection = "customers"
@@ -120,6 +123,21 @@ def test_what_was_not_sent_is_listed_field_by_field_and_what_the_relay_has_is_no
     (shown,) = refused_edits(ann.store)
     assert (shown.record, shown.field, shown.value, shown.author) == (record, "city", "Rom", "ann")
     assert (shown.reason, shown.unsent) == (NOT_SENT, unsent.known(ann.store)[0].edit)
+
+
+def test_of_texts_and_sets_that_were_not_sent_only_what_was_added_stays_on_the_device(ann, partner):
+    """The rest may be somebody else's, of a record that is not to be held here."""
+    ann.add_schema(TEXTS)
+    with ann.edit("texts") as record:
+        record.update({"notes": "MARKER of others", "tags": ["MARKER"]})
+    sent(ann, record.record)
+    with ann.edit(record.record) as edited:
+        edited["notes"] = "MARKER of others, and mine"
+        edited.add("tags", "own")
+    partner.regrant(dropped(record.record))
+    found = {each.field: each.value for each in refused_edits(ann.store)}
+    assert (found["tags"], "and mine" in found["notes"], "MARKER" in found["notes"]) == (["own"], True, False)
+    assert not any(b"MARKER" in (ann.store.meta(key) or b"") for key in ann.store.meta_keys(""))
 
 
 def test_of_what_was_not_sent_nothing_is_listed_any_more_once_the_partner_has_it_after_all(ann, partner):
