@@ -25,12 +25,12 @@ def _commits_alone(_: Method) -> Method:
 
 
 def _forgets_refusals(note: Method) -> Method:
-    return lambda noted, partner, _refused, complete: note(noted, partner, {}, complete)
+    return lambda noted, partner, _refused, complete, *more: note(noted, partner, {}, complete, *more)
 
 
 def _forgets_when_anything_came(note: Method) -> Method:
-    def mutated(noted: Any, partner: bytes, refused: Any, complete: Any) -> Any:
-        return note(noted, partner, refused, [*complete, *(noted.keys() - refused.keys())])
+    def mutated(noted: Any, partner: bytes, refused: Any, complete: Any, *more: Any) -> Any:
+        return note(noted, partner, refused, [*complete, *(noted.keys() - refused.keys())], *more)
 
     return mutated
 
