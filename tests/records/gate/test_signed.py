@@ -10,7 +10,7 @@ from crdt_sync.policy.reading import parse_policy
 from crdt_sync.principal import Issuer
 from crdt_sync.records import Document, Integrator
 from crdt_sync.records.entries import well_formed
-from crdt_sync.records.gate.permitted import FORGED, NO_TOKEN, UNSIGNED, UNTOLD, Rules
+from crdt_sync.records.gate.permitted import FORGED, NO_TOKEN, UNSIGNED, UNTOLD, Rules, _Judge
 from crdt_sync.records.lineages.renewal import renewed
 from crdt_sync.records.roots import SIGNERS_ROOT
 from crdt_sync.records.signatures import Standing, standing, tokens_in
@@ -253,3 +253,30 @@ def test_what_a_device_signed_that_is_out_is_not_brought_in_its_users_right(rela
     relay.rules = Rules(InForce(2, relay.rules.in_force.policy, issuer=issuer), "people", SCHEMA)
     assert relay.edit("rita", name("Anna"), by=ANNA) == "name: 'rita' may not write this field"
     assert relay.edit("rita", name("Ben"), by=BEN) == ""
+
+
+BUGS = {
+    "what nobody signed counts as proved": (
+        "_is_proved_entry",
+        lambda *_: True,
+        test_who_may_not_write_brings_nothing_that_is_not_proved,
+    ),
+    "what is older counts as proved": (
+        "_is_proved",
+        lambda self, root, _layout, touch: all(self._is_proved_entry(root, entry) for entry in touch.values),
+        test_who_may_not_write_puts_no_older_value_back_though_it_is_proved,
+    ),
+    "a device that is out is not asked for": (
+        "_is_proved_entry",
+        lambda self, root, entry: self._standing(root, entry) is Standing.VERIFIED,
+        test_what_a_device_signed_that_is_out_is_not_brought_in_its_users_right,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BUGS)
+def test_a_planted_bug_is_noticed(name, relay, monkeypatch):
+    where, double, honest = BUGS[name]
+    monkeypatch.setattr(_Judge, where, double)
+    with pytest.raises(AssertionError):
+        honest(relay)
