@@ -10,6 +10,7 @@ from crdt_sync import limits
 from crdt_sync.protocol.backoff import Backoff
 from crdt_sync.protocol.dialer import Dialer
 from crdt_sync.protocol.effects import Acknowledge, CaughtUp, Closed, Integrate, Welcomed
+from crdt_sync.protocol.fetching import Fetching
 from crdt_sync.protocol.messages import (
     Ack,
     Bye,
@@ -232,6 +233,26 @@ def test_what_was_pushed_and_stored_of_a_record_that_was_dropped_meanwhile_is_as
     say(session, Dropped(None, 8, (A,)))
     sent, _ = say(session, Ack(1, None, 9, (STORED, STORED)))
     assert sent == [Want(0, (WantEntry(A, b"\x00"),))]
+
+
+@pytest.mark.parametrize("about_to_go", [True, False])
+def test_a_record_that_is_about_to_go_does_not_count_as_held(
+    monkeypatch: pytest.MonkeyPatch, about_to_go: bool
+) -> None:
+    """One that goes and comes again at once comes whole."""
+
+    def wanted() -> list[Message]:
+        session = live(source)
+        session.version = PEOPLE
+        if about_to_go:
+            say(session, Dropped(None, 8, (A,)))
+        return say(session, Changes(2, 9, (ChangesEntry(A, 9, b"\x01\x02\x04"),)))[0]
+
+    source = ScriptedOutbox({A: b"\x01\x02\x03"})
+    vector = b"\x00" if about_to_go else source.state_vector(A)
+    assert wanted() == [Want(2, (WantEntry(A, vector),))]
+    monkeypatch.setattr(Fetching, "goes", lambda *_: False)
+    assert (wanted() == [Want(2, (WantEntry(A, vector),))]) is not about_to_go, "the planted bug is noticed"
 
 
 def test_the_whole_outbox_is_pushed_at_the_start() -> None:

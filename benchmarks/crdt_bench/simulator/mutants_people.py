@@ -10,7 +10,6 @@ from crdt_bench.simulator.mutants import Method, Mutant, returns
 from crdt_sync.identity.revocations import Revocations
 from crdt_sync.ids import is_masked
 from crdt_sync.membership.member import Membership
-from crdt_sync.protocol.fetching import Fetching
 from crdt_sync.protocol.hub.audience import Audience
 from crdt_sync.protocol.selecting import Selected
 from crdt_sync.protocol.serving import Serving
@@ -230,17 +229,6 @@ PEOPLE_MUTANTS = (
         {},
         people=_OFTEN,
         seeds_from=1,
-    ),
-    Mutant(
-        "a record that is about to go counts as held",
-        "one that goes and comes again at once comes whole",
-        ((Fetching, "goes", returns(False)),),
-        {},
-        seeds_from=102,
-        seeds_max=150,
-        steps=60,
-        pace=3_000,
-        people=0.4,
     ),
     Mutant(
         "what a mask shows is the value",
