@@ -93,14 +93,15 @@ def dropped(store: Settings, numbers: Iterable[int]) -> dict[str, bytes | None]:
 
 def come(edits: Iterable[RefusedEdit], record: str, contents: Mapping[str, object]) -> dict[str, bytes | None]:
     """The meta to commit once a relay has given a record, or a companion, with these contents: what was refused is kept
-    no longer where the very value has come, as whoever may write it has done so.
+    no longer where the very value has come and stands alone, as whoever may write it has done so. Beside others it
+    waits for a decision, and that may be what was refused.
     """
     gone: dict[str, bytes | None] = {}
     for edit in edits:
         held = contents.get(f"{Layout.ENTRIES}{edit.field}")
         if edit.unsent or edit.record != whole_record(record) or not isinstance(held, list):
             continue
-        if canonical(edit.value) in {canonical(entry[0]) for entry in well_formed(held)}:
+        if {canonical(entry[0]) for entry in well_formed(held)} == {canonical(edit.value)}:
             gone[_key(edit.number)] = None
     return gone
 
@@ -128,8 +129,8 @@ def _of_unsent(edit: RefusedEdit) -> tuple[str, int]:
 def kept(store: Settings, edits: Sequence[RefusedEdit], gone: Collection[str] = ()) -> dict[str, bytes | None] | None:
     """The meta to commit to keep these, whose numbers are given here; None where there is no room for them.
 
-    What is kept already, the same value of the same field, is not kept twice; `gone` are keys that the same commit
-    deletes.
+    What is kept already, the same value of the same field from the same departure, is not kept twice; `gone` are keys
+    that the same commit deletes.
     """
     there = [edit for edit in refused_edits(store) if _key(edit.number) not in gone]
     keys = store.meta_keys(_PREFIX)
@@ -140,14 +141,21 @@ def kept(store: Settings, edits: Sequence[RefusedEdit], gone: Collection[str] = 
         if _same(edit) not in known:
             number = next_number + len(rows)
             rows[_key(number)] = json.dumps({**edit.told, "number": number}, ensure_ascii=False).encode()
-    size = sum(len(store.meta(key) or b"") for key in keys) + sum(len(row or b"") for row in rows.values())
+    size = sum(_size(store, key) for key in keys) + sum(len(row or b"") for row in rows.values())
     if len(keys) + len(rows) > REFUSED_EDITS_MAX or size > REFUSED_EDITS_BYTES_MAX:
         return None
     return rows
 
 
+def _size(store: Settings, key: str) -> int:
+    try:
+        return len(store.meta(key) or b"")
+    except StoreCorrupt:
+        return 0  # and it does not hold up what is to be put aside
+
+
 def _same(edit: RefusedEdit) -> str:
-    return json.dumps([edit.record, edit.field, edit.value, edit.author], sort_keys=True)
+    return json.dumps([edit.record, edit.field, edit.value, edit.author, edit.unsent], sort_keys=True)
 
 
 def _key(number: int) -> str:

@@ -307,12 +307,14 @@ def _edits(theirs: Document, merged: Document, schema: Schema | None, author: st
         if not (entries and root.startswith(Layout.ENTRIES)):
             yield _Edit(field, value, by)
             continue
-        shown = canonical(value)
+        shown, found = canonical(value), list[_Edit]()
         for place, entry in enumerate(_once(entries)):
             shows = canonical(entry[0]) == shown
             if shows or not place or entry[1] != IMPORTED:
                 told = value if shows else entry[0]
-                yield _Edit(field, told, author if entry[1] == IMPORTED else entry[2], shows)
+                found.append(_Edit(field, told, author if entry[1] == IMPORTED else entry[2], shows))
+        # The one that shows comes last, as it does where they are made again one after the other.
+        yield from sorted(found[::-1], key=lambda edit: edit.shows)
     if is_deleted(merged) != is_deleted(theirs):
         yield _Edit(DELETED, is_deleted(merged), author)
 
