@@ -47,7 +47,7 @@ class Guest:
         return None
 
     def hands_in(self, hello: Hello) -> Principal | Refusal:
-        """Whether it may hand in what it had not sent before it was shut out; `hand_in_ended` is due if so."""
+        """Whether it may hand in what it had not sent before it was shut out; `hand_in_ended` is due, whatever it says."""
         return Refusal("unsent_refused", "nothing is handed in here, but to the relay")
 
     async def handed_in(self, came: HandedIn) -> Refusal:
@@ -55,7 +55,7 @@ class Guest:
         raise NotImplementedError
 
     def hand_in_ended(self) -> None:
-        """Nothing more comes of it."""
+        """Nothing more comes of this one: if it was its turn, the next may begin."""
 
     def due_token(self) -> str | None:
         """A new token, where one is due."""

@@ -33,14 +33,14 @@ async def attend(
 
     Raises `ChannelClosed` where the device is gone before that; nothing is kept then.
     """
-    admitted = authorise(hello)
-    if isinstance(admitted, Refusal):
-        if admitted.statements and PEOPLE in hello.versions:
-            channel.send(codec.encode(welcome(replica, wall())))
-            channel.send(codec.encode(Said(admitted.statements), PEOPLE))
-        return _bye(channel, admitted)
-    channel.take_up_to(limits.FRAME_BYTES_MAX)
     try:
+        admitted = authorise(hello)  # who has begun may be refused all the same, as it is to wait
+        if isinstance(admitted, Refusal):
+            if admitted.statements and PEOPLE in hello.versions:
+                channel.send(codec.encode(welcome(replica, wall())))
+                channel.send(codec.encode(Said(admitted.statements), PEOPLE))
+            return _bye(channel, admitted)
+        channel.take_up_to(limits.FRAME_BYTES_MAX)
         channel.send(codec.encode(welcome(replica, wall())))
         async with asyncio.timeout(limits.HAND_IN_S_MAX):
             came = await _collected(channel)

@@ -14,12 +14,14 @@ from crdt_sync.protocol.messages import DONE, Bye, Hello, Message, Ping, Push, S
 from crdt_sync.protocol.principal import Principal
 from crdt_sync.protocol.versions import VERSIONS
 from crdt_sync.runtime.guests import Guest
+from crdt_sync.runtime.hosting.admission import Admission
 from crdt_sync.runtime.hosting.handing_in import attend, hello_of
 from crdt_sync.runtime.transports.channel import ChannelClosed
 from crdt_sync.runtime.transports.memory import memory_pair
 
 RECORD = "customers/" + "a" * 26
 ENTRY = PushEntry(RECORD, b"update")
+DEVICE = b"D" * 16
 SHOWN = "unsent-1.key.signature"
 
 
@@ -37,7 +39,7 @@ class Desk(Guest):
         self.ended = 0
 
     def hands_in(self, hello: Hello) -> Principal | Refusal:
-        return self.refusal or Principal(bytes(16), bytes(16), "anna")
+        return self.refusal or Principal(DEVICE, bytes(16), "anna")
 
     async def handed_in(self, came: HandedIn) -> Refusal:
         self.kept.append(came.entries)
@@ -114,4 +116,15 @@ def test_who_may_not_hand_in_hears_why_as_its_space_said_it(versions: tuple[int,
     heard = asyncio.run(attended(desk, versions=versions))
     assert heard[-1] == Bye("device_revoked", "it was revoked", None)
     assert (Said((b"statement",)) in heard) is said
-    assert (desk.kept, desk.ended) == ([], 0)
+    assert (desk.kept, desk.ended) == ([], 1)
+
+
+def test_the_turn_of_a_device_that_is_to_wait_is_over() -> None:
+    """Its key is proved, and it began; then it is sent away for what its updates did before."""
+    admission = Admission(lambda: 1_000_000)
+    admission.cost("", DEVICE, limits.POISON_STRIKES_MAX)
+    desk = Desk()
+    _, theirs = memory_pair()
+    authorise = admission.visitor("192.0.2.7").guarded(desk.hands_in)
+    assert asyncio.run(attend(theirs, hello(), desk, authorise, bytes(16), lambda: 0)) == "poisoned"
+    assert (desk.kept, desk.ended) == ([], 1)
