@@ -23,6 +23,10 @@ _DROPPED = {
     True: "Edits that it had not sent are destroyed with the rest. To have them handed in before: crdt-relay device "
     "review {}",
 }
+_OLDER = (
+    "Every device of the space needs a release that knows this: an older one refuses the list of who is out from now on, "
+    "later ones as well. To take it back: crdt-relay device revoke {} --unsent drop"
+)
 _SHOWN = 12  # characters of a device's id in tables: 'device show' takes fewer
 
 
@@ -165,7 +169,9 @@ def device_revoke(which: str, wipe: bool, unsent: str | None, settings: Settings
     """Shut a device out, at once and for good: its sessions end, and nobody of the space talks to it any more."""
     found = people_requests.done(settings, "revoke", device=which, wipe=wipe, unsent=unsent)
     _tell_device(as_json, found)
-    if not (found["review"] or found["wiped"]):
+    if unsent == "review":
+        _tell_older(as_json, found)
+    elif not (found["review"] or found["wiped"]):
         Output(as_json=as_json).note(_DROPPED[found["wipe"]].format(found["device"][:_SHOWN]))
 
 
@@ -175,7 +181,9 @@ def device_revoke(which: str, wipe: bool, unsent: str | None, settings: Settings
 @json_option
 def device_review(which: str, settings: Settings, as_json: bool) -> None:
     """Have a device that is shut out hand in, at its next contact, what it had not sent: see 'crdt-relay review'."""
-    _tell_device(as_json, people_requests.done(settings, "unsent", device=which))
+    found = people_requests.done(settings, "unsent", device=which)
+    _tell_device(as_json, found)
+    _tell_older(as_json, found)
 
 
 @click.group("user", cls=Commands, no_args_is_help=True)
@@ -255,6 +263,11 @@ def _listed(as_json: bool, found: list[Mapping[str, Any]], shown: object, nothin
         output.show(shown)  # type: ignore[arg-type]  # what `table` returns
     else:
         output.text(nothing)
+
+
+def _tell_older(as_json: bool, found: Mapping[str, Any]) -> None:
+    """What becomes of devices of a release that knows no review."""
+    Output(as_json=as_json).note(_OLDER.format(found["device"][:_SHOWN]))
 
 
 def _tell_device(as_json: bool, found: Mapping[str, Any]) -> None:

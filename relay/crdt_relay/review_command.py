@@ -10,7 +10,7 @@ from crdt_relay.administration import Administration
 from crdt_relay.auditing import note, now_us, operator
 from crdt_relay.control import NotRunning, ask
 from crdt_relay.options import json_option, space_options
-from crdt_relay.reviewing import Reviewing
+from crdt_relay.reviewing import Reviewing, named
 from crdt_relay.settings import Settings
 from crdt_relay.space import open_store
 from crdt_sync.cli.commands import Commands
@@ -117,8 +117,8 @@ def _asked(settings: Settings, act: str, **arguments: Any) -> Mapping[str, Any]:
     except NotRunning:
         with open_store(settings.data, settings.store_key_file, create=False) as store:
             people = Administration(store, settings.space_key, now_us)
-            if act == "drop":
-                note(store, "review drop", device=arguments["device"])
+            if act != "list":
+                note(store, f"review {act}", device=arguments["device"], records=named(arguments["records"]))
             return asyncio.run(Reviewing(store, people, now_us).do({"act": act, **arguments}))
 
 

@@ -194,6 +194,11 @@ class Reviewing:
                 yield each, verdict, result.snapshot if good else None
 
 
+def named(records: Collection[str]) -> str:
+    """Which records a request is of, as the audit log tells it."""
+    return ",".join(map(str, records)) or "all"
+
+
 async def applied(
     engine: Engine, principal: Principal, waiting: Sequence[Waiting], wall_clock: Callable[[], int]
 ) -> list[Verdict]:

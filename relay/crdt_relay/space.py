@@ -17,7 +17,7 @@ from crdt_relay.control import Action, ControlServer
 from crdt_relay.door import Door
 from crdt_relay.login import Login
 from crdt_relay.observability import Readings, SpaceMetrics
-from crdt_relay.reviewing import Reviewing
+from crdt_relay.reviewing import Reviewing, named
 from crdt_relay.settings import Settings
 from crdt_relay.store_keys import store_key
 from crdt_sync import limits
@@ -236,8 +236,7 @@ class Space:
     async def _review(self, request: Mapping[str, Any]) -> dict[str, Any]:
         by, act, device = (str(request.get(name, "")) for name in ("by", "act", "device"))
         if act != "list":
-            records = ",".join(map(str, request.get("records") or ())) or "all"
-            await self.note(f"review {act}", by=by, device=device, records=records)
+            await self.note(f"review {act}", by=by, device=device, records=named(request.get("records") or ()))
         done = await Reviewing(self.store, self.people, wall_clock, self.engine).do(request)
         if act != "list":
             self._log.info("review", act=act, device=device)

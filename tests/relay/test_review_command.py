@@ -40,11 +40,15 @@ def test_a_device_is_revoked_with_or_without_a_review(begun, tmp_path):
     assert "hands in" not in out
     assert "crdt-relay device review 000102030405" in err
     code, out, err = begun("device", "review", "anna-phone")
-    assert (code, err) == (0, "")
+    assert code == 0
+    assert "an older one refuses the list of who is out from now on" in err
+    assert "crdt-relay device revoke 000102030405 --unsent drop" in err
     assert "hands in what it had not sent at its next contact" in out
     _, out, err = begun("device", "revoke", "anna-phone", "--wipe", "--unsent", "drop")
     assert "to be wiped" in out
     assert "destroyed with the rest" in err
+    assert "older" not in err
+    assert "an older one refuses" in begun("device", "revoke", "anna-phone", "--unsent", "review")[2]
     assert begun("review", "list")[1].strip() == "Nothing waits for review."
 
 
@@ -79,4 +83,7 @@ def test_values_are_shown_when_they_are_asked_for_and_what_waits_is_dropped(hand
     code, _, err = handed_in("review", "show", "anna-phone", "--record", OWN)
     assert code == 2
     assert "crdt-relay review show 000102030405" in err
-    assert "review drop" in handed_in("audit", "--json")[1]
+    told = handed_in("audit", "--json")[1]
+    assert f"review drop device=anna-phone records={OWN}" in told
+    assert f"review show device=anna-phone records={OWN}" in told
+    assert "review show device=anna-phone records=all" in told
