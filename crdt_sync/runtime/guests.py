@@ -47,7 +47,7 @@ class Guest:
         return None
 
     def hands_in(self, hello: Hello) -> Principal | Refusal:
-        """Whether it may hand in what it had not sent before it was shut out; `hand_in_ended` is due, whatever it says."""
+        """Whether it may hand in what it had not sent before it was shut out; `hand_in_ended` is due in any case."""
         return Refusal("unsent_refused", "nothing is handed in here, but to the relay")
 
     async def handed_in(self, came: HandedIn) -> Refusal:

@@ -24,8 +24,8 @@ _DROPPED = {
     "review {}",
 }
 _OLDER = (
-    "Every device of the space needs a release that knows this: an older one refuses the list of who is out from now on, "
-    "later ones as well. To take it back: crdt-relay device revoke {} --unsent drop"
+    "Each device of the space needs a release that knows it: an older one refuses the list of who is out from now on, "
+    "and later ones. To take it back: crdt-relay device revoke {} --unsent drop"
 )
 _SHOWN = 12  # characters of a device's id in tables: 'device show' takes fewer
 
