@@ -209,12 +209,14 @@ class Quotas:
         return self._bounds
 
     def go_by(self, bounds: Bounds) -> None:
-        """From now on these hold; what was counted counts on."""
-        self._bounds = bounds
+        """From now on these hold; what was counted counts on, and under other rates each burst is whole."""
+        before, self._bounds = self._bounds, bounds
         allowed = {"session": bounds.session, "device": bounds.device, "user": bounds.user, "space": bounds.space}
         self._allowed = {kind: each for kind, each in allowed.items() if each != UNLIMITED}
         rates = {"device": bounds.device_rate, "user": bounds.user_rate, "space": bounds.space_rate}
         self._rates = {kind: each for kind, each in rates.items() if each != ANY_RATE}
+        if rates != {"device": before.device_rate, "user": before.user_rate, "space": before.space_rate}:
+            self._buckets.clear()  # what is due in them was reckoned by the rates before
         self.off = bounds._replace(burst_s=UNBOUNDED.burst_s) == UNBOUNDED
 
     # --- updates ---------------------------------------------------------------------------------------------
@@ -363,7 +365,7 @@ class Quotas:
                 limit = f"{rate.bytes:,} bytes a second" if by_bytes else f"{rate.updates:,} updates a second"
                 self._meets(session, owner, self._days.of(owner), limit)
                 reason = f"{_named(owner)} may send {limit}; {_WHAT_NOW}"
-                wait = RetryAfter((late - burst_us // 2) // 1000 + 1, True)
+                wait = RetryAfter(min((late - burst_us // 2) // 1000 + 1, limits.RETRY_AFTER_MS_MAX), True)
                 return Verdict(VerdictCode.RATE_LIMITED, reason=reason, retry_after=wait)
             bytes_due += 0 if not rate.bytes else size * 1_000_000 // rate.bytes
             updates_due += 0 if not rate.updates else 1_000_000 // rate.updates

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from crdt_sync import limits
 from crdt_sync.principal import Principal
+from crdt_sync.protocol.messages import Ack
 from crdt_sync.protocol.quotas import SPACE, Allowance, Bounds, Charge, Owner, Quotas, Rate
 from crdt_sync.verdicts import RetryAfter, Verdict, VerdictCode
 
@@ -185,6 +186,26 @@ def test_a_rate_of_updates_is_of_all_devices_of_a_user():
     assert relay.store(2, EVE_ELSEWHERE, "customers/a", 1)
     assert not relay.store(2, EVE_ELSEWHERE, "customers/a", 1)
     assert "the user eve may send 2 updates a second" in relay.refusal.reason
+
+
+def test_who_sent_too_much_goes_on_under_other_rates():
+    relay = Relay(device_rate=Rate(bytes=100, updates=100), burst_s=10)
+    assert relay.store(1, ANN, "customers/a", 5_000)
+    assert not relay.store(1, ANN, "customers/a", 1)
+    relay.allow(device_rate=Rate(bytes=100, updates=100), burst_s=11)
+    assert not relay.store(1, ANN, "customers/a", 1), "the rates are the same"
+    relay.allow(device_rate=Rate(updates=100), burst_s=10)
+    assert all(relay.store(1, ANN, "customers/a", 1) for _ in range(1_000))
+    assert not relay.store(1, ANN, "customers/a", 1)
+    assert "100 updates a second" in relay.refusal.reason
+
+
+def test_nobody_is_sent_away_for_longer_than_a_relay_may():
+    relay = Relay(device_rate=Rate(bytes=1))
+    assert relay.store(1, ANN, "customers/a", limits.UPDATE_BYTES_MAX)
+    assert not relay.store(1, ANN, "customers/a", 1)
+    assert relay.refusal.retry_after == RetryAfter(limits.RETRY_AFTER_MS_MAX, True)
+    assert Ack(1, None, 0, (relay.refusal,)).verdicts == (relay.refusal,)
 
 
 def test_a_store_that_is_as_large_as_it_may_be_takes_nothing_more():

@@ -200,7 +200,8 @@ class IntegrationPool:
 
         Entries stamped later than `stamp_max` (microseconds) are refused `clock_ahead`. With a policy `in_force`, what
         the `users` of an item may not do is refused `forbidden`. Raises
-        `WorkerUnavailable` when no worker can be started; nothing of the batch is to be stored then.
+        `WorkerUnavailable` when no worker can be started, and `StoreError` when it cannot be read whose a writer is;
+        nothing of the batch is to be stored then.
         """
         self._waiting.append(items)
         try:
@@ -426,8 +427,14 @@ class IntegrationPool:
                 raise pipe.PipeCorrupt("no result for a record that was loaded")
             if answer.asked:
                 self._look_up(answer.asked, rules)
+            if not self._forgotten_all:
+                self._note_writers(answer)
         except pipe.PipeCorrupt as error:
             raise self._bury(worker, str(error)) from error
+        except StoreError as error:  # nothing of the batch is stored: the worker has taken it in, and ends
+            self._bury(worker, f"whose writers are cannot be read: {error.message}")
+            self.forget_all()
+            raise
         for item, size, result in zip(request.items, request.sizes, answer.results, strict=True):
             if result is None or result is pipe.UNREADABLE:
                 self._cached.pop(item[0], None)
@@ -437,14 +444,21 @@ class IntegrationPool:
             self._cached.pop(record, None)
         if self._forgotten_all:
             self._cached.clear()
-        if self.writers is not None and not self._forgotten_all:
-            for result in answer.results:
-                if result is not None and result.bound:
-                    self.writers.note(result.bound, self._ear)
         return answer
 
+    def _note_writers(self, answer: pipe.Results) -> None:
+        """Raises `StoreError`."""
+        if self.writers is None:
+            return
+        for result in answer.results:
+            if result is not None and result.bound:
+                self.writers.note(result.bound, self._ear)
+
     def _look_up(self, asked: Sequence[int], rules: pipe.Told | None) -> None:
-        """The worker is told of these with its next request. Raises `PipeCorrupt` where it was just told of one."""
+        """The worker is told of these with its next request.
+
+        Raises `PipeCorrupt` where it was just told of one, `StoreError` where the store cannot be read.
+        """
         if self.writers is None or rules is None or any(writer in (rules.writers or ()) for writer in asked):
             raise pipe.PipeCorrupt("it asks of writers again")
         found = {writer: self.writers.of(writer) for writer in asked}

@@ -4,11 +4,12 @@ A row is written with the commit that brings the first entry of its writer, and 
 somebody holds what they wrote. Each takes less than what it wrote does.
 """
 
+import contextlib
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Final
 
-from crdt_sync.errors import StoreError
+from crdt_sync.errors import StoreCorrupt, StoreError
 from crdt_sync.limits import WRITERS_ASKED_MAX, WRITERS_KNOWN_MAX
 from crdt_sync.storage.port import Settings
 
@@ -55,18 +56,21 @@ class WriterMap:
         return ear
 
     def of(self, writer: int) -> str:
-        """Its user; `NOBODY` where it has none yet, or where that was damaged."""
+        """Its user; `NOBODY` where it has none yet, or where that was damaged.
+
+        Raises `StoreError` where it cannot be read now: to take that for nobody's would give it away for good.
+        """
         known = self._known.get(writer)
         if known is None:
             try:
                 known = (self._store.meta(_key(writer)) or b"").decode(errors="replace")
-            except StoreError:
+            except StoreCorrupt:
                 known = NOBODY
             self._keep(writer, known)
         return known
 
     def note(self, bound: Mapping[int, str], by: Ear) -> None:
-        """A worker has bound these. Who was first stays."""
+        """A worker has bound these. Who was first stays. Raises `StoreError`, as `of`."""
         for writer, user in bound.items():
             before = self.of(writer)
             if before == NOBODY:
@@ -77,8 +81,15 @@ class WriterMap:
                     ear.hear(told)
 
     def rows(self, bound: Mapping[int, str]) -> dict[str, bytes | None]:
-        """The `meta` to commit so that these stay bound."""
-        return {_key(writer): self.of(writer).encode() for writer in bound if self.of(writer) != NOBODY}
+        """The `meta` to commit so that these stay bound: of one that was forgotten since, to whom it was `bound`.
+
+        Of one that cannot be read now nothing is written: it may be another's.
+        """
+        rows: dict[str, bytes | None] = {}
+        for writer, user in bound.items():
+            with contextlib.suppress(StoreError):
+                rows[_key(writer)] = (self.of(writer) or user).encode()
+        return rows
 
     def forget(self) -> None:
         """What was let in may not be stored: go by the store alone."""

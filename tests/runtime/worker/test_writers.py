@@ -5,11 +5,12 @@ import random
 import pytest
 
 from crdt_sync import ids
+from crdt_sync.errors import StoreCorrupt, StoreError, StoreFailed
 from crdt_sync.limits import WRITERS_ASKED_MAX
 from crdt_sync.runtime.worker import pipe
 from crdt_sync.runtime.worker.pool import IntegrationPool
 from crdt_sync.runtime.worker.values import Item, Result
-from crdt_sync.runtime.worker.writers import Ear, WriterMap
+from crdt_sync.runtime.worker.writers import NOBODY, Ear, WriterMap
 from crdt_sync.storage.memory import MemoryStore
 from crdt_sync.storage.values import Batch
 from tests.runtime.worker.conftest import RunScenario, Shelf, Writer
@@ -144,6 +145,58 @@ def test_who_was_first_stays_and_workers_that_thought_otherwise_hear_of_it() -> 
     assert writers.of(7) == "anna"
     assert (one.take(), other.take()) == ((False, {7: "anna"}), (False, {7: "anna"}))
     assert writers.rows({7: "ben"}) == {"writer/7": b"anna"}
+
+
+def test_one_that_was_forgotten_before_its_commit_is_written_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("crdt_sync.runtime.worker.writers.WRITERS_KNOWN_MAX", 3)
+    writers = WriterMap(MemoryStore(rng=random.Random(1)))
+    writers.note({7: "anna"}, writers.ear())
+    for writer in (1, 2, 3):
+        assert writers.of(writer) == NOBODY
+    assert writers.rows({7: "anna"}) == {"writer/7": b"anna"}
+
+
+class Failing(MemoryStore):
+    """Does not give what is asked of writers, as long as it fails."""
+
+    error: StoreError | None = None
+
+    def meta(self, key: str) -> bytes | None:
+        if self.error is not None and key.startswith("writer/"):
+            raise self.error
+        return super().meta(key)
+
+
+def test_a_store_that_cannot_be_read_for_a_while_gives_nobodys_writer_away() -> None:
+    store = Failing(rng=random.Random(1))
+    store.commit([Batch(meta={"writer/7": b"anna"})])
+    writers = WriterMap(store)
+    ear = writers.ear()
+    store.error = StoreFailed("the disk failed")
+    with pytest.raises(StoreFailed):
+        writers.of(7)
+    with pytest.raises(StoreFailed):
+        writers.note({7: "mallory"}, ear)
+    assert writers.rows({7: "mallory"}) == {}
+    store.error = None
+    assert writers.of(7) == "anna"
+    store.error = StoreCorrupt("no checksum is right")
+    assert WriterMap(store).of(7) == NOBODY, "for good: whoever writes next has it"
+
+
+def test_while_the_store_cannot_be_read_nothing_is_integrated_and_then_all_goes_on(run_scenario: RunScenario) -> None:
+    async def scenario(pool: IntegrationPool, _: Shelf) -> None:
+        relay = Relay(pool)
+        store = relay.writers._store = Failing(rng=random.Random(1))
+        store.error = StoreFailed("the disk failed")
+        with pytest.raises(StoreFailed):
+            await relay.push("anna", *entries(7, "anna", "1"))
+        store.error = None
+        made = await relay.push("anna", *entries(7, "anna", "1"))
+        assert (told(made), made.bound) == (["accepted"] * 2, {7: "anna"})
+        assert relay.writers.rows(made.bound) == {"writer/7": b"anna"}
+
+    run_scenario(scenario)
 
 
 def test_a_worker_that_is_asked_seldom_forgets_instead_of_hearing_all() -> None:
