@@ -15,10 +15,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from crdt_sync.limits import ATTRIBUTE_VALUES_MAX, LOGIN_VALUES_MAX
+from crdt_sync.limits import ATTRIBUTE_VALUES_MAX, LOGIN_VALUES_MAX, POLICY_USERS_MAX
 from crdt_sync.policy.values import told
 
-_DAY_US = 24 * 3600 * 1_000_000
+DAY_US = 24 * 3600 * 1_000_000
 
 Attributes = Mapping[str, tuple[str, ...]]
 """Forms of values, by attribute."""
@@ -81,9 +81,19 @@ class Logins:
     def days_over(self, user: str, now: int) -> int | None:
         """For how many days the login of a user is over; None where it is not, or there was none."""
         known = self.users.get(user)
-        if known is None or not self.days or now < known.at + self.days * _DAY_US:
+        if known is None or not self.days or now < known.at + self.days * DAY_US:
             return None
-        return (now - known.at) // _DAY_US - self.days
+        return (now - known.at) // DAY_US - self.days
+
+    def kept(self, now: int, room: int = POLICY_USERS_MAX) -> dict[str, LoggedIn]:
+        """Those of the users that are still to be said: whose login is over is told so for as long again, or until
+        there is no `room` for so many.
+        """
+        over = {user: self.days_over(user, now) for user in self.users}
+        kept = {user: login for user, login in self.users.items() if (over[user] or 0) < max(1, self.days)}
+        if len(kept) > room:
+            kept = {user: login for user, login in kept.items() if over[user] is None}
+        return kept
 
 
 def _at(claims: Mapping[str, Any], path: str) -> object:

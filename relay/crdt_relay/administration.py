@@ -6,6 +6,7 @@ Each function returns what it did as a plain dict, the same for people and for `
 import os
 import secrets
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from crdt_sync.identity.policy_text import PolicyText
 from crdt_sync.identity.registry import Device
 from crdt_sync.identity.revocations import Revocations, Revoked
 from crdt_sync.key_files import make_key, read_key
-from crdt_sync.limits import INVITE_LIFE_US, INVITE_SECRET_BYTES
+from crdt_sync.limits import INVITE_LIFE_US, INVITE_SECRET_BYTES, POLICY_USERS_MAX
 from crdt_sync.nearest import suggestion
 from crdt_sync.policy.differences import difference
 from crdt_sync.policy.login_users import with_users
@@ -107,7 +108,8 @@ class Administration:
         old = before.policy if before is not None else Policy({}, {})
         if new.logins is not None and old.logins is not None:  # who has logged in has what the new one gives for it
             users = {user: login for user, login in old.logins.users.items() if user not in new.users}
-            text = with_users(text, users)
+            room = POLICY_USERS_MAX - len(new.users)
+            text = with_users(text, replace(new.logins, users=users).kept(self._wall_clock(), room))
             new = parse_policy(text, source, said=True)
         began = self.authority is None
         authority = self._begun()

@@ -3,9 +3,11 @@
 Rules:
 
 1. The operator's text stays as it is; who has logged in, and by which values of the claim, stands at its end.
-2. What is said goes by the newest id token that was shown: an older one takes nothing back.
+2. What is said goes by the newest id token that was shown: an older one takes nothing back. A later login by the same
+   values is said where a day has gone by since, or a quarter of the days that it holds for.
 3. Who logs in with nothing that the policy maps is taken out again, before being refused.
-4. It is told in the audit log by the number of values, not by their names.
+4. Whose login is over for long, or is in the way where there is no room, is taken out when the next one is said.
+5. It is told in the audit log by the number of values, not by their names.
 """
 
 from crdt_relay.authority import Authority
@@ -16,11 +18,9 @@ from crdt_sync.identity.policy_text import PolicyText
 from crdt_sync.identity.refusals import Reason, refused
 from crdt_sync.limits import POLICY_USERS_MAX
 from crdt_sync.policy.login_users import with_users, without_users
-from crdt_sync.policy.logins import LoggedIn, Logins
+from crdt_sync.policy.logins import DAY_US, LoggedIn, Logins
 from crdt_sync.policy.model import Policy
 from crdt_sync.policy.settings import is_name
-
-_DAY_US = 24 * 3600 * 1_000_000
 
 
 def admit(authority: Authority, vouched: Vouched) -> None:
@@ -40,13 +40,16 @@ def _take_up(authority: Authority, policy: Policy, logins: Logins, vouched: Vouc
     user, by = vouched.user, logins.matched(vouched.claims)
     if not is_name(user):
         raise refused(Reason.LOGIN_REFUSED, f"the id token is refused: {user!r} is written otherwise than names are")
-    if by and len({*policy.users, user}) > POLICY_USERS_MAX:
+    named = (policy.users.keys() - logins.users.keys()) | {user}
+    left = logins.kept(authority.wall_clock(), POLICY_USERS_MAX - len(named))
+    if by and len(named | left.keys()) > POLICY_USERS_MAX:
         raise refused(Reason.LOGIN_REFUSED, f"the policy has {POLICY_USERS_MAX:,} users, and room for no more")
     known, now = logins.users.get(user), LoggedIn(vouched.issued, by)
     if known is not None and vouched.issued < known.at:
         return
-    if known is None or known.by != by or (logins.days and vouched.issued >= known.at + _DAY_US):
-        users = {**logins.users, user: now}
+    again_us = min(DAY_US, logins.days * DAY_US // 4)
+    if known is None or known.by != by or (again_us and vouched.issued >= known.at + again_us):
+        users = {**left, user: now}
         if not by:
             del users[user]
         if known is not None or by:

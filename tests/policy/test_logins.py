@@ -55,6 +55,7 @@ role = "chief"
 TEXT = BASE + LOGIN
 SOUTH = "CN=South, OU=销售"
 AT = int(datetime(2026, 12, 1, 14, 3, tzinfo=UTC).timestamp()) * 1_000_000
+DAY = 24 * 3600 * 1_000_000
 
 
 def read(text: str = TEXT, **users: LoggedIn):
@@ -92,12 +93,21 @@ def test_who_is_named_is_that_user_and_whoever_has_nothing_is_none():
 
 def test_a_login_is_over_after_the_days_of_the_policy():
     logins = read(eva=LoggedIn(AT, ("chiefs",))).logins
-    day = 24 * 3600 * 1_000_000
-    assert logins.days_over("eva", AT + 30 * day - 1) is None
-    assert logins.days_over("eva", AT + 30 * day) == 0
-    assert logins.days_over("eva", AT + 32 * day) == 2
-    assert logins.days_over("anna", AT + 99 * day) is None
+    assert logins.days_over("eva", AT + 30 * DAY - 1) is None
+    assert logins.days_over("eva", AT + 30 * DAY) == 0
+    assert logins.days_over("eva", AT + 32 * DAY) == 2
+    assert logins.days_over("anna", AT + 99 * DAY) is None
     assert read(TEXT.replace("days = 30", ""), eva=LoggedIn(AT, ("chiefs",))).logins.days_over("eva", 2 * AT) is None
+
+
+def test_whose_login_is_over_is_told_so_for_as_long_again_or_while_there_is_room():
+    logins = read(eva=LoggedIn(AT, ("chiefs",)), ida=LoggedIn(AT + 20 * DAY, ("chiefs",))).logins
+    assert logins.kept(AT + 60 * DAY - 1).keys() == {"eva", "ida"}
+    assert logins.kept(AT + 60 * DAY).keys() == {"ida"}
+    assert logins.kept(AT + 40 * DAY, room=1).keys() == {"ida"}
+    assert logins.kept(AT + 29 * DAY, room=1).keys() == {"eva", "ida"}, "none is over"
+    for_ever = read(TEXT.replace("days = 30", ""), eva=LoggedIn(AT, ("chiefs",))).logins
+    assert for_ever.kept(2 * AT, room=0).keys() == {"eva"}
 
 
 names = st.text(min_size=1, max_size=20).filter(is_name)

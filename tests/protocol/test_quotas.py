@@ -205,7 +205,9 @@ def test_nobody_is_sent_away_for_longer_than_a_relay_may():
     assert relay.store(1, ANN, "customers/a", limits.UPDATE_BYTES_MAX)
     assert not relay.store(1, ANN, "customers/a", 1)
     assert relay.refusal.retry_after == RetryAfter(limits.RETRY_AFTER_MS_MAX, True)
-    assert Ack(1, None, 0, (relay.refusal,)).verdicts == (relay.refusal,)
+    refusal = relay.refusal
+    assert isinstance(refusal, Verdict)
+    assert Ack(1, None, 0, (refusal,)).verdicts == (refusal,)
 
 
 def test_a_store_that_is_as_large_as_it_may_be_takes_nothing_more():

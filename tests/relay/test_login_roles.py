@@ -199,3 +199,41 @@ def test_where_there_is_no_room_for_one_more_user_the_policy_stays_as_it_is(tmp_
             admit(authority, vouched(at + 1, "readers"))  # who is there may change
 
     asyncio.run(story())
+
+
+def test_whoever_logs_in_again_before_the_days_are_over_stays_in(tmp_path):
+    async def story() -> None:
+        async with with_people(tmp_path / "relay", MAPPED.replace("days = 5", "days = 1")) as relay:
+            authority = authority_of(relay)
+            start = authority.wall_clock() // 1_000_000 * 1_000_000
+            admit(authority, vouched(start, "sellers"))
+            said = authority.statements.versions.policy
+            admit(authority, vouched(start + DAY // 4 - 1_000_000, "sellers"))
+            assert authority.statements.versions.policy == said, "not each time"
+            admit(authority, vouched(start + DAY - 60_000_000, "sellers"))
+            authority.wall_clock = lambda: start + DAY + 1
+            authority.check_user("eva@example.org")
+
+    asyncio.run(story())
+
+
+def test_whose_login_is_over_makes_room_for_others(tmp_path, monkeypatch):
+    monkeypatch.setattr("crdt_relay.admitting.POLICY_USERS_MAX", 3)
+    monkeypatch.setattr("crdt_relay.administration.POLICY_USERS_MAX", 3)
+
+    async def story() -> None:
+        async with with_people(tmp_path / "relay", MAPPED) as relay:
+            authority, people = authority_of(relay), relay.people
+            start = authority.wall_clock()
+            admit(authority, vouched(start, "sellers"))  # beside anna and ben
+            authority.wall_clock = people._wall_clock = lambda: start + 6 * DAY
+            with pytest.raises(IdentityRefused, match="6 days ago"):
+                authority.check_user("eva@example.org")
+            admit(authority, vouched(start + 6 * DAY, "sellers", user="ida"))
+            assert authority.in_force().policy.logins.users.keys() == {"ida"}
+            authority.wall_clock = people._wall_clock = lambda: start + 12 * DAY
+            people.apply(MAPPED + '[user.eva]\nrole = "sales"\n', "policy.toml")
+            assert authority.in_force().policy.logins.users == {}
+            assert authority.in_force().policy.users.keys() == {"anna", "ben", "eva"}
+
+    asyncio.run(story())
