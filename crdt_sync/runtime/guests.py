@@ -50,6 +50,9 @@ class Guest:
         """Whether it may hand in what it had not sent before it was shut out; `hand_in_ended` is due in any case."""
         return Refusal("unsent_refused", "nothing is handed in here, but to the relay")
 
+    def hand_in_begun(self, give_up: Callable[[], None]) -> None:
+        """Updates are awaited. `give_up` ends that, should the device come again before `handed_in`."""
+
     async def handed_in(self, came: HandedIn) -> Refusal:
         """Keep what it handed in, durably; what it is told then."""
         raise NotImplementedError

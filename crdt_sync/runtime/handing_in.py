@@ -4,7 +4,8 @@ Rules:
 
 1. It is asked for by a signed statement of the space, and goes to who proved the space's key alone.
 2. It counts as handed in once the relay has it on its disk, and once only. It stays here, too.
-3. It is one attempt with an end: a device that is to be wiped is wiped, whatever comes of it.
+3. It has an end: a device that is to be wiped comes again when the relay says, while there is time for that, and is wiped,
+   whatever comes of it. Any other one tries once: its next contact is another occasion.
 """
 
 import asyncio
@@ -26,6 +27,8 @@ from crdt_sync.runtime.address import Address
 from crdt_sync.runtime.member_talk import opened_by
 from crdt_sync.runtime.transports.channel import Channel, ChannelClosed, Open
 
+_PAUSE_S_MIN = 1.0  # whatever the relay says
+
 
 async def hand_in(replica: Replica, member: Membership, address: Address, open_channel: Open) -> str:
     """Hand in what is asked for and was not handed in before; what to tell people of it, nothing where nothing is asked
@@ -40,9 +43,13 @@ async def hand_in(replica: Replica, member: Membership, address: Address, open_c
     if not unsent.entries:
         return "there was nothing that it had not sent"
     told = f"what it had not sent, {_edits(unsent.records)}, "
+    seconds = limits.HAND_IN_BEFORE_WIPE_S if member.wiping else limits.HAND_IN_S_MAX
     try:
-        async with asyncio.timeout(limits.HAND_IN_BEFORE_WIPE_S if member.wiping else limits.HAND_IN_S_MAX):
+        async with asyncio.timeout(seconds) as time_left:
             said = await _handed_in(member, address, open_channel, replica.id, unsent)
+            while member.wiping and (pause := _pause(said, time_left)) is not None:
+                await asyncio.sleep(pause)
+                said = await _handed_in(member, address, open_channel, replica.id, unsent)
     except TimeoutError:
         return told + "could not be handed in for review in time"
     except ChannelClosed:
@@ -57,6 +64,15 @@ async def hand_in(replica: Replica, member: Membership, address: Address, open_c
         note(replica.context, HandedIn(replica.wall_clock(), unsent.records))
     left = f"; {unsent.left} more did not fit, or cannot be read, and stay here" if unsent.left else ""
     return told + ("was handed in for review" if said.code == KEPT else "was handed in for review before") + left
+
+
+def _pause(said: Bye, time_left: asyncio.Timeout) -> float | None:
+    """In how many seconds to come again; None where that would be too late, or of no use."""
+    end = time_left.when()
+    if said.code != "unavailable" or said.retry_after_ms is None or end is None:
+        return None
+    pause = max(said.retry_after_ms / 1000, _PAUSE_S_MIN)
+    return pause if asyncio.get_running_loop().time() + pause < end else None
 
 
 async def _handed_in(member: Membership, address: Address, open_channel: Open, replica: bytes, unsent: Unsent) -> Bye:

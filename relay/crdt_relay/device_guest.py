@@ -1,6 +1,7 @@
 """A device that calls a relay which speaks for a space: it proves itself, joins, or asks for a new token."""
 
 import secrets
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -64,6 +65,7 @@ class DeviceGuest(Guest):
         self._key: PublicKey | None = None  # once it is let in
         self._user = ""
         self._needs_token = False
+        self._turn: review.Turn | None = None  # while it hands in
 
     def check(self) -> Refusal | None:
         """See `Guest`. How old its token is makes no difference here, where it is renewed."""
@@ -91,10 +93,11 @@ class DeviceGuest(Guest):
             assert desk is not None
             if desk.of(key.device) is not None:
                 return Refusal(TAKEN, "this device has handed in before")
-            if desk.taking or desk.full:
-                why = "another device hands in now" if desk.taking else "as much waits for review as may"
-                return Refusal("unavailable", why, _RETRY_US)
-            desk.begin(key.device)
+            if not desk.may_begin(key.device):
+                return Refusal("unavailable", "another device hands in now", _RETRY_US)
+            if desk.full:
+                return Refusal("unavailable", "as much waits for review as may", _RETRY_US)
+            self._turn = desk.begin(key.device)
         except IdentityRefused as error:
             return refusal(error, authority.statements, self.known)
         except StoreError as error:
@@ -103,11 +106,19 @@ class DeviceGuest(Guest):
         self._key, self._user = key, user
         return Principal(key.device, authority.space, user)
 
+    def hand_in_begun(self, give_up: Callable[[], None]) -> None:
+        """See `Guest`."""
+        assert self._turn is not None
+        self._turn.give_up = give_up
+
     async def handed_in(self, came: HandedIn) -> Refusal:
         """See `Guest`."""
         authority, key = self._authority, self._key
         assert authority.review is not None
         assert key is not None
+        assert self._turn is not None
+        if not authority.review.settle(self._turn):
+            return Refusal("unavailable", "this device has begun anew", _RETRY_US)
         now, records = authority.wall_clock(), len({entry.record for entry in came.entries})
         kept = review.HandedIn(key.device, self._user, now, len(came.entries), came.size)
         try:
@@ -122,8 +133,8 @@ class DeviceGuest(Guest):
 
     def hand_in_ended(self) -> None:
         """See `Guest`."""
-        if self._authority.review is not None and self._key is not None:
-            self._authority.review.end(self._key.device)
+        if self._authority.review is not None and self._turn is not None:
+            self._authority.review.end(self._turn)
 
     def due_token(self) -> str | None:
         """See `Guest`."""

@@ -2,7 +2,8 @@
 
 It lies with the registry among the settings of the relay's store, in the same file, encrypted where that is: of each
 device a row that it has handed in, which stays, so that it does so once; and one for each update, until it is applied
-or dropped. One device hands in at a time. What is kept is bounded by `HANDED_IN_DEVICES_MAX`.
+or dropped. One device hands in at a time; one that comes again before all has come begins anew. What is kept is bounded
+by `HANDED_IN_DEVICES_MAX`.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
@@ -40,28 +41,48 @@ class Waiting(NamedTuple):
     update: bytes
 
 
+@dataclass(eq=False, slots=True)
+class Turn:
+    """One attempt of a device. `give_up` ends it while updates come; None where nothing can."""
+
+    device: bytes
+    give_up: Callable[[], None] | None = None
+
+
 class Review:
     """See the module. `commit` makes a batch durable; threads may not call."""
 
     def __init__(self, store: SettingsStore, commit: Callable[[Batch], Awaitable[object]]) -> None:
         self._store = store
         self.commit = commit
-        self._taking: bytes | None = None  # the device that hands in now
+        self._turn: Turn | None = None  # of the device that hands in now
 
     @property
     def taking(self) -> bool:
         """Whether a device hands in now."""
-        return self._taking is not None
+        return self._turn is not None
 
-    def begin(self, device: bytes) -> None:
-        """It is the turn of this device; `end` is due."""
-        assert self._taking is None, "one after the other"
-        self._taking = device
+    def may_begin(self, device: bytes) -> bool:
+        """Whether nobody hands in now, or this device itself does, on a connection that it may have lost."""
+        return self._turn is None or (self._turn.device == device and self._turn.give_up is not None)
 
-    def end(self, device: bytes) -> None:
+    def begin(self, device: bytes) -> Turn:
+        """It is the turn of this device, which `may_begin`; `end` is due. What it began before is given up."""
+        assert self.may_begin(device), "one after the other"
+        if self._turn is not None and self._turn.give_up is not None:
+            self._turn.give_up()
+        self._turn = Turn(device)
+        return self._turn
+
+    def settle(self, turn: Turn) -> bool:
+        """All has come: nothing ends this attempt any more. False where it was given up."""
+        turn.give_up = None
+        return self._turn is turn
+
+    def end(self, turn: Turn) -> None:
         """It is over."""
-        if self._taking == device:
-            self._taking = None
+        if self._turn is turn:
+            self._turn = None
 
     async def keep(self, handed: HandedIn, entries: Sequence[PushEntry]) -> None:
         """Keep what a device hands in; it is durable then. Raises `StoreError`."""

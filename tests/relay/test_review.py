@@ -9,6 +9,7 @@ from typing import Any
 import pycrdt
 import pytest
 
+from crdt_relay import device_guest
 from crdt_relay.review import HandedIn
 from crdt_relay.reviewing import Reviewing
 from crdt_relay.server import Relay
@@ -16,6 +17,7 @@ from crdt_sync import Address, Replica
 from crdt_sync.errors import IdentityRefused, Rejected, StoreClosed, StoreFull, Unreachable, UsageError
 from crdt_sync.protocol.entries import PushEntry
 from crdt_sync.replica import handed_in
+from crdt_sync.runtime import handing_in
 from crdt_sync.runtime.outside import OUTSIDE
 from crdt_sync.runtime.transports.channel import Opened
 from crdt_sync.storage.values import Batch
@@ -201,9 +203,9 @@ def test_a_device_hands_in_once_one_after_the_other_and_only_if_it_is_out(tmp_pa
                 assert "this device is not shut out" in told
                 relay.people.revoke("anna-phone", wipe=False)
                 assert "was revoked" in await hands_in(anna, relay)  # nobody asked
-                relay.people.review.begin(bytes(16))
+                other = relay.people.review.begin(bytes(16))
                 assert "another device hands in now" in await revoked_with(anna, relay, unsent="review")
-                relay.people.review.end(bytes(16))
+                relay.people.review.end(other)
                 commit = relay.people.review.commit
 
                 async def full(batch: object) -> None:
@@ -256,5 +258,61 @@ def test_a_lost_network_does_not_put_off_a_wipe(tmp_path: Path) -> None:
                 assert "was wiped" in error.value.message
                 assert "could not be handed in for review: the network is gone" in error.value.message
                 assert not (tmp_path / "anna" / "data.mdb").exists()
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("in_time", [True, False])
+def test_a_device_that_is_to_be_wiped_comes_again_while_there_is_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_time: bool
+) -> None:
+    monkeypatch.setattr(device_guest, "_RETRY_US", 1000 if in_time else 31_000_000)
+    monkeypatch.setattr(handing_in, "_PAUSE_S_MIN", 0.0)
+
+    async def story() -> None:
+        async with with_people(tmp_path / "relay") as relay:
+            with device(tmp_path / "anna", "anna-phone") as anna:
+                await join(anna, invited(relay))
+                created(anna, name="Chen")
+                other = relay.people.review.begin(bytes(16))
+                calls = 0
+
+                async def open_channel(address: Address) -> Opened:
+                    nonlocal calls
+                    calls += 1
+                    if calls == 4:
+                        relay.people.review.end(other)
+                    return await OUTSIDE.open_channel(address)
+
+                relay.people.revoke("anna-phone", wipe=True, unsent="review")
+                with pytest.raises(IdentityRefused) as error:
+                    await sync(anna, relay.url, outside=replace(OUTSIDE, open_channel=open_channel))
+                assert "was wiped" in error.value.message
+                assert ("was handed in for review" in error.value.message) is in_time
+                assert ("another device hands in now" in error.value.message) is not in_time
+                assert len((await do(relay, "list"))["handed_in"]) == in_time
+
+    asyncio.run(story())
+
+
+def test_a_device_that_lost_its_connection_hands_in_anew(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with with_people(tmp_path / "relay") as relay:
+            with device(tmp_path / "anna", "anna-phone") as anna:
+                await join(anna, invited(relay))
+                created(anna, name="Chen")
+                given_up: list[bool] = []
+                desk = relay.people.review
+                lost = desk.begin(anna.membership.device)
+                lost.give_up = lambda: given_up.append(True)
+                assert "was handed in for review" in await revoked_with(anna, relay, unsent="review")
+                assert given_up == [True]
+                assert not desk.settle(lost)  # nothing that came of it is kept
+                stored = desk.begin(anna.membership.device)
+                assert not desk.may_begin(anna.membership.device)  # it is being stored, or is about to begin
+                desk.end(lost)
+                assert desk.taking
+                desk.end(stored)
+                assert not desk.taking
 
     asyncio.run(story())

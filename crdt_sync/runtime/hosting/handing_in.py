@@ -42,7 +42,8 @@ async def attend(
             return _bye(channel, admitted)
         channel.take_up_to(limits.FRAME_BYTES_MAX)
         channel.send(codec.encode(welcome(replica, wall())))
-        async with asyncio.timeout(limits.HAND_IN_S_MAX):
+        async with asyncio.timeout(limits.HAND_IN_S_MAX) as time_left:
+            guest.hand_in_begun(lambda: None if time_left.expired() else time_left.reschedule(0))
             came = await _collected(channel)
         return _bye(channel, await guest.handed_in(came))
     except TimeoutError:

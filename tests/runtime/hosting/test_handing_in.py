@@ -1,7 +1,7 @@
 """The accepting end of a hand-in: it takes updates and a bye, tells nothing of records, and has an end."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -40,6 +40,9 @@ class Desk(Guest):
 
     def hands_in(self, hello: Hello) -> Principal | Refusal:
         return self.refusal or Principal(DEVICE, bytes(16), "anna")
+
+    def hand_in_begun(self, give_up: Callable[[], None]) -> None:
+        self.give_up = give_up
 
     async def handed_in(self, came: HandedIn) -> Refusal:
         self.kept.append(came.entries)
@@ -108,6 +111,21 @@ def test_a_hand_in_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(heard[-1], Bye)
     assert heard[-1].code == "timeout"
     assert (desk.kept, desk.ended) == ([], 1)
+
+
+def test_a_hand_in_is_given_up_where_the_device_comes_again() -> None:
+    async def story() -> None:
+        desk = Desk()
+        ours, theirs = memory_pair()
+        attending = asyncio.create_task(attend(theirs, hello(), desk, desk.hands_in, bytes(16), lambda: 0))
+        await ours.receive()  # the welcome
+        ours.send(codec.encode(Push(1, (ENTRY,))))
+        desk.give_up()
+        assert await attending == "timeout"
+        desk.give_up()  # is over, and says nothing
+        assert (desk.kept, desk.ended) == ([], 1)
+
+    asyncio.run(story())
 
 
 @pytest.mark.parametrize(("versions", "said"), [(VERSIONS, True), ((1, 2), False)])
