@@ -4,7 +4,7 @@ Rules:
 
 1. It is asked for by a signed statement of the space, and goes to who proved the space's key alone.
 2. It counts as handed in once the relay has it on its disk, and once only. It stays here, too.
-3. It has an end: a device that is to be wiped comes again when the relay says, while there is time for that, and is wiped,
+3. It has an end: a device that is to be wiped comes again when the relay says, while there is time, and is wiped,
    whatever comes of it. Any other one tries once: its next contact is another occasion.
 """
 
