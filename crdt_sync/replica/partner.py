@@ -44,7 +44,7 @@ from crdt_sync.replica.origin import Origin
 from crdt_sync.replica.readable import readable as readable_bytes
 from crdt_sync.replica.receiving import Receiving
 from crdt_sync.replica.refused import RefusedEdit, kept
-from crdt_sync.replica.relays import answered_at, check_relay, is_trusted_address, note_dialed
+from crdt_sync.replica.relays import answered_at, check_device, check_relay, is_trusted_address, note_dialed
 from crdt_sync.replica.renewing import note_knowing
 from crdt_sync.replica.status import outbox_page, percentage
 from crdt_sync.replica.taken_writers import found_taken
@@ -102,7 +102,10 @@ class Partner:
         self._context = replica.context
         self._store = replica.context.store
         self.url = url
+        self._device = device
         self._is_device = device is not None
+        if device:
+            check_device(self._store, device, device)
         self._user = user
         self._sight: tuple[InForce | None, Sight | None] = None, None  # by the policy that it follows from
         self._adopt = adopt or self._is_device
@@ -244,10 +247,12 @@ class Partner:
         partner was started again, by another version perhaps, whatever it refused. A standing that the partner does not
         honour is forgotten. What damage took is pending no more.
 
-        Raises `ForeignRelay` or `ForeignSpace`, with nothing done: the session is to end without a word of what is
-        held.
+        Raises `ForeignRelay`, `ForeignSpace` or `ProtocolViolation`, with nothing done: the session is to end without a
+        word of what is held.
         """
         agreed = effect.agreed
+        if self._device:
+            check_device(self._store, self._device, effect.replica)
         if not self._adopt and (agreed is None or not agreed.known):
             check_relay(self._store, effect.replica, self.url)
         if agreed is not None and agreed.space.joined:

@@ -9,7 +9,7 @@ import json
 from typing import NamedTuple
 
 from crdt_sync import limits
-from crdt_sync.errors import ForeignRelay, StoreCorrupt
+from crdt_sync.errors import ForeignRelay, ProtocolViolation, StoreCorrupt
 from crdt_sync.storage.port import Partners, Settings, Store
 
 _DIALED = "dialed"
@@ -30,6 +30,19 @@ def check_relay(store: Store, replica: bytes, url: str) -> None:
     if not count or not known or replica in known.values() or store.peer(replica) is not None or url in known:
         return
     raise ForeignRelay(url, list(reversed(known)), count)
+
+
+def check_device(store: Partners, named: bytes, replica: bytes) -> None:
+    """A device that proved itself as `named` says that it is `replica`.
+
+    Raises `ProtocolViolation` where that is another one, or a relay's: what it says would count as that one's word, and
+    what is owed there would be given to it.
+    """
+    if replica != named or replica in _relays(store).values():
+        raise ProtocolViolation(
+            "this device says that it is another one, or a relay that is known here",
+            "Nothing was exchanged. Tell who runs the space: it passes for what it is not.",
+        )
 
 
 def is_trusted_address(store: Partners, url: str) -> bool:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from crdt_sync.errors import ProtocolViolation
 from crdt_sync.protocol.effects import Acknowledge, Integrate, Welcomed
 from crdt_sync.protocol.messages import Resume, UpdatesEntry, Verdict, VerdictCode
 from crdt_sync.protocol.serving import Serving
@@ -404,3 +405,15 @@ def test_a_receipt_of_the_partner_equals_ours(replica, relay):
     assert (ours.count, ours.root) == (theirs.count, theirs.root) == (1, ours.root)
     write(replica, US, city="Bonn")
     assert replica.receipt().root != theirs.root
+
+
+def test_a_device_that_says_that_it_is_a_known_relay_or_another_than_it_proved_is_told_nothing(replica, partner):
+    """Its word would count as the relay's, and what is owed there would be given to it."""
+    with pytest.raises(ProtocolViolation):
+        Partner(replica, "ws://a-device", RELAY)
+    device = Partner(replica, "ws://a-device", b"d" * 16)
+    for named in (RELAY, b"o" * 16):
+        with pytest.raises(ProtocolViolation):
+            device.welcomed(Welcomed(named, EPOCH, 0, False, False))
+    assert Partner(replica, URL).resume == Resume(EPOCH, 5, 5)
+    device.welcomed(Welcomed(b"d" * 16, EPOCH, 0, False, False))

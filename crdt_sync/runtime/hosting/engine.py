@@ -70,7 +70,7 @@ from crdt_sync.runtime.hosting.masking import Masking
 from crdt_sync.runtime.hosting.meter import Counts, Meter
 from crdt_sync.runtime.hosting.people import LOOK_S, People
 from crdt_sync.runtime.hosting.placing import OwnSchemas, Placing
-from crdt_sync.runtime.hosting.recorder import Recorder
+from crdt_sync.runtime.hosting.recorder import Recorder, Who
 from crdt_sync.runtime.hosting.rest import AtRest
 from crdt_sync.runtime.hosting.rounds import Rounds
 from crdt_sync.runtime.hosting.tails import Tails, length
@@ -593,7 +593,8 @@ class Engine:
                 if self.recorder is not None:
                     self.recorder.gave(session, records)
             case NoteReports():
-                self._start(self._note_reports(effect))
+                who = None if self.recorder is None else self.recorder.who(effect.session)
+                self._start(self._note_reports(effect, who))
             case SaidBy(session, statements):
                 if self.people.said(session, statements):
                     self.loop.call_soon(self._heed_policy)  # behind the effects that are being carried out
@@ -621,12 +622,12 @@ class Engine:
             self.log.exception("session_failed", session=session, **self._named((session,)))
             self.hub.expel(session, "unavailable", "this cannot be served now", RETRY_US, self._now())
 
-    async def _note_reports(self, effect: NoteReports) -> None:
+    async def _note_reports(self, effect: NoteReports, who: Who | None) -> None:
         """Have the audit log tell what a device reports. Without one nobody wants to know, and the device need not."""
         session = effect.session
         try:
-            if self.recorder is not None:
-                await self.recorder.reported(session, effect.entries)
+            if self.recorder is not None and who is not None:
+                await self.recorder.reported(who, effect.entries)
         except StoreError as error:
             self.log.error("reports_not_noted", session=session, code=error.code, **self._named((session,)))
             self.hub.expel(session, "unavailable", "the audit log cannot be written now", RETRY_US, self._now())

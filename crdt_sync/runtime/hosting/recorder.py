@@ -103,12 +103,15 @@ class Recorder:
         for record in records:
             self._count(Act.READ, who, limits.AUDIT_REPORTED_NAMED_MAX, record)
 
-    async def reported(self, session: int, entries: Sequence[ReportEntry]) -> None:
+    def who(self, session: int) -> Who:
+        """Whose session that is; nobody's once it was forgotten."""
+        return self._who.get(session, _NOBODY)
+
+    async def reported(self, who: Who, entries: Sequence[ReportEntry]) -> None:
         """What a device says was done on it; returns when it is on disk. Raises `StoreError`.
 
-        It waits first, so that many share a commit and nobody floods the disk with them.
+        It waits first, so that many share a commit and nobody floods the disk with them. The session may be over then.
         """
-        who = self._who.get(session, _NOBODY)
         await asyncio.sleep(limits.AUDIT_WAIT_S)
         for at, kind, about, records in entries:
             told = f"{kind} {about} records={records} at={_written(at)}"
@@ -188,8 +191,13 @@ class Recorder:
         self._arm(limits.AUDIT_WAIT_S)
 
     def _arm(self, after_s: float) -> None:
-        if self._timer is None and not self._closed:
-            self._timer = self._loop.call_later(after_s, self._due)
+        if self._closed:
+            return
+        if self._timer is not None:
+            if self._timer.when() <= self._loop.time() + after_s:
+                return
+            self._timer.cancel()
+        self._timer = self._loop.call_later(after_s, self._due)
 
     def _due(self) -> None:
         self._timer = None
@@ -215,7 +223,8 @@ class Recorder:
         self._close_minute()
         alike = (act, *who, verdict, about)
         if alike not in self._counted and len(self._counted) >= limits.AUDIT_COUNTED_MAX:
-            who = Who("", b"", _ELSEWHERE)
+            # Whoever fills the table calls from many addresses: that takes no user's name from anybody's line.
+            who = who._replace(address=_ELSEWHERE) if who.user else Who("", b"", _ELSEWHERE)
             alike = (act, *who, verdict, about)
         number = self._counted[alike] = self._counted.get(alike, 0) + 1
         if number > named_max:

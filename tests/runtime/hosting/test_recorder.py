@@ -218,6 +218,37 @@ def test_a_flood_from_everywhere_is_counted_as_one(monkeypatch: pytest.MonkeyPat
     run(scenario)
 
 
+def test_a_flood_from_everywhere_takes_no_name_from_a_users_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "AUDIT_COUNTED_MAX", 2)
+
+    async def scenario(rig: Rig) -> None:
+        for number in range(9):
+            rig.fail(f"192.0.2.{number}")
+        rig.come()
+        rig.recorder.gave(1, ["clients__finance/a"])
+        rig.recorder.flush()
+        assert [(entry.user, entry.act, entry.record) for entry in rig.disk.told if entry.user] == [
+            ("anna", Act.LOGIN, ""),
+            ("anna", Act.READ, "clients__finance/a"),
+        ]
+
+    run(scenario)
+
+
+def test_what_is_counted_by_the_minute_keeps_no_line_waiting_for_it() -> None:
+    async def scenario(rig: Rig) -> None:
+        rig.fail()
+        rig.recorder.flush()
+        rig.recorder._due()
+        rig.fail()  # the second is counted, and told when the minute is over
+        rig.recorder.note(administered(rig.now, "operator root", "backup"))
+        timer = rig.recorder._timer
+        assert timer is not None
+        assert timer.when() <= asyncio.get_running_loop().time() + limits.AUDIT_WAIT_S
+
+    run(scenario)
+
+
 def test_another_code_of_an_address_has_a_line_of_its_own() -> None:
     async def scenario(rig: Rig) -> None:
         rig.fail()
