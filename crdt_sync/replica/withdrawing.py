@@ -314,7 +314,8 @@ def _edits(theirs: Document, merged: Document, schema: Schema | None, author: st
                 told = value if shows else entry[0]
                 found.append(_Edit(field, told, author if entry[1] == IMPORTED else entry[2], shows))
         # The one that shows comes last, as it does where they are made again one after the other.
-        yield from sorted(found[::-1], key=lambda edit: edit.shows)
+        found.reverse()
+        yield from sorted(found, key=lambda edit: edit.shows)
     if is_deleted(merged) != is_deleted(theirs):
         yield _Edit(DELETED, is_deleted(merged), author)
 
