@@ -11,14 +11,14 @@ import click
 from crdt_sync.cli.commands import Commands
 from crdt_sync.cli.invocation import Invocation, invocation
 from crdt_sync.cli.output import Output, table
-from crdt_sync.cli.values import local_time, shown
+from crdt_sync.cli.values import local_time, many, shown
 from crdt_sync.errors import InvalidTable, UsageError
 from crdt_sync.ids import whole_record
-from crdt_sync.limits import REFUSED_EDITS_BYTES_MAX
+from crdt_sync.limits import REFUSED_EDITS_BYTES_MAX, UNSENT_RECORDS_MAX
 from crdt_sync.replica import Replica
 from crdt_sync.replica.made_again import make_again, parsed
 from crdt_sync.replica.refused import RefusedEdit, drop, forget_unsent, refused_edits
-from crdt_sync.replica.unsent import Unsent, known
+from crdt_sync.replica.unsent import Unsent, forget_lost, known, lost
 from crdt_sync.storage.values import Batch
 
 _SOME_NOT_MADE = 7  # as of an import
@@ -66,10 +66,14 @@ def drop_refused(call: Invocation, numbers: Sequence[int], everything: bool) -> 
         replica.alone("dropping refused edits")
         chosen = [edit.number for edit in _chosen(replica, numbers)]
         drop(replica, chosen)
+        told = f"Dropped {len(chosen)}."
         if everything:
-            unlisted = _unlisted(replica)
-            replica.store.commit([Batch(meta=forget_unsent(replica.store, unlisted))] if unlisted else [])
-        call.output.result({"dropped": chosen}, f"Dropped {len(chosen)}.")
+            unlisted, gone = _unlisted(replica), lost(replica.store)
+            meta = {**forget_unsent(replica.store, unlisted), **(forget_lost() if gone else {})}
+            replica.store.commit([Batch(meta=meta)] if meta else [])
+            if unlisted:
+                told += f" What was not sent of {many(len(unlisted))} that left is forgotten, too."
+        call.output.result({"dropped": chosen}, told)
 
 
 @refused.command("apply")
@@ -137,6 +141,11 @@ def tell(output: Output, replica: Replica) -> None:
     if unlisted := len(_unlisted(replica)):
         what = "1 record that" if unlisted == 1 else f"{unlisted} records that"
         output.note(f"Edits of {what} left this device are kept aside, and cannot be listed by field: crdt-sync status")
+    if gone := lost(replica.store):
+        output.note(
+            f"What was not sent of {many(gone)} that left this device is lost: no more than {UNSENT_RECORDS_MAX:,} "
+            "are kept aside. 'crdt-sync refused drop --all' makes room, and says this no more."
+        )
 
 
 def _unlisted(replica: Replica) -> list[Unsent]:
@@ -156,13 +165,15 @@ def _chosen(replica: Replica, numbers: Sequence[int]) -> list[RefusedEdit]:
 
 def _list(call: Invocation) -> None:
     with call.open() as replica:
-        kept = refused_edits(replica.store)
+        kept, unlisted = refused_edits(replica.store), _unlisted(replica)
+    if unlisted and not call.output.as_json:
+        call.output.note(f"Of {many(len(unlisted))} what is kept aside cannot be listed by field: crdt-sync status")
     if call.output.as_json:
         for edit in kept:
             call.output.emit(edit.told)
         return
     if not kept:
-        call.output.text("No edit is kept aside.")
+        call.output.text("No edit is listed." if unlisted else "No edit is kept aside.")
         return
     rows = [
         (str(edit.number), edit.record, edit.field, _cut(edit.value), edit.author, local_time(edit.at), edit.reason)

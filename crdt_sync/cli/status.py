@@ -176,8 +176,10 @@ def _tell_unsent(output: Output, standing: Status) -> None:
     """What was not sent of records that may not be held here any more."""
     if standing.unsent:
         output.text(
-            "These records may not be held here any more. What was edited and not sent is kept aside: 'crdt-sync "
-            "refused list' shows it, and 'refused apply' makes it again, here or at somebody who may."
+            "These records may not be held here any more. What was edited and not sent is kept aside, as bytes. What "
+            "of it can be told by field is in 'crdt-sync refused list', and 'refused apply' makes it again, here or at "
+            "somebody who may. All of it is handed in when the device is revoked with '--unsent review'; 'refused drop "
+            "--all' forgets it."
         )
         rows = [(each.record, local_time(each.at), str(each.size)) for each in standing.unsent]
         output.show(table(("Record", "Since", "Bytes"), rows))

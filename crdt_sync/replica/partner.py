@@ -545,7 +545,7 @@ class Partner:
         refused = kept(store, rows)
         if refused is None:  # there is no room for what each of their fields said
             forbidden, refused, rows = {}, {}, []
-        edits, unsent_fields = [], list[RefusedEdit]()
+        edits, unsent_fields, listed = [], list[RefusedEdit](), set[str]()
         for record in effect.dropped:
             context.recent.forget(self.id, record)
             entry = store.outbox_entry(self.id, record)
@@ -553,10 +553,14 @@ class Partner:
                 continue
             if (diff := self._diff_or_none(record, entry.acknowledged)) is not None:
                 edits.append((record, diff, entry.edit))
-                unsent_fields += not_sent(context, entry)
-        if unsent_fields and (shown := kept(store, [*rows, *unsent_fields])) is not None:
-            refused = shown
-        meta = {**unsent.set_aside(store, edits, context.wall_clock()), **refused}
+                fields, complete = not_sent(context, entry)
+                unsent_fields += fields
+                if complete:
+                    listed.add(record)
+        shown = kept(store, [*rows, *unsent_fields]) if unsent_fields else None
+        if shown is None:  # there is no room for them, or none
+            listed.clear()
+        meta = {**unsent.set_aside(store, edits, context.wall_clock(), listed), **(shown or refused)}
         peers = self._standing(effect.cursor, effect.head)
         store.commit([Batch(peers=peers, meta=meta, drop=effect.dropped)])
         self._gapped.difference_update(effect.dropped)

@@ -77,7 +77,9 @@ def drop(replica: HasContext, numbers: Iterable[int]) -> None:
 
 
 def dropped(store: Settings, numbers: Iterable[int]) -> dict[str, bytes | None]:
-    """The meta to commit for that."""
+    """The meta to commit for that. What was kept aside when its record left goes with the last edit that is listed of
+    it, where they say all of it.
+    """
     keys = [_key(number) for number in numbers]
     known = set(store.meta_keys(_PREFIX))
     if missing := [key for key in keys if key not in known]:
@@ -87,7 +89,7 @@ def dropped(store: Settings, numbers: Iterable[int]) -> dict[str, bytes | None]:
     here = refused_edits(store)
     left = {_of_unsent(edit) for edit in here if edit.number not in gone}
     whole = {_of_unsent(edit) for edit in here if edit.unsent and edit.number in gone} - left
-    done = [each for each in unsent.known(store) if (whole_record(each.record), each.edit) in whole]
+    done = [each for each in unsent.known(store) if each.listed and (whole_record(each.record), each.edit) in whole]
     return {**unsent.forget(store, done), **dict.fromkeys(keys)}
 
 

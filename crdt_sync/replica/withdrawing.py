@@ -188,13 +188,13 @@ def forbidden_after_all(
     return forget_unsent(store, gone) if rows is None else {**forgotten, **rows}
 
 
-def not_sent(context: Context, entry: OutboxEntry) -> list[RefusedEdit]:
+def not_sent(context: Context, entry: OutboxEntry) -> tuple[list[RefusedEdit], bool]:
     """The fields of a record that were written here and that a partner has not taken, as edits to put aside when the
-    record leaves; none where that cannot be told.
+    record leaves, and whether that is all that it has not taken; none where that cannot be told.
     """
     record = entry.record
     if is_reserved_record(record) or is_masked(record):
-        return []
+        return [], False
     with suppress(StoreCorrupt, UpdateRefused):
         updates = context.store.load(record).updates
         known = vectors.decode(entry.acknowledged)
@@ -202,30 +202,34 @@ def not_sent(context: Context, entry: OutboxEntry) -> list[RefusedEdit]:
         theirs = loaded(record, taken)
         schema = context.schema_of(record)
         if schema is not None and vectors.dominates(vectors.decode(theirs.state_vector()), known):
-            edits = _edits(theirs, loaded(record, updates), schema, context.author)
+            edits = list(_edits(theirs, loaded(record, updates), schema, context.author))
             now, whole = context.wall_clock(), whole_record(record)
-            said = [(edit, _added(theirs, schema, edit)) for edit in edits if edit.author == context.author]
-            return [
+            own = [edit for edit in edits if edit.author == context.author]
+            added = [_added(theirs, schema, edit) for edit in own]
+            found = [
                 RefusedEdit(0, whole, edit.field, value, edit.author, now, NOT_SENT, entry.edit)
-                for edit, value in said
+                for edit, (value, _) in zip(own, added, strict=True)
                 if value not in ("", [])
             ]
-    return []
+            return found, len(found) == len(edits) and all(complete for _, complete in added)
+    return [], False
 
 
-def _added(theirs: Document, schema: Schema, edit: _Edit) -> object:
+def _added(theirs: Document, schema: Schema, edit: _Edit) -> tuple[object, bool]:
     """The value of an edit without what the partner has: of a text what was put in, of a set the members that are new,
-    as the rest of them may be of a record that is not to be held here.
+    as the rest of them may be of a record that is not to be held here; and whether nothing else was done to the field.
     """
     spec = schema.fields.get(edit.field)
     if spec is None or spec.rules.layout not in (Layout.TEXT, Layout.MEMBERS):
-        return edit.value
+        return edit.value, True
     before = value_of(theirs, edit.field, schema)
     if spec.rules.layout == Layout.MEMBERS:
         had = set(map(canonical, before)) if isinstance(before, list) else set()
-        return [each for each in edit.value or [] if canonical(each) not in had]
+        new = [each for each in edit.value or [] if canonical(each) not in had]
+        return new, had <= set(map(canonical, edit.value or []))
     changes = differences(str(before or ""), str(edit.value or ""), Comparing(_PAIRS_MAX))
-    return "\n".join(new.strip() for _, _, new in changes if new.strip())
+    text = "\n".join(new.strip() for _, _, new in changes if new.strip())
+    return text, all(start == stop for start, stop, _ in changes)
 
 
 def _is_known(update: bytes, known: Mapping[int, int]) -> bool:

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from crdt_sync import Replica
+from crdt_sync.replica import unsent
 from crdt_sync.replica.refused import RefusedEdit, kept
 from crdt_sync.storage.values import Batch
 
@@ -111,3 +112,18 @@ def test_a_record_that_is_not_here_is_not_made_of_a_single_field(run, put_aside)
     result = run("refused", "apply", "1", "--json")
     assert (result.code, result.object["why"] != "") == (7, True)
     assert run("list", "customers", "--json").objects == []
+
+
+def test_what_cannot_be_listed_and_what_is_lost_is_said_until_all_is_dropped(run, put_aside, monkeypatch):
+    monkeypatch.setattr(unsent, "UNSENT_RECORDS_MAX", 1)
+    with Replica.open(run("status", "--json").object["store"], share=False) as replica:
+        edits = [(f"customers/{name}", b"update", 1) for name in "cd"]
+        replica.store.commit([Batch(meta=unsent.set_aside(replica.store, edits, 1))])
+    told = run("status")
+    assert "is lost" in told.err
+    assert "'refused drop --all' forgets it" in " ".join(told.out.split())
+    assert "cannot be listed by field" in run("refused", "list").err
+    assert "What was not sent of 1 record" in run("refused", "drop", "--all").out
+    told = run("status")
+    assert ("is lost" in told.err, "kept aside" in told.err + told.out) == (False, False)
+    assert run("refused").out == "No edit is kept aside.\n"

@@ -24,7 +24,8 @@ from crdt_sync.storage.values import Batch, OutboxEntry, Peer
 
 SCHEMA = parse_schema('collection = "customers"\nversion = 1\n[fields.name]\n[fields.city]\nfilter = true\n', "test")
 TEXTS = parse_schema(
-    'collection = "texts"\nversion = 1\n[fields.notes]\nkind = "text"\n[fields.tags]\nkind = "set"\n', "test"
+    'collection = "texts"\nversion = 1\n[fields.notes]\nkind = "text"\n[fields.tags]\nkind = "set"\n[fields.by]\n',
+    "test",
 )
 POLICY = """
 [[role.sales.grant]]
@@ -157,6 +158,40 @@ def test_what_was_not_sent_is_dropped_for_good_when_all_of_it_is(ann, partner):
     assert [each.record for each in unsent.known(ann.store)] == [record]
     drop(ann, [2])
     assert (refused_edits(ann.store), unsent.known(ann.store)) == ([], [])
+
+
+@pytest.mark.parametrize("gone", ["a word", "a member", "a colleague's"])
+def test_what_was_not_sent_stays_aside_where_the_list_does_not_say_all_of_it(ann, partner, gone):
+    ann.add_schema(TEXTS)
+    with ann.edit("texts") as record:
+        record.update({"notes": "known wrong", "tags": ["vip", "debtor"]})
+    sent(ann, record.record)
+    known = stored_document(ann.store, record.record).state_vector()
+    if gone == "a colleague's":
+        store = MemoryStore()
+        store.commit([Batch(meta={"name": b"ben"})])
+        ben = Replica.over(store, lambda: 1_760_000_000_500_000)
+        ben.add_schema(TEXTS)
+        ben.integrate(
+            [UpdatesEntry(record.record, stored_document(ann.store, record.record).diff(), b"")], RELAY, (), None
+        )
+        with ben.edit(record.record) as edited:
+            edited["by"] = "ben's"
+        update = stored_document(ben.store, record.record).diff(known)
+        ann.integrate([UpdatesEntry(record.record, update, b"")], b"b" * 16, (), RELAY)
+    with ann.edit(record.record) as edited:
+        edited.add("tags", "own")
+        if gone == "a word":
+            edited["notes"] = "known"
+        elif gone == "a member":
+            edited.remove("tags", "debtor")
+    entry = ann.store.outbox_entry(RELAY, record.record)
+    ann.store.commit([Batch(outbox=((RELAY, replace(entry, acknowledged=known)),))])
+    partner.regrant(dropped(record.record))
+    listed = [each.number for each in refused_edits(ann.store)]
+    drop(ann, listed)
+    assert (listed, refused_edits(ann.store)) == ([1], [])
+    assert [each.record for each in unsent.known(ann.store)] == [record.record]
 
 
 def test_a_new_record_that_is_forbidden_is_put_aside_field_by_field_with_the_reason(ann, partner):
@@ -339,6 +374,19 @@ def test_what_is_kept_aside_is_bounded_and_the_oldest_make_room(ann, monkeypatch
     ]
     assert len(ann.store.meta_keys("unsent/")) == 3
     assert limits.UNSENT_KEPT_BYTES_MAX > limits.RECORD_BYTES_MAX
+
+
+def test_what_is_listed_makes_room_first_and_what_is_lost_is_counted(ann, monkeypatch):
+    monkeypatch.setattr("crdt_sync.replica.unsent.UNSENT_RECORDS_MAX", 2)
+    for number, listed in enumerate((False, True, False, False, False)):
+        record = f"customers/{number}"
+        meta = unsent.set_aside(ann.store, [(record, b"u", number)], number, [record] if listed else [])
+        ann.store.commit([Batch(meta=meta)])
+        if number == 2:
+            assert ([each.edit for each in unsent.known(ann.store)], unsent.lost(ann.store)) == ([0, 2], 0)
+    assert ([each.edit for each in unsent.known(ann.store)], unsent.lost(ann.store)) == ([3, 4], 2)
+    ann.store.commit([Batch(meta=unsent.forget_lost())])
+    assert unsent.lost(ann.store) == 0
 
 
 def test_the_bytes_of_what_is_kept_aside_are_bounded(ann, monkeypatch):

@@ -92,7 +92,7 @@ def _nothing_kept(_: Method) -> Method:
 
 
 def _nothing_aside(_: Method) -> Method:
-    def mutated(_store: Any, _edits: Sequence[Any], _at: int) -> dict[str, bytes | None]:
+    def mutated(*_: Any) -> dict[str, bytes | None]:
         return {}
 
     return mutated
@@ -144,7 +144,7 @@ PEOPLE_MUTANTS = (
     Mutant(
         "what was not sent of a dropped record is thrown away",
         "it is kept aside",
-        ((unsent, "set_aside", _nothing_aside), (partner, "not_sent", returns([]))),
+        ((unsent, "set_aside", _nothing_aside), (partner, "not_sent", returns(([], False)))),
         {},
         people=_OFTEN,
         seeds_from=2,
