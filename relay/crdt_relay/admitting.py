@@ -5,7 +5,8 @@ Rules:
 1. The operator's text stays as it is; who has logged in, and by which values of the claim, stands at its end.
 2. What is said goes by the newest id token that was shown: an older one takes nothing back. A later login by the same
    values is said where a day has gone by since, or a quarter of the days that it holds for.
-3. Who logs in with nothing that the policy maps is taken out again, before being refused.
+3. Who logs in with nothing that the policy maps any more has nothing, and is refused. That stays said: an older id token
+   would bring it back.
 4. Whose login is over for long, or is in the way where there is no room, is taken out when the next one is said.
 5. It is told in the audit log by the number of values, not by their names.
 """
@@ -50,7 +51,7 @@ def _take_up(authority: Authority, policy: Policy, logins: Logins, vouched: Vouc
     again_us = min(DAY_US, logins.days * DAY_US // 4)
     if known is None or known.by != by or (again_us and vouched.issued >= known.at + again_us):
         users = {**left, user: now}
-        if not by:
+        if known is None and not by:
             del users[user]
         if known is not None or by:
             _say(authority, logins, users)

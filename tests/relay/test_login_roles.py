@@ -111,6 +111,13 @@ def test_the_next_login_gives_what_the_login_system_says_then(tmp_path):
             assert role() == "out"
             with pytest.raises(IdentityRefused, match="names no user"):
                 authority.check_user("eva@example.org")
+            said = authority.statements.versions.policy
+            for issued, group in ((at + 2_000_000, "readers"), (at + 3_000_000, "staff")) * 3:
+                with pytest.raises(IdentityRefused):  # what came before brings nothing back, and says nothing anew
+                    admit(authority, vouched(issued, group))
+            assert (role(), authority.statements.versions.policy) == ("out", said)
+            admit(authority, vouched(at + 4_000_000, "readers"))
+            assert role() == "reader"
 
     asyncio.run(story())
 
