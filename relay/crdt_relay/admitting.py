@@ -5,7 +5,7 @@ Rules:
 1. The operator's text stays as it is; who has logged in, and by which values of the claim, stands at its end.
 2. What is said goes by the newest id token that was shown: an older one takes nothing back. A later login by the same
    values is said where a day has gone by since, or a quarter of the days that it holds for.
-3. Who logs in with nothing that the policy maps any more has nothing, and is refused. That stays said: an older id token
+3. Who logs in with nothing that the policy maps any more is refused, and has nothing. That stays said: an older token
    would bring it back.
 4. Whose login is over for long, or is in the way where there is no room, is taken out when the next one is said.
 5. It is told in the audit log by the number of values, not by their names.
