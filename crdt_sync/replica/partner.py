@@ -500,7 +500,7 @@ class Partner:
 
     def _found_taken(self, effect: Integrate) -> Sequence[str]:
         """The records of which a relay holds something else than we do under one id: they are fetched whole."""
-        if self._is_device:
+        if self._is_device or self._context.in_force() is None:  # without users, ids are nobody's
             return ()
         entries = [entry for entry in effect.entries if entry.record not in self._forbidden]
         taken = found_taken(self._context, self.id, entries)

@@ -21,17 +21,17 @@ def relay(time):
 
 @pytest.fixture
 def anna(make_replica, relay):
-    return device(make_replica, relay, "anna")
+    return device(make_replica, relay, "anna", in_force=policy())
 
 
 @pytest.fixture
 def ben(make_replica, relay):
-    return device(make_replica, relay, "ben")
+    return device(make_replica, relay, "ben", in_force=policy())
 
 
 @pytest.fixture
 def chen(make_replica, relay):
-    return device(make_replica, relay, "chen")
+    return device(make_replica, relay, "chen", in_force=policy())
 
 
 @pytest.fixture
