@@ -4,15 +4,17 @@ A partner tells by its refusal (see `records.gate.owners`), or by what it sends:
 do under one id, and something of ours is still owed to it, it would take ours for what it has.
 """
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
+from crdt_sync import ids
 from crdt_sync.errors import StoreError, UpdateRefused
 from crdt_sync.protocol.entries import UpdatesEntry
 from crdt_sync.records import Document
-from crdt_sync.records.gate.contradictions import contradiction, displaced, first_differences
+from crdt_sync.records.gate.contradictions import content_at, contradiction, displaced, first_differences
 from crdt_sync.records.gate.owners import WRITER
 from crdt_sync.records.lineages.lineage import is_foreign
 from crdt_sync.records.updates import state_vector as vectors
@@ -26,13 +28,14 @@ from crdt_sync.storage.values import Batch, OutboxEntry
 from crdt_sync.verdicts import VerdictCode
 
 DOUBTED: Final = "it deletes what it never had from here"
+_ATTEMPTS_MAX: Final = 8  # beyond them somebody uses ids up, and one that nobody foresees is taken
 _NAMED: Final = re.compile(rf"{WRITER}: .*\bwriter (\d{{1,16}})\b")
 
 
 def under_other_writers(
-    context: Context, theirs: Document, ours: Document, acknowledged: bytes, reason: str
+    context: Context, record: str, theirs: Document, ours: Document, acknowledged: bytes, reason: str
 ) -> Document | None:
-    """What both hold, with what is ours alone under fresh ids where the partner holds something else under the old.
+    """What both hold, with what is ours alone under other ids where the partner holds something else under the old.
 
     `acknowledged` is what it is known to have had from here, and `reason` that of its refusal. None where it is of
     another kind, or where this cannot be done: across lineages.
@@ -44,7 +47,10 @@ def under_other_writers(
     if (named := _NAMED.match(reason)) is not None and int(named[1]) not in begins:
         begins[int(named[1])] = theirs_known.get(int(named[1]), 0)
     begins = {writer: begin for writer, begin in begins.items() if begin < ours_known.get(writer, 0)}
-    others = {writer: Other(begin, context.new_writer()) for writer, begin in sorted(begins.items())}
+    others = {
+        writer: Other(begin, _other(context, record, (theirs, ours), writer, begin))
+        for writer, begin in sorted(begins.items())
+    }
     held = {writer: clock for writer, clock in {**theirs_known, **begins}.items() if clock}
     document = Document.load((theirs.diff(),))
     update = renamed(ours.diff(vectors.encode(held)), others)
@@ -55,6 +61,36 @@ def under_other_writers(
         raise
     except BaseException:  # pycrdt's PanicException is no Exception
         return None
+
+
+def _other(context: Context, record: str, held: Sequence[Document], writer: int, begin: int) -> int:
+    """The id for what the last of the documents `held` has of a writer from `begin` on."""
+    ours = held[-1]
+    content = content_at(ours, writer, begin)
+    for attempt in range(_ATTEMPTS_MAX):
+        told = b"\0".join((record.encode(), str(writer).encode(), str(begin).encode(), str(attempt).encode(), content))
+        digest = hashlib.blake2b(told, digest_size=8, person=b"crdt-sync taken").digest()
+        other = int.from_bytes(digest, "big") >> (64 - ids.WRITER_BITS)
+        if other and not any(_holds_else(each, ours, writer, Other(begin, other)) for each in held):
+            return other
+    return context.new_writer()
+
+
+def _holds_else(document: Document, ours: Document, writer: int, other: Other) -> bool:
+    """Whether a document has something else under the other id than what is ours of the writer."""
+    vector = vectors.decode(document.raw_state_vector())
+    if other.writer not in vector:
+        return False
+    since = {**vectors.decode(ours.raw_state_vector()), writer: other.begin}
+    try:
+        update = renamed(ours.diff(vectors.encode(since)), {writer: other})
+        found = scan(update)
+        return bool(
+            contradiction(found, update, document, vector)
+            or displaced(found.items, Lists(scan(document.diff()).items), vector)
+        )
+    except UpdateRefused:
+        return True
 
 
 def found_taken(context: Context, partner: bytes, entries: Sequence[UpdatesEntry]) -> list[str]:

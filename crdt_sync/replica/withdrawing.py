@@ -75,7 +75,7 @@ def withdraw(context: Context, record: str, update: bytes, state_vector: bytes, 
         return False
     ours = loaded(record, store.load(record).updates)
     context.abandon_writer()
-    document = under_other_writers(context, theirs, ours, entry.acknowledged, entry.reason)
+    document = under_other_writers(context, record, theirs, ours, entry.acknowledged, entry.reason)
     aside: list[_Edit] = []
     if document is None:
         document, aside = _written_again(context, record, theirs, ours, entry.reason)
@@ -102,7 +102,9 @@ def begun_anew(context: Context, entry: OutboxEntry, partner: bytes, reason: str
     if entry.acknowledged.strip(b"\0") or any(each.origin == partner for each in store.history(record)):
         return False
     theirs = Document.load(())
-    document = under_other_writers(context, theirs, loaded(record, store.load(record).updates), vectors.EMPTY, reason)
+    document = under_other_writers(
+        context, record, theirs, loaded(record, store.load(record).updates), vectors.EMPTY, reason
+    )
     if document is None:
         return False
     context.abandon_writer()

@@ -4,8 +4,11 @@ from dataclasses import replace
 
 import pytest
 
+from crdt_bench.minimal.line import meet
 from crdt_sync.records import Document, Editor
-from crdt_sync.replica import refused
+from crdt_sync.records.gate.owners import WRITER
+from crdt_sync.records.updates import state_vector as vectors
+from crdt_sync.replica import refused, taken_writers
 from crdt_sync.replica.copies import stored as stored_copy
 from crdt_sync.storage.values import Batch, Change
 from tests.replica.people import SCHEMA, RuledRelay, device, policy
@@ -113,6 +116,68 @@ def test_what_was_written_under_a_taken_writer_is_stored_under_another(
     write(anna, record, phone="and on")
     settle(relay, anna, ben)
     assert ben.get(record)["phone"] == "and on"
+
+
+@pytest.fixture
+def elsewhere(relay, anna, ben, chen, record, time):
+    """What Anna wrote under an id that somebody has used up, Chen has from her: both owe it to the relay."""
+    use_up(ben, anna, record, 2, phone="theirs")
+    with anna.edit(record) as edited:
+        edited["notes"] = "one plus"
+        edited.append("calls", "rang")
+        edited.increment("visits", 5)
+    meet(anna, chen, time.now)
+    assert exchange(ben, relay).settled
+    return record
+
+
+@pytest.mark.parametrize("again", [False, True])
+@pytest.mark.parametrize("first", ["anna", "chen"])
+def test_what_several_hold_is_stored_once_whoever_comes_first(relay, anna, ben, chen, elsewhere, first, again):
+    one, other = (anna, chen) if first == "anna" else (chen, anna)
+    settle(relay, one)
+    if again:
+        with anna.edit(elsewhere) as edited:
+            edited.increment("visits", 1)
+    settle(relay, other, one, ben)
+    for replica in (anna, ben, chen):
+        values = replica.get(elsewhere)
+        assert (values["notes"], values["visits"]) == ("one plus", 6 + again)
+        assert lines(replica, elsewhere) == ["rang"]
+        assert not replica.store.outbox_entry(relay.store.replica, elsewhere)
+        assert replica.receipt().root == anna.receipt().root
+
+
+def test_without_what_is_derived_a_text_has_it_twice(monkeypatch, relay, anna, ben, chen, elsewhere):
+    monkeypatch.setattr("crdt_sync.replica.taken_writers._ATTEMPTS_MAX", 0)
+    with pytest.raises(AssertionError):
+        test_what_several_hold_is_stored_once_whoever_comes_first(relay, anna, ben, chen, elsewhere, "anna", False)
+
+
+@pytest.mark.parametrize("times", [1, 2, 20])
+def test_who_uses_up_the_derived_ids_as_well_gains_nothing(monkeypatch, relay, anna, ben, chen, elsewhere, times):
+    derived: list[int] = []
+    holds_else = taken_writers._holds_else
+    monkeypatch.setattr(
+        taken_writers, "_holds_else", lambda *given: derived.append(given[-1].writer) or holds_else(*given)
+    )
+    for _ in range(times):  # what she would take next is used up: each time she finds out, and takes the one after
+        planned = stored_copy(anna.store, elsewhere, 1).document
+        theirs = stored_copy(ben.store, elsewhere, 1).document
+        vector = vectors.encode({})
+        derived.clear()
+        taken_writers.under_other_writers(anna.context, elsewhere, theirs, planned, vector, f"{WRITER}: taken")
+        if derived[-1] in vectors.decode(theirs.raw_state_vector()):
+            break
+        ben.context.writers._ids = [derived[-1]]
+        write(ben, elsewhere, phone=f"used up {derived[-1]}")
+    exchange(ben, relay)
+    settle(relay, anna, chen, ben)
+    for replica in (anna, ben, chen):
+        assert "plus" in replica.get(elsewhere)["notes"]
+        assert (replica.get(elsewhere)["visits"], lines(replica, elsewhere)) == (6, ["rang"])
+        assert replica.receipt().root == anna.receipt().root
+        assert not replica.store.outbox_entry(relay.store.replica, elsewhere)
 
 
 def test_authors_and_stamps_are_those_of_the_edit(relay, anna, ben, record):

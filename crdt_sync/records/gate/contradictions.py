@@ -116,6 +116,13 @@ def first_differences(ours: Document, theirs: Document, sent: Mapping[int, int])
     return firsts
 
 
+def content_at(document: Document, writer: int, clock: int) -> bytes:
+    """What one operation holds, as bytes to tell it by; none where it is deleted."""
+    since = vectors.encode({**vectors.decode(document.raw_state_vector()), writer: clock})
+    runs = _Contents(document.diff(since), {writer: [(clock, 1)]}).by_writer().get(writer, [])
+    return repr(_part(runs[0], clock, clock + 1)).encode("utf-8", "surrogatepass") if runs else b""
+
+
 class _Run(NamedTuple):
     """Contents of operations that follow each other: UTF-16 of a text, or values."""
 

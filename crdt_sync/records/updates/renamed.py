@@ -20,14 +20,20 @@ def renamed(update: bytes, others: Mapping[int, Other]) -> bytes:
     """The same operations and deletions, in the same places, with other writers for some.
 
     What the update has of one of these writers begins at `begin` or later, as a difference from such a state vector
-    does. Raises `UpdateRefused`, `IndexError` and `UnicodeDecodeError` for bytes that are no update of our layout.
+    does. Where it has the same operations under the other writer as well, they are there once. Raises `UpdateRefused`,
+    `IndexError` and `UnicodeDecodeError` for bytes that are no update of our layout.
     """
     parts = read_parts(update)
     writers: dict[int, tuple[int, tuple[Struct, ...]]] = {}
     for writer, (start, structs) in parts.writers.items():
         begin, name = others.get(writer, (0, writer))
-        writers[name] = start - begin, tuple(_renamed(struct, others) for struct in structs)
+        run = start - begin, tuple(_renamed(struct, others) for struct in structs)
+        writers[name] = max(run, writers.get(name, run), key=_end)
     return Parts(writers, merged(_renamed_ranges(parts.deletes, others))).written()
+
+
+def _end(run: tuple[int, tuple[Struct, ...]]) -> int:
+    return run[0] + sum(struct.length for struct in run[1])
 
 
 def _renamed(struct: Struct, others: Mapping[int, Other]) -> Struct:
