@@ -202,6 +202,8 @@ REPORT_ABOUT_LENGTH_MAX = 200  # characters of what one is about: a collection, 
 GIVEN_KEPT_MAX = 10_000  # companions that a session remembers to have told of: 1 MB; beyond it they are told again
 WATCHED_SECTIONS_MAX = 64  # of which a policy asks that it is told who was given them
 AUDIT_REPORTED_NAMED_MAX = 1000  # reports of one device, and sections that it is given, with a line each in a minute
+AUDIT_REPORTED_DAY_MAX = 5000  # reports of one device with a line each in a day: some 2 MB, and then a line a minute
+AUDIT_REPORTERS_MAX = 20_000  # devices of a day that this is counted for, as for quotas
 AUDIT_DROPPED_MAX = 2000  # entries dropped in one transaction: a few milliseconds during which nobody else can commit
 
 # --- tables --------------------------------------------------------------------------------------------------

@@ -65,6 +65,8 @@ class Recorder:
         self._lost = 0
         self._minute = 0
         self._counted: dict[_Alike, int] = {}  # in this minute
+        self._day = 0
+        self._reports: Counter[bytes] = Counter()  # on this day, by device: those with a line of their own
         self._unwritten: Counter[_Alike] = Counter()  # of these, those without a line
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
@@ -115,7 +117,8 @@ class Recorder:
         await asyncio.sleep(limits.AUDIT_WAIT_S)
         for at, kind, about, records in entries:
             told = f"{kind} {about} records={records} at={_written(at)}"
-            self._count(Act.EXPORT, who, limits.AUDIT_REPORTED_NAMED_MAX, told=told)
+            named_max = limits.AUDIT_REPORTED_NAMED_MAX if self._may_be_named(who.device) else 0
+            self._count(Act.EXPORT, who, named_max, told=told)
         future = self.flush()
         if future is not None:
             await asyncio.wrap_future(future)
@@ -248,6 +251,16 @@ class Recorder:
             about=told or about,
         )
         self._wait(encode(entry))
+
+    def _may_be_named(self, device: bytes) -> bool:
+        """Whether one more report of the device may have a line on this day, which counts then."""
+        day = self._wall_clock() // limits.QUOTA_DAY_US
+        if day != self._day:
+            self._day, self._reports = day, Counter()
+        if device not in self._reports and len(self._reports) >= limits.AUDIT_REPORTERS_MAX:
+            device = b""  # those for whom there is no room share one number
+        self._reports[device] += 1
+        return self._reports[device] <= limits.AUDIT_REPORTED_DAY_MAX
 
     def _close_minute(self) -> None:
         """Where a minute is over, write how many there were of what had no line of its own."""

@@ -12,8 +12,9 @@ from crdt_sync import limits
 from crdt_sync.audit_log.chain import body_of
 from crdt_sync.audit_log.entry import Act, Entry, administered, decode
 from crdt_sync.errors import StoreFull
+from crdt_sync.protocol.entries import ReportEntry
 from crdt_sync.protocol.hub import Refused, StoredUpdates
-from crdt_sync.runtime.hosting.recorder import Recorder
+from crdt_sync.runtime.hosting.recorder import Recorder, Who
 from crdt_sync.storage.memory import MemoryStore
 from crdt_sync.storage.values import Batch, Committed
 from crdt_sync.storage.writer import WriterMetrics
@@ -286,5 +287,30 @@ def test_refused_changes_are_named_up_to_a_number_and_counted_beyond(monkeypatch
             ("", (), VerdictCode.FORBIDDEN, 3),
         ]
         assert {entry.user for entry in rig.disk.told} == {"anna"}
+
+    run(scenario)
+
+
+def test_what_a_device_reports_is_named_up_to_a_number_a_day_and_counted_beyond(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(limits, "AUDIT_WAIT_S", 0)
+    monkeypatch.setattr(limits, "AUDIT_REPORTED_DAY_MAX", 3)
+    monkeypatch.setattr(limits, "AUDIT_REPORTERS_MAX", 1)
+
+    async def scenario(rig: Rig) -> None:
+        anna = Who("anna", bytes.fromhex(DEVICE), "192.0.2.7")
+        ben = anna._replace(user="ben", device=bytes(16))
+        for _ in range(3):
+            await rig.recorder.reported(anna, [ReportEntry(0, "export", "list.csv", 7)] * 2)
+            rig.now += MINUTE
+        await rig.recorder.reported(ben, [ReportEntry(0, "export", "other.csv", 7)])
+        rig.now += limits.QUOTA_DAY_US
+        await rig.recorder.reported(anna, [ReportEntry(0, "export", "next.csv", 7)])
+        rig.recorder.close()
+        told = [(entry.user, entry.about, entry.times) for entry in rig.disk.told if entry.act is Act.EXPORT]
+        assert [(user, times) for user, about, times in told if "list" in about] == [("anna", 1)] * 3
+        assert sum(times for user, about, times in told if not about and user == "anna") == 3
+        assert [user for user, about, _ in told if "other" in about or "next" in about] == ["ben", "anna"]
 
     run(scenario)
