@@ -54,7 +54,7 @@ def integrate(
     # What builds on what was refused is asked for together with it, and not as often as something comes.
     noted_before = unread.known(store)
     lacking = {*unread.of(noted_before, origin.replica), *refused}
-    aside = refused_edits(store) if origin.way == "session" else []
+    aside = refused_edits(store, set(map(whole_record, grouped))) if origin.way == "session" else []
     for record, updates in grouped.items():
         if record in whole and intake.replace(record, updates, origin):
             complete.add(record)

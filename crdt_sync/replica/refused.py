@@ -24,6 +24,7 @@ from crdt_sync.storage.values import Batch
 
 _PREFIX = "refused/"  # meta
 _DIGITS = 12
+_RECORD = b'"record": "'
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +61,23 @@ class HasContext(Protocol):
         """What its parts share."""
 
 
-def refused_edits(store: Settings) -> list[RefusedEdit]:
-    """All that are kept, the oldest first. What is damaged is left out."""
-    found = []
+def refused_edits(store: Settings, of: Collection[str] | None = None) -> list[RefusedEdit]:
+    """All that are kept, or those of these records, the oldest first. What is damaged is left out."""
+    found, wanted = [], None if of is None else {record.encode() for record in of}
     for key in store.meta_keys(_PREFIX):
         with suppress(StoreCorrupt, ValueError, TypeError):
-            found.append(RefusedEdit(**json.loads(store.meta(key) or b"")))
+            row = store.meta(key) or b""
+            if wanted is None or _record_of(row) in wanted:
+                found.append(RefusedEdit(**json.loads(row)))
     return found
+
+
+def _record_of(row: bytes) -> bytes:
+    """Without parsing the row, which takes much longer: a session asks at whatever comes. Before its record a row has
+    its number alone. Raises `ValueError`.
+    """
+    begin = row.index(_RECORD) + len(_RECORD)
+    return row[begin : row.index(b'"', begin)]
 
 
 def drop(replica: HasContext, numbers: Iterable[int]) -> None:

@@ -1,5 +1,7 @@
 """Refused edits, and what becomes of them once their value comes from a relay."""
 
+import json
+
 import pytest
 
 from crdt_sync.errors import StoreCorrupt
@@ -77,3 +79,17 @@ def test_of_several_values_of_a_field_the_one_that_shows_is_listed_last_and_so_m
     owed = OutboxEntry(US, b"\x00", 1, VerdictCode.FORBIDDEN.value, "forbidden")
     values = [edit.value for edit in never_made(nils.context, owed, b"3" * 16) if edit.field == "name"]
     assert (sorted(values), values[-1]) == (["Them", "Us"], nils.get(US)["name"])
+
+
+def test_a_session_reads_the_rows_of_what_comes_alone(make_replica, monkeypatch):
+    nils, lena = make_replica("nils"), make_replica("lena")
+    write(lena, US, name="Us")
+    aside(nils)
+    aside(nils, record=THEM, value=f'a value with "record": "{US}" in it')
+    rows = []
+    loads = json.loads
+    monkeypatch.setattr(json, "loads", lambda row: rows.append(row) or loads(row))
+    assert [edit.record for edit in refused_edits(nils.store, {US})] == [US]
+    assert len(rows) == 1
+    assert [edit.record for edit in refused_edits(nils.store, {THEM})] == [THEM]
+    assert refused_edits(nils.store, ()) == []
