@@ -1,7 +1,8 @@
 """`crdt-relay review`: what devices that were shut out had not sent, to be looked at, applied, or dropped."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import click
@@ -68,18 +69,21 @@ def review_list(settings: Settings, as_json: bool) -> None:
 @json_option
 def review_show(which: str, records: Sequence[str], settings: Settings, as_json: bool) -> None:
     """Show what a device handed in: each field that changes, with its value before and after."""
-    found = _asked(settings, "show", device=which, records=list(records))
     output = Output(as_json=as_json)
-    told = [{**each, "before": _values(each["before"]), **_after(each["after"])} for each in found["updates"]]
-    if as_json:
-        output.emit({**found, "updates": [{key: plain(value) for key, value in each.items()} for each in told]})
-        return
-    output.text(f"{_named(found)}, handed in {local_time(found['at'])}: {counted(found['records'], 'record')}")
-    for each in told:
-        output.text("")
-        output.text(f"{each['record']}  {_verdict(each)}")
-        for change in _changes(each):
-            output.text(f"  {change}")
+    after = ""
+    while True:
+        found = _asked(settings, "show", device=which, records=list(records), after=after)
+        told = [_read(each) for each in found["shown"]]
+        if as_json:  # a line for each page
+            output.emit({**found, "shown": [{key: plain(value) for key, value in each.items()} for each in told]})
+        else:
+            if not after:
+                named_so = f"{_named(found)}, handed in {local_time(found['at'])}"
+                output.text(f"{named_so}: {counted(found['records'], 'record')}")
+            for each in told:
+                _tell(output, each, [update for update in found["updates"] if update["record"] == each["record"]])
+        if not (after := found["next"]):
+            return
 
 
 @review.command("apply")
@@ -144,20 +148,46 @@ def _verdict(update: Mapping[str, Any]) -> str:
     return "may be applied" if update["new"] else "is known already"
 
 
-def _values(updates: Sequence[str]) -> dict[str, object]:
-    """What a record shows, whose updates these are."""
-    found = _document(updates)
-    return {} if found is None else dict(values_of(found))
+def _tell(output: Output, told: Mapping[str, Any], updates: Sequence[Mapping[str, Any]]) -> None:
+    """One record: what becomes of the updates, alike ones together, and which values change."""
+    output.text("")
+    verdicts = Counter(map(_verdict, updates))
+    if len(verdicts) == 1:
+        output.text(f"{told['record']}  {_verdict(updates[0])}")
+    else:
+        output.text(f"{told['record']}  {counted(len(updates), 'edit')}")
+        for verdict, times in verdicts.items():
+            output.text(f"  {counted(times, 'edit')}: {verdict}")
+    fields = {field for each in updates for field in each["fields"]}
+    if told["after"] is not None:
+        for change in _changes(told["before"], told["after"], fields):
+            output.text(f"  {change}")
+    if told["if_all"] is not None:
+        if told["after"] is not None:
+            output.text("  Were all allowed:")
+        for change in _changes(told["before"], told["if_all"], fields):
+            output.text(f"  {change}")
 
 
-def _after(snapshot: str | None) -> dict[str, object]:
-    """What it shows with the update, and by field which other values are kept beside that."""
+def _read(told: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of one record, each with the other values that are kept beside, by field."""
+    before = _document(told["before"])
+    return {
+        "record": told["record"],
+        "before": {} if before is None else dict(values_of(before)),
+        "after": _after(told["after"]),
+        "if_all": _after(told["if_all"]),
+    }
+
+
+def _after(snapshot: str | None) -> dict[str, Any] | None:
+    """What a record shows by then, and by field what is kept beside that; None where it cannot be read."""
     found = None if snapshot is None else _document([snapshot])
     if found is None:
-        return {"after": None, "beside": {}}
+        return None
     conflicts = conflicts_of(found, all_kinds=True)
     beside = {each.field: [entry.value for entry in each.entries if not entry.shown] for each in conflicts}
-    return {"after": dict(values_of(found)), "beside": beside}
+    return {"values": dict(values_of(found)), "beside": beside}
 
 
 def _document(updates: Sequence[str]) -> Document | None:
@@ -165,14 +195,12 @@ def _document(updates: Sequence[str]) -> Document | None:
     return readable(lambda: Document.load(raws)) if raws else None
 
 
-def _changes(update: Mapping[str, Any]) -> list[str]:
+def _changes(before: Mapping[str, Any], then: Mapping[str, Any], fields: Iterable[str]) -> list[str]:
     """Of each field that changes, or is touched, what it shows before and after, and what is kept beside that."""
-    before, after, beside = update["before"], update["after"], update["beside"]
-    if after is None:
-        return []
+    after, beside = then["values"], then["beside"]
     changed = {field for field in before.keys() | after.keys() if before.get(field) != after.get(field)}
     told = []
-    for field in sorted(changed | {*update["fields"]}):
+    for field in sorted(changed | {*fields}):
         was, comes = (one_line(shown(values.get(field))) for values in (before, after))
         others = ", ".join(one_line(shown(value)) for value in beside.get(field, ()))
         told.append(f"{one_line(field)}: {was} -> {comes}" + (f", and beside it {others}" if others else ""))

@@ -10,9 +10,12 @@ Rules:
 
 import asyncio
 import secrets
+from bisect import bisect_right
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 from crdt_relay.administration import Administration
@@ -20,6 +23,7 @@ from crdt_relay.review import HandedIn, Waiting
 from crdt_sync import limits
 from crdt_sync.errors import UsageError
 from crdt_sync.identity.statements import Versions
+from crdt_sync.ids import whole_record
 from crdt_sync.policy.in_force import InForce
 from crdt_sync.protocol import codec
 from crdt_sync.protocol.entries import PushEntry
@@ -35,10 +39,12 @@ from crdt_sync.runtime.transports.channel import ChannelClosed
 from crdt_sync.runtime.transports.memory import MemoryChannel, memory_pair
 from crdt_sync.runtime.worker.pool import IntegrationPool
 from crdt_sync.runtime.worker.ruling import standing_at
-from crdt_sync.runtime.worker.values import Item
+from crdt_sync.runtime.worker.values import Item, Result
 from crdt_sync.storage.port import Store
 from crdt_sync.verdicts import Verdict, VerdictCode, refused
 
+_PAGE_RECORDS = 200  # of one answer
+_PAGE_BYTES = 1 << 20  # of updates in it, stored ones and others, unless one record has more: three times that is sent
 _NEVER_TOLD = "the relay is stopping"
 
 
@@ -85,7 +91,7 @@ class Reviewing:
             case {"act": "list"}:
                 return {"handed_in": [await self._listed(each) for each in self._people.review.all()]}
             case {"act": "show", "device": str(device)}:
-                return await self._shown(device, records)
+                return await self._shown(device, records, str(request.get("after", "")))
             case {"act": "apply", "device": str(device)}:
                 return await self._apply(device, records)
             case {"act": "drop", "device": str(device)}:
@@ -96,19 +102,47 @@ class Reviewing:
         found = await self._judged(handed, self._people.review.waiting(handed.device))
         return self._told(handed, found)
 
-    async def _shown(self, named: str, records: Collection[str]) -> dict[str, Any]:
+    async def _shown(self, named: str, records: Collection[str], after: str) -> dict[str, Any]:
+        """What becomes of the records behind `after`, as many as a page takes; `next` is where to go on, "" at the end.
+
+        Of each, in hexadecimal: `before`, the updates that are stored; `after`, what applying leaves; `if_all`, where
+        something is refused, what it would be were all allowed. None where nothing is left of it to be shown.
+        """
         handed, chosen = self._chosen(named, records)
-        found = await self._judged(handed, chosen)
-        after = await self._snapshots(chosen)
-        updates = [
-            {
-                **each.as_dict(),
-                "before": [update.hex() for update in self._store.load(each.waiting.record).updates],
-                "after": after[each.waiting.number],
-            }
-            for each in found
-        ]
-        return {**self._told(handed, found), "updates": updates}
+        wanted = sorted({each.record for each in chosen})
+        page = self._page(wanted[bisect_right(wanted, after) :], chosen)
+        needed = {*page, *map(whole_record, page)}  # a section is judged by its record
+        waiting = [each for each in self._people.review.waiting(handed.device) if each.record in needed]
+        judged, left = await self._trial(waiting, handed.user, self._in_force())
+        found = [each for each in judged if each.waiting.record in page]
+        refused_in = {each.waiting.record for each in found if each.verdict.code is not VerdictCode.ACCEPTED}
+        _, everything = await self._trial([each for each in waiting if each.record in refused_in], "", None)
+        return {
+            **self._told(handed, found),
+            "records": len(wanted),
+            "shown": [
+                {
+                    "record": record,
+                    "before": [update.hex() for update in self._store.load(record).updates],
+                    "after": left.get(record),
+                    "if_all": everything.get(record),
+                }
+                for record in page
+            ],
+            "next": page[-1] if page and page[-1] != wanted[-1] else "",
+        }
+
+    def _page(self, records: Sequence[str], waiting: Sequence[Waiting]) -> list[str]:
+        """The first of these records, one at least where there is one."""
+        size, page, sizes = 0, list[str](), Counter[str]()
+        for each in waiting:
+            sizes[each.record] += len(each.update)
+        for record in records[:_PAGE_RECORDS]:
+            size += sizes[record] + sum(map(len, self._store.load(record).updates))
+            if page and size > _PAGE_BYTES:
+                break
+            page.append(record)
+        return page
 
     async def _apply(self, named: str, records: Collection[str]) -> dict[str, Any]:
         if self._engine is None:
@@ -157,41 +191,53 @@ class Reviewing:
             "updates": [each.as_dict() for each in found],
         }
 
+    def _in_force(self) -> InForce | None:
+        authority = self._people.authority
+        return None if authority is None else authority.in_force()
+
     async def _judged(self, handed: HandedIn, waiting: Sequence[Waiting]) -> list[Judged]:
         """What would become of these, one after the other in the order of their records."""
-        authority = self._people.authority
-        in_force = None if authority is None else authority.in_force()
-        return [
-            Judged(each, _by_itself(verdict, handed.user))
-            async for each, verdict, _ in self._tried(waiting, handed.user, in_force)
-        ]
+        judged, _ = await self._trial(waiting, handed.user, self._in_force(), values=False)
+        return judged
 
-    async def _snapshots(self, waiting: Sequence[Waiting]) -> dict[int, str | None]:
-        """What the record of each would be with it, in hexadecimal, were all allowed; None where it is no update."""
-        tried = self._tried(waiting, "", None)
-        return {each.number: None if whole is None else whole.hex() async for each, _, whole in tried}
-
-    async def _tried(
-        self, waiting: Sequence[Waiting], user: str, in_force: InForce | None
-    ) -> AsyncIterator[tuple[Waiting, Verdict, bytes | None]]:
-        """Each integrated on trial, on what is stored and those before it: a section needs its record."""
+    async def _trial(
+        self, waiting: Sequence[Waiting], user: str, in_force: InForce | None, *, values: bool = True
+    ) -> tuple[list[Judged], dict[str, str]]:
+        """Each integrated on trial, on what is stored and those before it: a section needs its record. With `values`,
+        also what each record is in the end, in hexadecimal, where anything was accepted. No `user`: whoever wrote it.
+        """
         trial: dict[str, list[bytes]] = {}
+        judged: list[Judged] = []
+        left: dict[str, str] = {}
 
         def load(record: str) -> Sequence[bytes]:
             return (*self._store.load(record).updates, *trial.get(record, ()))
 
         async with _pool(load, lambda record: standing_at(self._store, record)) as pool:
-            for each in sorted(waiting, key=lambda each: (each.record, each.number)):
+
+            async def tried(each: Waiting, *, want_snapshot: bool = False) -> Result:
                 users = () if in_force is None else (user,)
-                item = Item(each.record, (each.update,), want_snapshot=True, users=users)
-                stamp_max = self._wall_clock() + limits.STAMP_AHEAD_US_MAX
-                (result,) = await pool.integrate([item], stamp_max, in_force)
-                (verdict,) = result.verdicts
-                good = verdict.code is VerdictCode.ACCEPTED
-                if good:
-                    trial.setdefault(each.record, []).append(each.update)
+                item = Item(each.record, (each.update,), want_snapshot=want_snapshot, users=users)
+                (result,) = await pool.integrate([item], self._wall_clock() + limits.STAMP_AHEAD_US_MAX, in_force)
+                return result
+
+            in_order = sorted(waiting, key=lambda each: (each.record, each.number))
+            for record, updates in groupby(in_order, key=lambda each: each.record):
+                last: Waiting | None = None
+                for each in updates:
+                    (verdict,) = (await tried(each)).verdicts
+                    own = _by_itself(verdict, user) if user else verdict
+                    judged.append(Judged(each, own))
+                    if own.code is VerdictCode.ACCEPTED:
+                        trial.setdefault(record, []).append(each.update)
+                        last = each
+                    elif verdict.code is VerdictCode.ACCEPTED:
+                        pool.forget_all()  # the worker has taken it in
+                if values and last is not None:
+                    whole = (await tried(last, want_snapshot=True)).snapshot
+                    left |= {} if whole is None else {record: whole.hex()}
                 pool.forget_all()
-                yield each, verdict, result.snapshot if good else None
+        return judged, left
 
 
 def named(records: Collection[str]) -> str:

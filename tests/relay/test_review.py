@@ -1,6 +1,7 @@
 """What a device that is shut out had not sent: handed in to its relay, looked at by an operator, applied or dropped."""
 
 import asyncio
+import json
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ import pycrdt
 import pytest
 
 from crdt_relay import device_guest
+from crdt_relay import reviewing as reviewing_module
 from crdt_relay.review import HandedIn
 from crdt_relay.reviewing import Reviewing
 from crdt_relay.server import Relay
@@ -176,7 +178,8 @@ def test_what_a_thief_hands_in_is_not_trusted(tmp_path: Path) -> None:
                 handed = HandedIn(anna.membership.device, "anna", now(), len(entries), 5000)
                 await relay.people.review.keep(handed, entries)
                 shown = await do(relay, "show", device="anna-phone")
-                assert [each["after"] is not None for each in shown["updates"]] == [True, False, True, False]
+                told = [(each["after"] is not None, each["if_all"] is not None) for each in shown["shown"]]
+                assert told == [(True, True), (False, True)]
                 done = await do(relay, "apply", device="anna-phone")
                 found = sorted((each["record"], each["number"], each["verdict"]) for each in done["updates"])
                 assert found == [
@@ -314,5 +317,47 @@ def test_a_device_that_lost_its_connection_hands_in_anew(tmp_path: Path) -> None
                 assert desk.taking
                 desk.end(stored)
                 assert not desk.taking
+
+    asyncio.run(story())
+
+
+def test_a_record_is_shown_once_however_many_edits_and_by_pages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reviewing_module, "_PAGE_BYTES", 6_000)
+    loads = 0
+
+    async def story() -> None:
+        nonlocal loads
+        async with with_people(tmp_path / "relay") as relay:
+            with device(tmp_path / "anna", "anna-phone") as anna:
+                await join(anna, invited(relay))
+                records = sorted(created(anna, name="N" * 5_000) for _ in range(3))
+                await sync(anna, relay.url)
+                entries = []
+                for record in records:
+                    for number in range(8):
+                        before = anna.store.record_head(record).state_vector
+                        with anna.edit(record) as customer:
+                            customer["phone"] = str(number)
+                        entries.append(PushEntry(record, anna.context.diff(record, before).update))
+                handed = HandedIn(anna.membership.device, "anna", now(), len(entries), 5000)
+                await relay.people.review.keep(handed, entries)
+                load = relay.store.load
+
+                def counted(record: str) -> Any:
+                    nonlocal loads
+                    loads += 1
+                    return load(record)
+
+                monkeypatch.setattr(relay.store, "load", counted)
+                pages, after = [], ""
+                while not pages or after:
+                    pages.append(await do(relay, "show", device="anna-phone", after=after))
+                    after = pages[-1]["next"]
+                assert [[each["record"] for each in page["shown"]] for page in pages] == [[each] for each in records]
+                assert all(len(page["updates"]) == 8 and page["records"] == 3 for page in pages)
+                assert all(len(json.dumps(page)) < 30_000 for page in pages)  # 10,000 characters each, before and after
+                assert loads <= 4 * 3 + 3  # of each, and of the next one to see whether that fits
 
     asyncio.run(story())
