@@ -120,13 +120,21 @@ def test_what_was_written_under_a_taken_writer_is_stored_under_another(
 
 @pytest.fixture
 def elsewhere(relay, anna, ben, chen, record, time):
-    """What Anna wrote under an id that somebody has used up, Chen has from her: both owe it to the relay."""
+    """What Anna wrote under an id that somebody has used up, Chen has from her: both owe it to the relay.
+
+    It is not signed; so they met when their devices had not heard of the policy.
+    """
     use_up(ben, anna, record, 2, phone="theirs")
     with anna.edit(record) as edited:
         edited["notes"] = "one plus"
         edited.append("calls", "rang")
         edited.increment("visits", 5)
+    for replica in (anna, chen):
+        replica.go_by(lambda: None, replica.context.user)
     meet(anna, chen, time.now)
+    anna.go_by(policy, "anna")
+    chen.go_by(policy, "chen")
+    assert chen.get(record)["notes"] == "one plus"
     assert exchange(ben, relay).settled
     return record
 
