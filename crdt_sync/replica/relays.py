@@ -32,13 +32,14 @@ def check_relay(store: Store, replica: bytes, url: str) -> None:
     raise ForeignRelay(url, list(reversed(known)), count)
 
 
-def check_device(store: Partners, named: bytes, replica: bytes) -> None:
+def check_device(store: Settings, named: bytes, replica: bytes) -> None:
     """A device that proved itself as `named` says that it is `replica`.
 
     Raises `ProtocolViolation` where that is another one, or a relay's: what it says would count as that one's word, and
     what is owed there would be given to it.
     """
-    if replica != named or replica in _relays(store).values():
+    relays = {row.replica for row in _read(store).values() if not row.is_device}
+    if replica != named or replica in relays:
         raise ProtocolViolation(
             "this device says that it is another one, or a relay that is known here",
             "Nothing was exchanged. Tell who runs the space: it passes for what it is not.",
