@@ -8,13 +8,10 @@ Invariants:
 3. The outbox of a partner names every record that it may lack something of. It grows in the same commit as the
    change that makes it grow, and shrinks only on the partner's word.
 4. Whatever rests on the partner's log, updates that came from it and its word on what it holds, is stored in one commit
-   with the epoch and with a head that it does not lie behind. So if that much of the log is lost, the partner can tell.
-   Where sessions with one partner meet it in different epochs, at most one of them in the history that goes on, there
-   is no standing at all: the next session compares. So it is where several store marks, of which nobody here can tell
-   which is the later one.
+   with the epoch and with a head that it does not lie behind. So if that much of the log is lost, the partner can tell:
+   see `standing`.
 """
 
-from collections import deque
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -23,7 +20,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from crdt_sync import ids, limits
 from crdt_sync.errors import StoreCorrupt, StoreFailed, StoreFull
-from crdt_sync.ids import EPOCH_BYTES, Space
+from crdt_sync.ids import Space
 from crdt_sync.protocol.effects import Acknowledge, Integrate, Owe, Pushed, Welcomed
 from crdt_sync.protocol.entries import Behind, Place, ReportEntry, Resume, UpdatesEntry
 from crdt_sync.protocol.marks import head_of
@@ -46,6 +43,7 @@ from crdt_sync.replica.receiving import Receiving
 from crdt_sync.replica.refused import RefusedEdit, kept
 from crdt_sync.replica.relays import answered_at, check_device, check_relay, is_trusted_address, note_dialed
 from crdt_sync.replica.renewing import note_knowing
+from crdt_sync.replica.standing import Standing, forgotten
 from crdt_sync.replica.status import outbox_page, percentage
 from crdt_sync.replica.taken_writers import found_taken
 from crdt_sync.replica.told import Told, note_told, read_told, to_fetch, unfetched
@@ -57,9 +55,7 @@ if TYPE_CHECKING:
     from crdt_sync.membership.member import Membership
     from crdt_sync.policy.in_force import InForce
 
-_NO_EPOCH = bytes(EPOCH_BYTES)  # no life has this id
 _OFFERED_AGAIN = {VerdictCode.CLOCK_AHEAD.value, VerdictCode.QUOTA.value}  # in each session: the verdict may be another
-_NOTED_MAX = 4  # each commit is prepared with a cursor and without
 _RESTAMPS_MAX = 3  # a record is stamped again this often before its refusal is final
 
 
@@ -110,16 +106,11 @@ class Partner:
         self._sight: tuple[InForce | None, Sight | None] = None, None  # by the policy that it follows from
         self._adopt = adopt or self._is_device
         self._insist = insist
-        self._peer = self._store.peer(device) if device else self._latest_at(url)
+        self.standing = Standing(replica.context, url, self._store.peer(device) if device else self._latest_at(url))
         # Into the partner's space, where it differs from ours: a known relay may have lost its disk, and a first one is
         # taken on trust, though devices may have told us of a space.
-        self.moves = adopt or self._peer is not None or is_trusted_address(self._store, url)
-        self.id = self._peer.replica if self._peer else b""
-        self._epoch = b""  # of this session
-        self._head = 0  # of the partner's log: what came in this session is not behind it
-        self._head_mark = b""  # likewise, where it tells marks
-        stored = self._peer.marks if self._peer is not None else None
-        self._noted: deque[tuple[bytes, bytes] | None] = deque([stored], maxlen=_NOTED_MAX)  # what this session stored
+        self.moves = adopt or self.standing.peer is not None or is_trusted_address(self._store, url)
+        self.id = self.standing.peer.replica if self.standing.peer else b""
         self._told: Told | None = None
         self._comparing = False
         self._knows_lineages = False
@@ -148,14 +139,12 @@ class Partner:
         """Where we stopped reading the partner's feed, if we ever did. None also where all is to be compared."""
         if unread.overflowed(unread.known(self._store), self.id):
             return None
-        if self._peer is None:
-            return None
-        return Resume(self._peer.epoch, *(self._peer.marks or (self._peer.cursor, self._peer.head)))
+        return self.standing.resume
 
     @property
     def cursor(self) -> int:
         """The stored cursor into the partner's feed; 0 where it is a mark."""
-        return self._peer.cursor if self._peer else 0
+        return self.standing.cursor
 
     def count(self) -> int:
         """How many records we hold."""
@@ -223,8 +212,8 @@ class Partner:
         """Records to send and to fetch, the percentage that is done, and what is missing; see `PartnerStatus`."""
         entries, refused = self._store.outbox_count(self.id)
         behind = None
-        if self._peer is not None:
-            behind, _ = to_fetch(self._peer, self._told)
+        if self.standing.peer is not None:
+            behind, _ = to_fetch(self.standing.peer, self._told)
         elif self._told is not None and not self._comparing and (self._told.head or self._told.behind is not None):
             behind, _ = unfetched(self._told, 0)
         noted = unread.known(self._store)
@@ -259,14 +248,15 @@ class Partner:
             with suppress(StoreFull, StoreFailed):  # a full disk keeps no edit here: the next session joins
                 self._store.join(agreed.space.id, leave=self.moves)
         self.id = effect.replica
-        self._epoch = effect.epoch
+        self.standing.epoch = effect.epoch
         self._comparing = effect.comparing
         self._knows_lineages = agreed is not None and LINEAGE in agreed.features
         with self._context.lock:
             if self._insist:
                 with suppress(StoreFull, StoreFailed):  # nothing is stored here now, so nothing needs to be pushed
                     self.release()
-            unseen = self._peer is None and not effect.comparing
+            known = self.standing.peer
+            unseen = known is None and not effect.comparing
             gone = self._replaced()
             self._context.meet(self.id)
             self._context.correct_clock(self.id, effect.clock_offset_us, by_relay=not self._is_device)
@@ -275,8 +265,8 @@ class Partner:
             before = read_told(self._store, self.id)
             self._told = Told(effect.epoch, effect.head, self._context.wall_clock(), self.cursor, effect.behind)
             news = before is None or before.epoch != effect.epoch
-            news = news or self._peer is None or self._peer.epoch != effect.epoch or self._peer.cursor < effect.head
-            standing = self._standing_at_welcome(effect)
+            news = news or known is None or known.epoch != effect.epoch or known.cursor < effect.head
+            standing = self.standing.begin(self.id, effect)
             dialed = note_dialed(self._store, self.id, self.url, is_device=self._is_device)
             meta = dialed | (note_told(self.id, self._told) if news else {})
             meta |= note_knowing(self._store, self.id, knows=self._knows_lineages)
@@ -290,7 +280,7 @@ class Partner:
                 self._store.commit(
                     [
                         Batch(
-                            peers=(*standing, *(replace(_forgotten(peer), url="") for peer in gone)),
+                            peers=(*standing, *(replace(forgotten(peer), url="") for peer in gone)),
                             forget_outbox=tuple(peer.replica for peer in gone),
                             outbox=tuple((self.id, entry) for entry in outbox),
                             meta=meta,
@@ -305,34 +295,13 @@ class Partner:
     def caught_up(self) -> None:
         """The end of the partner's feed has come: where it does not tell how much there is, nothing is left of it."""
         told = self._told
-        if told is None or told.behind is not None or self._peer is None or self._peer.marks is None:
+        peer = self.standing.peer
+        if told is None or told.behind is not None or peer is None or peer.marks is None:
             return
         with self._context.lock, suppress(StoreFull, StoreFailed):  # the status knows less, then
             self._told = told._replace(behind=Behind(0, 0))
             if read_told(self._store, self.id) != self._told:
                 self._store.commit([Batch(meta=note_told(self.id, self._told))])
-
-    def _standing_at_welcome(self, effect: Welcomed) -> tuple[Peer, ...]:
-        """The partner's entry, if it changes: it becomes one of this session's epoch where the partner honours it as it
-        is, and is forgotten where it does not.
-        """
-        known, sent, epochs = self._store.peer(self.id), self._peer, self._context.epochs
-        epochs[self.id] = effect.epoch
-        if known is None:
-            return ()
-        if known.epoch == effect.epoch:
-            return (replace(known, url=self.url),) if known.url != self.url else ()
-        if (
-            effect.resumed
-            and sent is not None
-            and known == replace(sent, cursor=known.cursor, last_seen=known.last_seen)
-        ):
-            self._peer = replace(known, epoch=effect.epoch, url=self.url)
-            return (self._peer,)
-        if not effect.comparing:
-            epochs[self.id] = _NO_EPOCH  # another session has stored more since our hello: nothing can begin here
-        self._peer = _forgotten(known)
-        return (self._peer,) if known.epoch != _NO_EPOCH else ()
 
     @property
     def hold(self) -> Hold | None:
@@ -380,7 +349,7 @@ class Partner:
         total, refused = self._store.outbox_count(self.id)
         if not refused:
             return []
-        renewed = self._peer is None or self._peer.epoch != epoch
+        renewed = self.standing.peer is None or self.standing.peer.epoch != epoch
         again = _OFFERED_AGAIN if self.hold is None else _OFFERED_AGAIN - {VerdictCode.QUOTA.value}
         entries = self._store.outbox(self.id, "", total)
         return [
@@ -401,7 +370,7 @@ class Partner:
         Where it cannot, all that comes is stored as ever, but no cursor, until a session begins anew. Do not ask while
         `welcomed` is under way.
         """
-        return not self._epoch or self._context.epochs.get(self.id) == self._epoch
+        return self.standing.holds(self.id)
 
     def compare(self) -> View:
         """Carry out `Compare`; returns the view for `Dialer.compare`. It is not held: devices compare rarely."""
@@ -452,7 +421,7 @@ class Partner:
             waiting = [record for record in taken if record in self._forbidden]
             withdrawn = came - {entry.record for entry in effect.entries} - set(waiting)
             without_cursor = self._standing(None, effect.head)
-            before = self._peer
+            before = self.standing.peer
             standing = self._standing(effect.cursor, effect.head) if effect.cursor is not None else ()
             origin = Origin.of("device" if self._is_device else "session", self.id)
             owe_to = self.id if effect.owe else None
@@ -474,7 +443,7 @@ class Partner:
             self._gapped.difference_update(closed, refused, withdrawn)
             self._gapped.update(record for record, _ in gaps)
             if gaps and effect.cursor is not None:
-                self._peer, self._held = before, effect.cursor
+                self.standing.peer, self._held = before, effect.cursor
             if self._void and (left := self._left_out(effect, refused)):
                 self._void -= {*left, unread.MORE}
             if self._held is not None and not self._gapped:
@@ -524,18 +493,14 @@ class Partner:
 
     def _go_on_in(self, epoch: bytes) -> None:
         """The standing is one of this epoch from here on."""
-        known = self._store.peer(self.id)
-        stands = self.stands
-        if stands and known is not None and known.epoch == self._epoch:
-            self._peer = replace(known, epoch=epoch)
+        peer = self.standing.in_epoch(self.id, epoch)
+        if peer is not None:
             told = self._told or read_told(self._store, self.id)
             if told is not None:  # it is the same log
-                self._told = told._replace(epoch=epoch, behind=None if known.marks else told.behind)
+                self._told = told._replace(epoch=epoch, behind=None if peer.marks else told.behind)
             meta = {} if self._told is None else note_told(self.id, self._told)
-            self._store.commit([Batch(peers=(self._peer,), meta=meta)])
-        if stands:
-            self._context.epochs[self.id] = epoch
-        self._epoch = epoch
+            self._store.commit([Batch(peers=(peer,), meta=meta)])
+        self.standing.go_on_in(self.id, epoch)
 
     def _drop(self, effect: Integrate) -> None:
         """Delete records, and keep aside what of them this partner has not taken, in one commit."""
@@ -720,51 +685,7 @@ class Partner:
         return OutboxEntry(entry.record, entry.acknowledged, entry.edit, verdict.code.value, verdict.reason)
 
     def _standing(self, cursor: Place | None, head: Place) -> tuple[Peer, ...]:
-        """The partner's entry, for the same commit as what came with this head and stands for this cursor, if any.
-
-        Without a cursor there is nothing to store before there was one in this epoch.
-        """
+        """See `Standing.at`; while something of before could not be integrated, no cursor is stored."""
         if cursor is not None and self._gapped:
             self._held, cursor = cursor, None
-        now = self._context.wall_clock()
-        if self._context.epochs.get(self.id) != self._epoch:
-            return self._stand_nowhere(now)
-        known = self._store.peer(self.id)
-        if isinstance(cursor, bytes) or isinstance(head, bytes) or (known is not None and known.marks is not None):
-            return self._marked(known, cursor, head, now)
-        self._head = max(self._head, head)
-        if known is not None and known.epoch == self._epoch:
-            cursor, head = known.cursor if cursor is None else cursor, max(self._head, known.head)
-        elif cursor is None:
-            return ()
-        else:
-            head = self._head
-        self._peer = Peer(self.id, self._epoch, cursor, now, self.url, head)
-        return (self._peer,)
-
-    def _marked(self, known: Peer | None, cursor: Place | None, head: Place, now: int) -> tuple[Peer, ...]:
-        """`_standing` where the partner tells marks: the last ones that came count."""
-        before = known.marks if known is not None and known.epoch == self._epoch else None
-        if before is not None and before not in self._noted:
-            return self._stand_nowhere(now)  # another session has stored since: whose head is higher nobody can tell
-        if isinstance(head, bytes):
-            self._head_mark = head
-        if not isinstance(cursor, bytes):
-            if before is None:
-                return () if known is None or known.epoch != self._epoch else self._stand_nowhere(now)
-            cursor = before[0]
-        marks = (cursor, self._head_mark or (before[1] if before is not None else cursor))
-        self._noted.append(marks)
-        self._peer = Peer(self.id, self._epoch, 0, now, self.url, marks=marks)
-        return (self._peer,)
-
-    def _stand_nowhere(self, now: int) -> tuple[Peer, ...]:
-        """Nothing is known of how far this partner was read: the next session compares."""
-        self._context.epochs[self.id] = _NO_EPOCH
-        self._peer = Peer(self.id, _NO_EPOCH, 0, now, self.url)
-        return (self._peer,)
-
-
-def _forgotten(peer: Peer) -> Peer:
-    """The entry of a partner of which nothing is known but its name: it is compared with."""
-    return replace(peer, epoch=_NO_EPOCH, cursor=0, head=0, marks=None)
+        return self.standing.at(self.id, cursor, head)

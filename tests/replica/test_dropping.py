@@ -55,7 +55,7 @@ def ann() -> Replica:
 @pytest.fixture
 def partner(ann: Replica) -> Partner:
     found = Partner(ann, "ws://relay")
-    found._epoch = EPOCH
+    found.standing.epoch = EPOCH
     ann.context.epochs[RELAY] = EPOCH
     return found
 
@@ -287,7 +287,7 @@ def test_what_the_partner_had_stored_after_all_is_kept_no_more(ann, partner):
 def test_a_device_that_is_behind_drops_nothing_here(ann):
     record = customer(ann, "Nord AG")
     near = Partner(ann, "wss://near", RELAY)
-    near._epoch = EPOCH
+    near.standing.epoch = EPOCH
     ann.context.epochs[RELAY] = EPOCH
     near.regrant(dropped(record))
     assert ann.get(record)["name"] == "Nord AG"
@@ -301,7 +301,7 @@ def test_the_standing_is_one_of_the_new_epoch_before_anything_else_comes(ann, pa
 def test_what_is_to_be_fetched_is_known_in_the_new_epoch_too(ann):
     ann.store.commit([Batch(meta=note_told(RELAY, Told(EPOCH, 9, 1, 7)))])
     partner = Partner(ann, "ws://relay", RELAY)
-    partner._epoch = EPOCH
+    partner.standing.epoch = EPOCH
     ann.context.epochs[RELAY] = EPOCH
     partner.regrant(Integrate(1, (), None, 9, owe=False, epoch=LATER))
     (standing,) = ann.status().partners

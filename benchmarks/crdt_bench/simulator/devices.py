@@ -101,7 +101,7 @@ class Watched(Conversation):
     @property
     def epoch(self) -> bytes:
         """The partner's epoch in this session."""
-        return self._partner._epoch
+        return self._partner.standing.epoch
 
     def cut(self) -> None:
         """The network ends its link."""
