@@ -32,22 +32,21 @@ from crdt_sync.records.updates import state_vector as vectors
 from crdt_sync.replica import reports, unread, unsent
 from crdt_sync.replica.audit import content_view
 from crdt_sync.replica.context import Context
+from crdt_sync.replica.dropping import put_aside
 from crdt_sync.replica.events import Event
 from crdt_sync.replica.held import held_view, part_of
 from crdt_sync.replica.holds import Hold, longer, note_hold, read_hold
 from crdt_sync.replica.index import UNKNOWN_TO_DIALER, StoreIndex
 from crdt_sync.replica.intake import readable
 from crdt_sync.replica.origin import Origin
-from crdt_sync.replica.readable import readable as readable_bytes
 from crdt_sync.replica.receiving import Receiving
-from crdt_sync.replica.refused import RefusedEdit, kept
 from crdt_sync.replica.relays import answered_at, check_device, check_relay, is_trusted_address, note_dialed
 from crdt_sync.replica.renewing import note_knowing
 from crdt_sync.replica.standing import Standing, forgotten
 from crdt_sync.replica.status import outbox_page, percentage
 from crdt_sync.replica.taken_writers import found_taken
 from crdt_sync.replica.told import Told, note_told, read_told, to_fetch, unfetched
-from crdt_sync.replica.withdrawing import begun_anew, forbidden_after_all, never_made, not_sent, withdraw
+from crdt_sync.replica.withdrawing import begun_anew, forbidden_after_all, withdraw
 from crdt_sync.storage.values import Batch, OutboxEntry, Peer
 from crdt_sync.verdicts import VerdictCode
 
@@ -504,51 +503,11 @@ class Partner:
 
     def _drop(self, effect: Integrate) -> None:
         """Delete records, and keep aside what of them this partner has not taken, in one commit."""
-        store, context = self._store, self._context
-        forbidden = self._forbidden_new(effect.dropped)
-        rows = [edit for each in forbidden.values() for edit in each]
-        refused = kept(store, rows)
-        if refused is None:  # there is no room for what each of their fields said
-            forbidden, refused, rows = {}, {}, []
-        edits, unsent_fields, listed = [], list[RefusedEdit](), set[str]()
-        for record in effect.dropped:
-            context.recent.forget(self.id, record)
-            entry = store.outbox_entry(self.id, record)
-            if entry is None or record in forbidden or self._told_all_of(record):
-                continue
-            if (diff := self._diff_or_none(record, entry.acknowledged)) is not None:
-                edits.append((record, diff, entry.edit))
-                fields, complete = not_sent(context, entry)
-                unsent_fields += fields
-                if complete:
-                    listed.add(record)
-        shown = kept(store, [*rows, *unsent_fields]) if unsent_fields else None
-        if shown is None:  # there is no room for them, or none
-            listed.clear()
-        meta = {**unsent.set_aside(store, edits, context.wall_clock(), listed), **(shown or refused)}
+        meta = put_aside(self._context, self.id, effect.dropped)
         peers = self._standing(effect.cursor, effect.head)
-        store.commit([Batch(peers=peers, meta=meta, drop=effect.dropped)])
+        self._store.commit([Batch(peers=peers, meta=meta, drop=effect.dropped)])
         self._gapped.difference_update(effect.dropped)
-        context.announce("dropped", effect.dropped)
-
-    def _forbidden_new(self, records: Sequence[str]) -> dict[str, Sequence[RefusedEdit]]:
-        """The new ones among these that the partner forbade, field by field."""
-        entries = (self._store.outbox_entry(self.id, record) for record in records)
-        found = {entry.record: never_made(self._context, entry, self.id) for entry in entries if entry is not None}
-        return {record: edits for record, edits in found.items() if edits}
-
-    def _told_all_of(self, record: str) -> bool:
-        """Whether this partner has told all that is here of a record, and nothing of it was written here.
-
-        It is owed for all that where digests were compared and the record was hidden by then.
-        """
-        head = self._store.record_head(record)
-        history = [] if head is None or head.lineage else self._store.history(record)
-        return bool(history) and not history[0].previous and all(each.origin == self.id for each in history)
-
-    def _diff_or_none(self, record: str, acknowledged: bytes) -> bytes | None:
-        diff = readable_bytes(lambda: self._context.diff(record, acknowledged))
-        return diff.update if diff is not None else None
+        self._context.announce("dropped", effect.dropped)
 
     def _withdrawn(self, effect: Integrate, taken: Collection[str]) -> Integrate:
         """The effect without the records that were taken whole, in the place of what the partner forbids of ours.

@@ -16,7 +16,7 @@ from crdt_sync.protocol.serving import Serving
 from crdt_sync.protocol.serving_selected import SelectedServing
 from crdt_sync.records import masking
 from crdt_sync.records.gate.loaded import Loaded
-from crdt_sync.replica import partner, unsent, withdrawing
+from crdt_sync.replica import dropping, unsent, withdrawing
 from crdt_sync.replica.masking import Masker
 from crdt_sync.replica.partner import Partner
 from crdt_sync.verdicts import Verdict
@@ -144,7 +144,7 @@ PEOPLE_MUTANTS = (
     Mutant(
         "what was not sent of a dropped record is thrown away",
         "it is kept aside",
-        ((unsent, "set_aside", _nothing_aside), (partner, "not_sent", returns(([], False)))),
+        ((unsent, "set_aside", _nothing_aside), (dropping, "not_sent", returns(([], False)))),
         {},
         people=_OFTEN,
         seeds_from=2,
