@@ -228,7 +228,7 @@ class Space:
             await self.note(command, by=str(request.get("by", "")), owner=owner)
         done = usage.do(self.engine.usage, request)
         if changes:
-            await self.engine.keep_usage()
+            await self.engine.usage.keep(self.engine.writer)
             self.engine.tell_put_off()
             self._log.info("usage", act=request["act"], of=done["of"], owner=done["name"])
         return done

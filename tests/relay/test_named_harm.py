@@ -78,7 +78,7 @@ def test_a_worker_that_dies_of_an_update_names_its_sender_and_record(
 
 def test_a_worker_that_is_killed_while_it_rests_names_nobody(tmp_path: Path) -> None:
     async def scenario(relay: Relay) -> None:
-        relay.engine._worker_died("the process ended between two requests", WorkedOn())
+        relay.engine.harm.worker_died("the process ended between two requests", WorkedOn())
 
     (line,) = of(logged(scenario, tmp_path), "worker_died")
     assert line.keys() == {"event", "log_level", "reason"}

@@ -11,6 +11,7 @@ from crdt_bench.simulator.mutants import Method, Mutant, returns
 from crdt_sync.runtime.conversation import Conversation
 from crdt_sync.runtime.hosting.digests import WorkerDigests
 from crdt_sync.runtime.hosting.engine import Engine
+from crdt_sync.runtime.hosting.held_records import HeldRecords
 from crdt_sync.runtime.presence import PresenceBoard
 from crdt_sync.runtime.screening import Trial
 from crdt_sync.runtime.worker.pool import IntegrationPool
@@ -40,7 +41,7 @@ def _failure_is_success(committed: Method) -> Method:
 
 def _stored_only(_: Method) -> Method:
     def mutated(self: Any, record: str) -> Sequence[bytes]:
-        stored: Sequence[bytes] = self.store.load(record).updates
+        stored: Sequence[bytes] = self._store.load(record).updates
         return stored
 
     return mutated
@@ -116,7 +117,7 @@ HOST_MUTANTS = (
     Mutant(
         "what is on its way is not loaded",
         "the worker finds what was accepted and is not stored yet",
-        ((Engine, "_load", _stored_only),),
+        ((HeldRecords, "load", _stored_only),),
         {"worker_killed": 0.3, "second_session": 0.1},
         60,
         records=2,

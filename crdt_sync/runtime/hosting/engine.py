@@ -16,7 +16,6 @@ import contextlib
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future
-from functools import partial
 from typing import Protocol
 
 from crdt_sync import limits
@@ -48,7 +47,7 @@ from crdt_sync.protocol.hub import (
     StoredUpdates,
 )
 from crdt_sync.protocol.messages import QUOTA_CHANGED
-from crdt_sync.protocol.quotas import Bounds, Owner, Quotas
+from crdt_sync.protocol.quotas import Bounds, Quotas
 from crdt_sync.protocol.sight import Sight
 from crdt_sync.replica import StoreSource
 from crdt_sync.replica.index import UNKNOWN_TO_ACCEPTOR, StoreIndex
@@ -63,8 +62,10 @@ from crdt_sync.runtime.hosting.fair_queue import FairQueue
 from crdt_sync.runtime.hosting.filling import RETRY_US, Filling, Link, Seat
 from crdt_sync.runtime.hosting.flow import Flow
 from crdt_sync.runtime.hosting.following import Following
+from crdt_sync.runtime.hosting.harm import Harm
 from crdt_sync.runtime.hosting.health import Health
 from crdt_sync.runtime.hosting.held import HeldSessions
+from crdt_sync.runtime.hosting.held_records import HeldRecords
 from crdt_sync.runtime.hosting.logs import LOG, Log
 from crdt_sync.runtime.hosting.masking import Masking
 from crdt_sync.runtime.hosting.meter import Counts, Meter
@@ -73,14 +74,13 @@ from crdt_sync.runtime.hosting.placing import OwnSchemas, Placing
 from crdt_sync.runtime.hosting.recorder import Recorder, Who
 from crdt_sync.runtime.hosting.rest import AtRest
 from crdt_sync.runtime.hosting.rounds import Rounds
-from crdt_sync.runtime.hosting.tails import Tails, length
+from crdt_sync.runtime.hosting.tails import Tails
 from crdt_sync.runtime.hosting.uncommitted import Uncommitted
-from crdt_sync.runtime.hosting.usage import NO_COMMIT, CountedUsage
+from crdt_sync.runtime.hosting.usage import CountedUsage
 from crdt_sync.runtime.outside import OUTSIDE, Outside
 from crdt_sync.runtime.steady import steady_us
 from crdt_sync.runtime.worker.pool import IntegrationPool
-from crdt_sync.runtime.worker.ruling import standing_at
-from crdt_sync.runtime.worker.values import Item, Turn, WorkedOn, clocks_differ
+from crdt_sync.runtime.worker.values import Item, Turn, clocks_differ
 from crdt_sync.runtime.worker.writers import WriterMap
 from crdt_sync.storage.port import Committer, Store
 from crdt_sync.storage.values import Batch, Committed
@@ -91,7 +91,6 @@ _PRESENCE_AT_ONCE = 4  # half a millisecond
 _STALLED_US = 1_000_000  # that a timer comes late: the loop stood still, or the machine slept
 _ANSWER_S = 0.0001  # that the loop takes for a receipt, and for the parts of other answers that it makes
 _ASKED_MAX = 8  # receipts and the like under way for one session
-_NAMED_MAX = 8  # senders in one line of the log
 _NO_REFUSAL = frozenset({"done", "connection_lost", "going_away", "timeout"})  # who was never let in may end so
 _QUICK = Turn(limits.QUICK_TURN_US, short=True)
 _SLOW = Turn(limits.SLOW_TURN_US)
@@ -167,31 +166,16 @@ class Engine:
         self._clock_doubted = clock_doubted
         self._damage_met = damage_met
         self.source = StoreSource(store, self._corrupt)
-        self._tails = Tails(self._tail)
+        self._uncommitted = Uncommitted()
+        self._records = HeldRecords(store, self._uncommitted, self._corrupt)
+        self._links: dict[int, Link] = {}  # of all sessions, until what they pushed was decided on
+        self.harm = Harm(log, self._links)
+        self._tails = Tails(self._records.tail)
         self.authorise = authorise
-        self.usage = CountedUsage(store, self._now, used_bytes, wall_clock, self._is_known, self._quota_reached)
-        self.pool = IntegrationPool(
-            self._load,
-            self._worker_died,
-            keep_spare,
-            start_worker=outside.start_worker,
-            turn=_QUICK,
-            on_unloadable=self._unloadable,
-            seq=self._seq,
-            writers=WriterMap(store),
+        self.usage = CountedUsage(
+            store, self._now, used_bytes, wall_clock, self._records.is_known, self.harm.quota_reached
         )
-        self.slow_pool = IntegrationPool(
-            self._load,
-            self._worker_died,
-            keep_spare=False,
-            fair=True,
-            start_worker=outside.start_slow_worker,
-            turn=_SLOW,
-            poisons=self.pool.poisons,
-            on_unloadable=self._unloadable,
-            seq=self._seq,
-            writers=self.pool.writers,
-        )
+        self.pool, self.slow_pool = self._make_pools(outside, keep_spare)
         self.writer = outside.make_writer(commits or store)
         self._placing = Placing(store, in_force, self.pool, self.writer, self._start, self.policy_changed, schemas, log)
         self.sights = StoreSights(
@@ -224,11 +208,9 @@ class Engine:
         self.queue = FairQueue(self.loop, outside.clock, beside)
         self._gone = Flow()  # of what still comes of sessions that are over
         self.admission = Admission(self._now)
-        self._links: dict[int, Link] = {}  # of all sessions, until what they pushed was decided on
         self._held = HeldSessions(self)
         self._filling = Filling(self.hub, self.queue, self.loop, self._now, self._pump, self._unreadable, log)
         self.fill, self.untaken = self._filling.fill, self._filling.untaken
-        self._uncommitted = Uncommitted()
         self._tasks: set[asyncio.Task[None]] = set()
         self._idle = asyncio.Event()
         self._failures_known = 0
@@ -253,8 +235,33 @@ class Engine:
             self.loop, self.queue, self.hub.begin_presence, self.fill, _PRESENCE_REST_US, _PRESENCE_AT_ONCE
         )
         self._following = Following(store, self.source)
-        self.stopping = False
-        self.stopped = False
+        self.stopping = self.stopped = False
+
+    def _make_pools(self, outside: Outside, keep_spare: bool) -> tuple[IntegrationPool, IntegrationPool]:
+        """The workers of all, and those of what takes long; both know alike what kills one and whose a writer is."""
+        pool = IntegrationPool(
+            self._records.load,
+            self.harm.worker_died,
+            keep_spare,
+            start_worker=outside.start_worker,
+            turn=_QUICK,
+            on_unloadable=self.harm.unloadable,
+            seq=self._records.seq,
+            writers=WriterMap(self.store),
+        )
+        slow = IntegrationPool(
+            self._records.load,
+            self.harm.worker_died,
+            keep_spare=False,
+            fair=True,
+            start_worker=outside.start_slow_worker,
+            turn=_SLOW,
+            poisons=pool.poisons,
+            on_unloadable=self.harm.unloadable,
+            seq=self._records.seq,
+            writers=pool.writers,
+        )
+        return pool, slow
 
     def _make_masking(self, outside: Outside) -> Masking:
         return Masking(
@@ -316,7 +323,7 @@ class Engine:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         with contextlib.suppress(StoreError):  # what counts too much then is less than a push of each session
-            await self.keep_usage()
+            await self.usage.keep(self.writer)
         await self.pool.close()
         await self.slow_pool.close()
         await self.loop.run_in_executor(None, self.writer.close)
@@ -364,17 +371,6 @@ class Engine:
         for session in self.hub.put_off():
             self.hub.expel(session, QUOTA_CHANGED, "what may be stored here has changed", 0, self._now())
         self._pump()
-
-    async def keep_usage(self) -> None:
-        """Write what was counted, beside what goes with commits. Raises `StoreError`."""
-        if rows := self.usage.rows(NO_COMMIT):
-            future = self.writer.submit(Batch(meta=rows))
-            future.add_done_callback(
-                lambda done: self.loop.call_soon_threadsafe(
-                    partial(self.usage.committed, NO_COMMIT, 0, failed=done.exception() is not None)
-                )
-            )
-            await asyncio.wrap_future(future)
 
     def policy_changed(self) -> None:
         """Another policy is in force, or none, or other fields choose records: tell who is here what that changes."""
@@ -619,7 +615,7 @@ class Engine:
         try:
             seat.link.send(frame)
         except Exception:  # the effects that follow are of others, who would wait for their answers for ever
-            self.log.exception("session_failed", session=session, **self._named((session,)))
+            self.log.exception("session_failed", session=session, **self.harm.named((session,)))
             self.hub.expel(session, "unavailable", "this cannot be served now", RETRY_US, self._now())
 
     async def _note_reports(self, effect: NoteReports, who: Who | None) -> None:
@@ -629,7 +625,7 @@ class Engine:
             if self.recorder is not None and who is not None:
                 await self.recorder.reported(who, effect.entries)
         except StoreError as error:
-            self.log.error("reports_not_noted", session=session, code=error.code, **self._named((session,)))
+            self.log.error("reports_not_noted", session=session, code=error.code, **self.harm.named((session,)))
             self.hub.expel(session, "unavailable", "the audit log cannot be written now", RETRY_US, self._now())
         else:
             self.hub.noted(session, effect.number, self._now())
@@ -753,58 +749,14 @@ class Engine:
         """What the session asks for cannot be read now: it comes back later."""
         if isinstance(error, StoreCorrupt):
             self._corrupt(error)
-        named = self._named((session,))
+        named = self.harm.named((session,))
         self.log.warning("session_ended_by_failure", session=session, code=error.code, error=error.message, **named)
         self.hub.expel(session, "unavailable", "this cannot be served now", RETRY_US, self._now())
-
-    def _is_known(self, record: str) -> bool:
-        try:
-            return record in self._uncommitted or self.store.record_head(record) is not None
-        except StoreError:
-            return True  # it is here, and damaged
-
-    def _named(self, sessions: Sequence[int]) -> dict[str, object]:
-        """Who these are, for a log line: one by its fields, several in a list."""
-        found = [link.named() for session in sessions if (link := self._links.get(session)) is not None]
-        if len(found) == 1:
-            return {**found[0]}
-        return {"senders": found[:_NAMED_MAX]} if found else {}
-
-    def _quota_reached(self, session: int, owner: Owner, limit: str) -> None:
-        self.log.warning("quota_reached", session=session, of=owner.kind, limit=limit, **self._named((session,)))
-
-    def _worker_died(self, reason: str, at: WorkedOn) -> None:
-        record = {"record": at.record} if at.record else {}
-        self.log.warning("worker_died", reason=reason, **record, **self._named(at.sessions))
-
-    def _unloadable(self, found: WorkedOn) -> None:
-        hint = "pushes to it are answered retry: see verify --repair"
-        self.log.error("unloadable_record", record=found.record, hint=hint, **self._named(found.sessions))
 
     def _corrupt(self, corrupt: StoreCorrupt) -> None:
         self.health.damaged(corrupt)
         if self._damage_met is not None and corrupt.record is not None:
             self._damage_met(corrupt.record, corrupt.message)
-
-    # --- for the pool and the hub ----------------------------------------------------------------------------
-
-    def _load(self, record: str) -> Sequence[bytes]:
-        try:
-            stored = self.store.load(record).updates
-        except StoreCorrupt as corrupt:
-            self._corrupt(corrupt)
-            raise
-        return [*stored, *self._uncommitted.of(record)] if record in self._uncommitted else stored
-
-    def _seq(self, record: str) -> int:
-        return standing_at(self.store, record)
-
-    def _tail(self, record: str) -> int:
-        try:
-            head = self.store.record_head(record)
-        except StoreError:
-            return 0  # what is wrong with the record shows when it is loaded
-        return length(head.tail, head.tail_bytes) if head is not None else 0
 
     def _acknowledged(self, after_us: int) -> None:
         self.metrics.acknowledge_seconds.observe(after_us / 1e6)

@@ -8,12 +8,16 @@ Rules:
 3. What cannot be read, as it is damaged or of a later form, begins anew.
 """
 
+import asyncio
 import hashlib
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from crdt_sync.errors import StoreError
 from crdt_sync.protocol.quotas import SPACE, Bounds, Owner, Quotas, Used
 from crdt_sync.storage.port import Settings
+from crdt_sync.storage.values import Batch
+from crdt_sync.storage.writer import Writer
 from crdt_sync.strict_cbor import dumps, loads
 
 _PREFIX = "quota/"  # meta, by a hash of the owner: day, kind, name, bytes, records, whether its limits are lifted
@@ -82,6 +86,19 @@ class CountedUsage:
             self.quotas.unwritten(owners)
         else:
             self._unmeasured += size
+
+    async def keep(self, writer: Writer) -> None:
+        """Write what was counted, beside what goes with commits. On the loop. Raises `StoreError`."""
+        rows, loop = self.rows(NO_COMMIT), asyncio.get_running_loop()
+        if not rows:
+            return
+        future = writer.submit(Batch(meta=rows))
+        future.add_done_callback(
+            lambda done: loop.call_soon_threadsafe(
+                partial(self.committed, NO_COMMIT, 0, failed=done.exception() is not None)
+            )
+        )
+        await asyncio.wrap_future(future)
 
     def store_bytes(self) -> int:
         """How large the store is: as measured a moment ago, and what came since."""
