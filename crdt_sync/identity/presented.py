@@ -12,7 +12,7 @@ All are printable ASCII of at most 4,096 characters. A shared token has no such 
 """
 
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import ClassVar, Final, TypeVar
 
 from crdt_sync.errors import IdentityRefused
 from crdt_sync.identity.base64url import decoded, encoded
@@ -68,41 +68,43 @@ class LoggedIn:
 
 
 @dataclass(frozen=True, slots=True)
-class Renewal:
-    """The signature of a key that a device joined with."""
+class _KeyProof:
+    """The signature of a key that a device joined with. `form` is how that begins as text."""
+
+    form: ClassVar[str]
 
     key: PublicKey
     signature: bytes
 
     def __str__(self) -> str:
-        return f"renew-1.{encoded(self.key.raw)}.{encoded(self.signature)}"
+        return f"{self.form}.{encoded(self.key.raw)}.{encoded(self.signature)}"
 
 
-@dataclass(frozen=True, slots=True)
-class Wiped:
-    """The signature of a device's key, by which it says that it has destroyed what it held."""
+class Renewal(_KeyProof):
+    """The device asks for a new token."""
 
-    key: PublicKey
-    signature: bytes
-
-    def __str__(self) -> str:
-        return f"wiped-1.{encoded(self.key.raw)}.{encoded(self.signature)}"
+    __slots__ = ()
+    form = "renew-1"
 
 
-@dataclass(frozen=True, slots=True)
-class Unsent:
-    """The signature of a device's key, by which it hands in for review what it had not sent when it was shut out."""
+class Wiped(_KeyProof):
+    """The device says that it has destroyed what it held."""
 
-    key: PublicKey
-    signature: bytes
+    __slots__ = ()
+    form = "wiped-1"
 
-    def __str__(self) -> str:
-        return f"{HANDS_IN}{encoded(self.key.raw)}.{encoded(self.signature)}"
+
+class Unsent(_KeyProof):
+    """The device hands in for review what it had not sent when it was shut out."""
+
+    __slots__ = ()
+    form = "unsent-1"
 
 
 Presented = TokenProof | SpaceProof | Enrolment | LoggedIn | Renewal | Wiped | Unsent
 Kind = TypeVar("Kind", TokenProof, SpaceProof, Enrolment, LoggedIn, Renewal, Wiped, Unsent)
-HANDS_IN = "unsent-1."
+HANDS_IN = f"{Unsent.form}."
+_KEY_PROOFS: Final = {each.form: each for each in (Renewal, Wiped, Unsent)}
 BEGINNINGS = ("proof-1.", "space-1.", "enrol-1.", "login-1.", "renew-1.", "wiped-1.", HANDS_IN)
 
 
@@ -143,12 +145,8 @@ def presented(text: str) -> Presented:
             if len(token) > ID_TOKEN_LENGTH_MAX or not token.isascii():
                 raise _malformed("its token is too long, or no token")
             return LoggedIn(token, PublicKey(_bytes(key, KEY_BYTES)), _bytes(signature, SIGNATURE_BYTES))
-        case ["renew-1", key, signature]:
-            return Renewal(PublicKey(_bytes(key, KEY_BYTES)), _bytes(signature, SIGNATURE_BYTES))
-        case ["wiped-1", key, signature]:
-            return Wiped(PublicKey(_bytes(key, KEY_BYTES)), _bytes(signature, SIGNATURE_BYTES))
-        case ["unsent-1", key, signature]:
-            return Unsent(PublicKey(_bytes(key, KEY_BYTES)), _bytes(signature, SIGNATURE_BYTES))
+        case [form, key, signature] if form in _KEY_PROOFS:
+            return _KEY_PROOFS[form](PublicKey(_bytes(key, KEY_BYTES)), _bytes(signature, SIGNATURE_BYTES))
     raise _malformed("it has no such form")
 
 

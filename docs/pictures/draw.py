@@ -7,6 +7,7 @@ import html
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -17,53 +18,7 @@ from rich.console import Console
 from rich.text import Text
 
 _HERE = Path(__file__).parent
-_POLICY = """
-[[role.sales.grant]]
-collection = "customers"
-where = "region in user.regions"
-read = ["*"]
-write = ["phone", "notes"]
-operations = ["create", "edit"]
-
-[[role.lead.grant]]
-collection = "customers"
-read = ["*"]
-write = ["*"]
-operations = ["create", "edit", "delete"]
-
-[[role.lead.grant]]
-collection = "crdt-sync-schemas"
-read = ["*"]
-write = ["*"]
-operations = ["create", "edit"]
-
-[user.anna]
-role = "sales"
-attributes = { regions = ["North"] }
-
-[user.dora]
-role = "lead"
-"""
-_SCHEMA = """
-collection = "customers"
-version = 1
-label = "Customers"
-
-[fields.name]
-required = true
-
-[fields.phone]
-kind = "review"
-
-[fields.credit_limit]
-type = "integer"
-
-[fields.notes]
-kind = "text"
-
-[fields.region]
-filter = true
-"""
+_SALES = _HERE.parent / "policies" / "sales"
 _COLUMNS = 96
 # No font from elsewhere, and no window to be closed.
 _FORMAT = """<svg class="rich-terminal" viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg" role="img">
@@ -125,8 +80,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         story = _Story(folder)
-        (folder / "policy.toml").write_text(_POLICY)
-        (folder / "customers.toml").write_text(_SCHEMA)
+        for name in ("policy.toml", "customers.toml"):
+            shutil.copy(_SALES / name, folder)
         program = str(Path(sys.executable).parent / "crdt-relay")
         data = {"CRDT_RELAY_DATA": str(folder / "relay")}
         with subprocess.Popen(
@@ -156,13 +111,15 @@ def _tell(story: _Story, data: Mapping[str, str], address: str) -> None:
         assert link is not None, shown
         return shown, link[0]
 
-    _, link = invited("dora")
-    story.on("dora", "crdt-sync init dora-laptop --schema customers.toml")
-    story.on("dora", f"crdt-sync join '{link}'")
-    made = story.on("dora", "crdt-sync set customers name='Müller GmbH' region=North credit_limit=5000")
+    _, link = invited("chen")
+    story.on("chen", "crdt-sync init chen-laptop --schema customers.toml")
+    story.on("chen", f"crdt-sync join '{link}'")
+    made = story.on(
+        "chen", "crdt-sync set customers name='Müller GmbH' region=North stage=lead iban=DE02120300000000202051"
+    )
     record = re.search(r"customers/\w+", made)
     assert record is not None, made
-    story.on("dora", "crdt-sync sync")
+    story.on("chen", "crdt-sync sync")
 
     def tidy(shown: str) -> str:
         return shown.replace(address, "wss://relay.example.org")
@@ -182,7 +139,7 @@ def _tell(story: _Story, data: Mapping[str, str], address: str) -> None:
     }
     story.draw("join", "The device joins, syncs, lists what its user may hold, and tells who it is", joined)
     short = record[0][:14]
-    line = f"crdt-sync set {short} credit_limit=9000"
+    line = f"crdt-sync set {short} region=South"
     story.draw(
         "forbidden", "A change that the policy does not allow is refused on the device", {line: story.on("anna", line)}
     )

@@ -13,6 +13,7 @@ from crdt_sync.records import Integrator, parse_schema
 from crdt_sync.records.filtered import values_shown
 from crdt_sync.records.gate.permitted import Rules
 from crdt_sync.replica.loading import stored_document
+from tests.policies import keeps_schemas
 
 SCHEMA = """
 collection = "customers"
@@ -71,12 +72,6 @@ read = ["*", "details"]
 write = ["*", "details"]
 operations = ["create", "edit"]
 
-[[role.lead.grant]]
-collection = "crdt-sync-schemas"
-read = ["*"]
-write = ["*"]
-operations = ["create", "edit"]
-
 [user.chen]
 role = "lead"
 
@@ -86,7 +81,7 @@ attributes = { regions = ["North"] }
 
 [user.anna]
 role = "sales"
-"""
+""" + keeps_schemas("lead")
 PLAIN = SCHEMA.replace("NATURAL", "").replace("SECTION", 'section = "details"')
 KEYED = SCHEMA.replace("NATURAL", 'natural_key = ["email"]').replace("SECTION", "")
 FIRST = "number,name,email,region,phone,notes,remarks,tags,visits\n" + "".join(

@@ -16,6 +16,7 @@ from crdt_sync import Address, Replica, create_bundle
 from crdt_sync.records import parse_schema
 from crdt_sync.runtime.client import sync_once
 from crdt_sync.runtime.conversation import Conversation
+from tests.policies import keeps_schemas
 from tests.relay.devices import PATIENCE_S
 from tests.relay.people import join, talk
 
@@ -24,15 +25,10 @@ SCHEMA = parse_schema(
     "[fields.region]\nfilter = true\n",
     "a test",
 )
+
 POLICY = """
 [[role.lead.grant]]
 collection = "people"
-read = ["*"]
-write = ["*"]
-operations = ["create", "edit"]
-
-[[role.lead.grant]]
-collection = "crdt-sync-schemas"
 read = ["*"]
 write = ["*"]
 operations = ["create", "edit"]
@@ -54,7 +50,7 @@ attributes = { regions = ["North"] }
 [user.ben]
 role = "sales"
 attributes = { regions = ["South"] }
-"""
+""" + keeps_schemas("lead")
 
 
 class Tap:

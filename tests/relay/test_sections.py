@@ -12,6 +12,7 @@ from crdt_sync.ids import in_section
 from crdt_sync.records import parse_schema
 from crdt_sync.runtime.client import conversed
 from crdt_sync.runtime.conversation import Conversation
+from tests.policies import keeps_schemas
 from tests.relay.people import invited, join, patience, with_people
 from tests.relay.test_audit import told
 
@@ -44,12 +45,6 @@ read = ["*", "finance"]
 write = ["*", "finance"]
 operations = ["create", "edit", "bundle"]
 
-[[role.lead.grant]]
-collection = "crdt-sync-schemas"
-read = ["*"]
-write = ["*"]
-operations = ["create", "edit"]
-
 [user.anna]
 role = "sales"
 
@@ -58,7 +53,7 @@ role = "lead"
 
 [user.chen]
 role = "lead"
-"""
+""" + keeps_schemas("lead")
 
 
 async def sync(replica: Replica, url: str) -> None:

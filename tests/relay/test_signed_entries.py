@@ -9,6 +9,7 @@ import pytest
 from crdt_sync import Replica, apply_bundle, create_bundle
 from crdt_sync.errors import EditForbidden, Rejected
 from crdt_sync.records import parse_schema
+from tests.policies import keeps_schemas
 from tests.relay.people import invited, join, patience, sync, with_people
 
 pytestmark = pytest.mark.usefixtures("local_workers")
@@ -29,6 +30,7 @@ kind = "log"
 """,
     "a test",
 )
+
 POLICY = """
 [[role.sales.grant]]
 collection = "people"
@@ -36,18 +38,12 @@ read = ["*"]
 write = ["*"]
 operations = ["create", "edit", "delete", "restore", "resolve", "bundle"]
 
-[[role.sales.grant]]
-collection = "crdt-sync-schemas"
-read = ["*"]
-write = ["*"]
-operations = ["create", "edit"]
-
 [user.anna]
 role = "sales"
 
 [user.ben]
 role = "sales"
-"""
+""" + keeps_schemas("sales")
 
 
 def known(replica: Replica, record: str) -> dict[tuple[str, str], set[str]]:

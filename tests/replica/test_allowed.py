@@ -9,6 +9,7 @@ from crdt_sync.errors import EditForbidden
 from crdt_sync.policy.in_force import Heard
 from crdt_sync.records import bundled_schema, parse_schema
 from crdt_sync.records.imported import ImportedChange
+from tests.policies import keeps_schemas
 from tests.replica.people import SCHEMA, WIDE, RuledRelay, device, policy
 from tests.replica.wire import exchange
 
@@ -89,13 +90,7 @@ def test_a_schema_is_shared_by_whom_the_policy_allows_it(anna, make_replica, rel
     assert anna.store.record_head(ids.schema_record("people")) is None
 
 
-DEFINES = """
-[[role.lead.grant]]
-collection = "crdt-sync-schemas"
-read = ["*"]
-write = ["*"]
-operations = ["create", "edit"]
-"""
+DEFINES = keeps_schemas("lead")
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from crdt_sync.records import Document, bundled_schema, parse_schema, values_of
 from crdt_sync.records.definition import FIELD, read, written
 from crdt_sync.replica import Replica
 from crdt_sync.storage.memory import MemoryStore
+from tests.policies import keeps_schemas
 from tests.replica.wire import MemoryRelay, exchange
 
 RECORD = "shops/a"
@@ -249,15 +250,9 @@ read = ["*", "a"]
 write = ["*", "a"]
 operations = ["create", "edit"]
 
-[[role.lead.grant]]
-collection = "crdt-sync-schemas"
-read = ["*"]
-write = ["*"]
-operations = ["create", "edit"]
-
 [user.chen]
 role = "lead"
-"""
+""" + keeps_schemas("lead")
 
 
 def lead(make_replica):

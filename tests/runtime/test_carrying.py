@@ -13,6 +13,7 @@ from crdt_sync.membership.member import Membership
 from crdt_sync.records import parse_schema
 from crdt_sync.replica import unread
 from crdt_sync.runtime import sync_once
+from tests.policies import keeps_schemas
 from tests.runtime.test_members import BEGUN, NOW, calling, member, said
 
 pytestmark = pytest.mark.usefixtures("local_workers")
@@ -37,11 +38,6 @@ collection = "people"
 read = ["*", "bank"]
 write = ["*", "bank"]
 operations = ["create", "edit"]
-[[role.lead.grant]]
-collection = "crdt-sync-schemas"
-read = ["*"]
-write = ["*"]
-operations = ["create", "edit"]
 [[role.sales.grant]]
 collection = "people"
 where = "region in user.regions"
@@ -58,7 +54,7 @@ attributes = { regions = "North" }
 [user.ben]
 role = "sales"
 attributes = { regions = ["North", "South"] }
-"""
+""" + keeps_schemas("lead")
 KNOWING = [BEGUN, said(PolicyText(POLICY))]
 SEEDS = {"chen": 11, "lena": 12, "anna": 13, "ben": 14}
 

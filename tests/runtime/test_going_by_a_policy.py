@@ -30,19 +30,14 @@ from crdt_sync.runtime.vetting import vetting
 from crdt_sync.runtime.worker.values import Item
 from crdt_sync.storage.memory import MemoryStore
 from crdt_sync.storage.values import Batch
+from tests.policies import keeps_schemas
 from tests.replica.people import POLICY, SCHEMA, WIDE, policy
 
 pytestmark = pytest.mark.usefixtures("local_workers")
 
 PATIENCE_S = 20.0
 NOW = 1_700_000_000_000_000
-WITH_SCHEMAS = """
-[[role.lead.grant]]
-collection = "crdt-sync-schemas"
-read = ["*"]
-write = ["*"]
-operations = ["create", "edit"]
-"""
+WITH_SCHEMAS = keeps_schemas("lead")
 
 
 class Office:

@@ -42,6 +42,7 @@ from crdt_sync.storage.memory import MemoryStore
 from crdt_sync.storage.values import Batch
 from crdt_sync.verdicts import Verdict
 from tests.exchange.bundle.conftest import InProcess
+from tests.policies import keeps_schemas
 
 NOW = 1_790_000_000_000_000
 SPACE = bytes(range(16))
@@ -205,13 +206,7 @@ SECTIONED = parse_schema(
     SCHEMA.to_toml().replace("[fields.name]", '[fields.iban]\nsection = "finance"\n\n[fields.name]'), "x"
 )
 FINANCE = POLICY.replace('read = ["*"]\nwrite = ["*"]', 'read = ["*", "finance"]\nwrite = ["*", "finance"]')
-FINANCE += """
-[[role.lead.grant]]
-collection = "crdt-sync-schemas"
-read = ["*"]
-write = ["*"]
-operations = ["create", "edit"]
-"""
+FINANCE += keeps_schemas("lead")
 
 
 @pytest.mark.parametrize(("text", "ibans"), [(FINANCE, ["DE1", "DE2"]), (FINANCE.replace(', "finance"', "", 2), [])])
