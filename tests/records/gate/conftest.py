@@ -1,8 +1,11 @@
 """A gate over one record, and its verdicts."""
 
-from crdt_sync.records import Integrator
+import pytest
 
-RECORD = "customers/a"
+from crdt_sync.records import Integrator
+from tests.records.gate.permitting import BEGUN, RECORD, Place
+
+__all__ = ["RECORD", "gate", "judge", "place"]
 
 
 def gate(*stored):
@@ -16,3 +19,11 @@ def judge(integrator, update):
     """The verdict on one update, which is integrated where it is accepted."""
     (verdict,) = integrator.integrate(RECORD, None, [update], None, checked=True, snapshot=False).verdicts
     return verdict
+
+
+@pytest.fixture
+def place():
+    """What is held, as the lead wrote it."""
+    held = Place()
+    assert held.write("chen", **BEGUN) == ""
+    return held

@@ -16,7 +16,7 @@ from crdt_sync.records.lineages.lineage import lineage_of
 from crdt_sync.records.lineages.renewal import renewed
 from crdt_sync.records.updates import state_vector as vectors
 
-from .test_permitted import BEGUN, Place, used_up
+from .permitting import BEGUN, Place, used_up
 
 ARRAYS = ["c.iban", "c.phone", "c.name", "c.stage", "c.region", "c._deleted", "c._begun", "c._source", "l.calls"]
 MAPS = ["s.tags", "n.visits"]

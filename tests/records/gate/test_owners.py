@@ -8,7 +8,7 @@ from crdt_sync.records.gate import loaded
 from crdt_sync.records.gate.owners import NOBODY, Owners
 from tests.records import raw_updates as raw
 from tests.records.gate.conftest import RECORD
-from tests.records.gate.test_permitted import BEGUN, Place
+from tests.records.gate.permitting import BEGUN, Place
 
 TAKEN = "_writer: writer {} is another user's device"
 

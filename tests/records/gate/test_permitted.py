@@ -1,26 +1,16 @@
 """What the gate lets in where a policy is in force: attacks by updates that no editor makes, and honest edits."""
 
 import base64
-from dataclasses import replace
 from itertools import repeat
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crdt_sync.policy.in_force import InForce
-from crdt_sync.policy.reading import parse_policy
-from crdt_sync.records import Document, Integrator, parse_schema
-from crdt_sync.records.deleted import is_deleted
-from crdt_sync.records.gate import loaded
+from crdt_sync.records import Document
 from crdt_sync.records.gate.permitted import Rules, permitted, plainly_permitted
 from crdt_sync.records.gate.touches import overwritten, touches_of
-from crdt_sync.records.gate.unseen import Unseen, unseen
 from crdt_sync.records.imported import ImportedChange, bring
-from crdt_sync.records.lineages.document_dots import dots_of
-from crdt_sync.records.lineages.dots import Dots
-from crdt_sync.records.lineages.first_update import first_update
-from crdt_sync.records.lineages.lineage import lineage_of
 from crdt_sync.records.lineages.renewal import renewed
 from crdt_sync.records.memory.memories import remember
 from crdt_sync.records.memory.sources import COLUMNS
@@ -28,199 +18,7 @@ from crdt_sync.records.updates import state_vector as vectors
 from crdt_sync.records.updates.lists import Lists
 from crdt_sync.records.updates.update import scan
 from tests.records import raw_updates as raw
-from tests.records.conftest import Office
-from tests.records.gate.conftest import RECORD
-
-SCHEMA = """
-collection = "customers"
-version = 1
-
-[fields.name]
-required = true
-
-[fields.region]
-filter = true
-
-[fields.phone]
-kind = "review"
-
-[fields.iban]
-
-[fields.stage]
-kind = "stage"
-states = ["lead", "customer", "lost", "closed"]
-
-[fields.stage.transitions]
-lead = ["customer", "lost"]
-customer = ["lost"]
-lost = ["lead"]
-
-[fields.born]
-type = "date"
-
-[fields.amount]
-type = "decimal"
-
-[fields.active]
-type = "boolean"
-
-[fields.visits]
-kind = "counter"
-
-[fields.tags]
-kind = "set"
-
-[fields.calls]
-kind = "log"
-
-[fields.notes]
-kind = "text"
-
-[fields.terms]
-kind = "text"
-required = true
-"""
-POLICY = """
-[[role.sales.grant]]
-collection = "customers"
-where = "region in user.regions"
-read = ["*"]
-write = ["name", "region", "phone", "stage", "notes", "tags", "visits", "calls", "amount", "born", "active", "terms"]
-operations = ["create", "edit"]
-
-[[role.books.grant]]
-collection = "customers"
-read = ["*", "finance"]
-mask = { phone = "last4" }
-write = ["*", "finance"]
-operations = ["edit"]
-
-[[role.lead.grant]]
-collection = "customers"
-read = ["*", "finance"]
-write = ["*", "finance"]
-operations = ["create", "edit", "delete", "restore", "resolve", "import"]
-
-[[role.guest.grant]]
-collection = "customers"
-read = ["*"]
-operations = ["history"]
-
-[[role.clerk.grant]]
-collection = "customers"
-read = ["*"]
-write = ["name"]
-operations = ["edit", "import"]
-
-[[role.clerk_of_nothing.grant]]
-collection = "customers"
-read = ["*"]
-operations = ["edit", "import"]
-
-[[role.judge.grant]]
-collection = "customers"
-read = ["*"]
-write = ["phone"]
-operations = ["edit", "resolve"]
-
-[user.kim]
-role = "clerk"
-
-[user.leo]
-role = "clerk_of_nothing"
-
-[user.rob]
-role = "judge"
-
-[user.guest]
-role = "guest"
-
-[user.anna]
-role = "sales"
-attributes = { regions = ["North"] }
-
-[user.ben]
-role = "sales"
-attributes = { regions = ["North", "South"] }
-
-[user.bea]
-role = "books"
-
-[user.chen]
-role = "lead"
-
-[user.dora]
-role = "sales"
-disabled = true
-"""
-BEGUN = {"name": "Ann", "region": "North", "phone": "1", "stage": "lead", "iban": "DE1", "terms": "net 30"}
-
-
-class Place:
-    """A record that is held, the gate before it, and people with copies of it."""
-
-    def __init__(self):
-        self.office = Office()
-        self.office.schema = parse_schema(SCHEMA, "a test")
-        policy = parse_policy(POLICY, "a test")
-        self.rules = Rules(InForce(1, policy), "customers", self.office.schema)
-        self.integrator = Integrator(1)
-        self.integrator.integrate(RECORD, (), (), None, True, False)
-        self.writers = iter(range(100, 200))
-
-    @property
-    def document(self):
-        return self.integrator.document(RECORD)
-
-    def push(self, user, update):
-        """The outcome for one update that a session of `user` pushes."""
-        before = self.document.digest()
-        done = self.integrator.integrate(RECORD, None, (update,), None, True, False, rules=self.rules, users=(user,))
-        (verdict,) = done.verdicts
-        if verdict.code == "forbidden":
-            assert self.document.digest() == before
-        return done
-
-    def told(self, user, update):
-        """The reason of a refusal; nothing where it was let in."""
-        (verdict,) = self.push(user, update).verdicts
-        assert verdict.code in ("accepted", "forbidden"), verdict
-        return verdict.reason
-
-    def person(self, actor):
-        """Somebody with a copy of what is held."""
-        return self.office.person(next(self.writers), (self.document.diff(),), actor)
-
-    def edit(self, user, change, actor=None):
-        return self.told(user, self.person(actor or user).edit(change))
-
-    def write(self, user, actor=None, **values):
-        return self.edit(user, lambda editor: editor.update(values), actor)
-
-    def raw(self, user, *parts, writer=900):
-        return self.told(user, raw.update(parts, writer=writer))
-
-    def delete_of(self, root):
-        """An update that deletes all that stands in a root, and writes nothing."""
-        items = scan(self.document.diff()).items
-        lists = Lists(items)
-        by_writer = {}
-        for item in items:
-            if not item.deleted and lists.name((item.writer, item.clock)).root == root:
-                by_writer.setdefault(item.writer, []).append((item.clock, item.length))
-        out = b"\x00" + raw.uint(len(by_writer))
-        for writer, ranges in by_writer.items():
-            out += raw.uint(writer) + raw.uint(len(ranges))
-            out += b"".join(raw.uint(number) for each in ranges for number in each)
-        return out
-
-
-@pytest.fixture
-def place():
-    held = Place()
-    assert held.write("chen", **BEGUN) == ""
-    return held
-
+from tests.records.gate.permitting import BEGUN, Place
 
 # --- fields and operations -----------------------------------------------------------------------------------
 
@@ -457,7 +255,7 @@ def test_a_clock_is_not_poisoned_under_another_name(place):
     assert place.told("anna", far.edit(lambda editor: editor.update({"phone": "9"}))) != ""
 
 
-# --- imports, and records that are written anew --------------------------------------------------------------
+# --- imports -------------------------------------------------------------------------------------------------
 
 
 def imported(person, source="crm.csv", **values):
@@ -512,131 +310,6 @@ def test_lines_of_a_log_that_a_table_names_are_let_in_with_an_import(place):
     update = person.document.diff(before)
     assert place.told("anna", update) == "calls: an entry is signed by nobody that the policy names"
     assert place.told("chen", update) == ""
-
-
-def test_a_record_that_is_written_anew_touches_nothing_and_hides_nothing(place):
-    fresh = renewed(place.document, 7777)
-    assert place.told("anna", fresh.diff()) == ""
-    assert place.document.lineage_writer()
-
-
-def test_a_renewal_that_says_something_else_is_judged_by_what_it_changes(place):
-    person = place.person("anna")
-    person.edit(lambda editor: editor.update({"iban": "DE9", "name": "Anne"}))
-    assert place.told("anna", renewed(person.document).diff()) == "iban: 'anna' may not write this field"
-    person = place.person("anna")
-    person.edit(lambda editor: editor.update({"name": "Anne"}))
-    assert place.told("anna", renewed(person.document).diff()) == ""
-
-
-def claimed(document, **claims):
-    """The record written anew, with claims of what its lineage knows that are not those of the document."""
-    state = dots_of(document)
-    known = {**state.known, **claims.pop("known", {})}
-    return first_update(replace(state, known=known, **claims), lineage_of(document).generation + 1)
-
-
-def test_who_may_change_nothing_covers_nothing_that_is_not_here(place):
-    """Or what others are going to write would be taken for deleted, and acknowledged."""
-    far = place.person("ben")
-    late = far.edit(lambda editor: editor.update({"phone": "9"}))
-    ahead = claimed(place.document, known={far.document.writer: 1000})
-    assert place.told("guest", ahead) == "'guest' may change nothing in this record, and so not write it anew"
-    assert place.told("guest", renewed(place.document).diff()) != ""
-    assert place.told("eve", ahead) == "'eve' may not write into this record"
-    assert place.told("ben", late) == ""
-    assert place.document.contents()["c.phone"][0][0] == "9"
-
-
-def test_who_may_change_a_part_hides_nothing_that_nobody_here_has_seen(place):
-    far = place.person("chen")
-    late = far.edit(lambda editor: editor.update({"iban": "DE7"}))
-    ahead = claimed(place.document, known={far.document.writer: 1000})
-    assert place.told("anna", ahead) == "'anna' may not change everything here, and this hides what nobody has seen"
-    assert place.told("chen", late) == ""
-    assert place.document.contents()["c.iban"][0][0] == "DE7"
-    assert place.told("chen", claimed(place.document, known={far.document.writer: 1000})) == ""
-
-
-def test_what_was_overwritten_meanwhile_in_the_lineage_before_is_let_in_and_judged(place):
-    honest, hostile = place.person("ben"), place.person("anna")
-    assert place.told("anna", renewed(place.document).diff()) == ""
-    for phone in ("2", "3", "4"):
-        honest.edit(lambda editor, phone=phone: editor.update({"phone": phone}))
-    assert place.told("ben", honest.document.diff()) == ""
-    assert [entry[0] for entry in place.document.contents()["c.phone"]] == ["4"]
-    with hostile.document.transaction() as transaction:
-        array = hostile.document.array(transaction, "c.iban")
-        array.insert(transaction, 0, ["x", 1, "anna"])
-        array.remove_range(transaction, 0, 1)
-    assert place.told("anna", hostile.document.diff()) == "iban: 'anna' may not write this field"
-
-
-def used_up(root, writer, clock, count=1000):
-    """An update under the id of somebody else: so many operations in a root, deleted already."""
-    item = b"\x01\x01" + raw.uint(len(root)) + root.encode() + raw.uint(count)
-    deleted = b"\x01" + raw.uint(writer) + b"\x01" + raw.uint(clock) + raw.uint(count)
-    return b"\x01\x01" + raw.uint(writer) + raw.uint(clock) + item + deleted
-
-
-def test_what_somebody_writes_under_an_id_that_was_used_up_in_another_field_is_not_taken_for_what_is_here(place):
-    """It was acknowledged, and gone."""
-    far = place.person("chen")
-    late = far.edit(lambda editor: editor.update({"iban": "DE7"}))
-    writer = far.document.writer
-    assert place.told("anna", used_up("c.iban", writer, 0)) == "iban: 'anna' may not write this field"
-    assert place.told("anna", used_up("c.phone", writer, 0)) == ""
-    (verdict,) = place.push("chen", late).verdicts
-    assert verdict.code == "forbidden"
-    assert verdict.reason == f"_writer: operation 0 of writer {writer} is here already, in another place"
-    assert place.document.contents()["c.iban"][0][0] == "DE1"
-
-
-def test_a_record_that_says_nothing_is_not_made_by_whom_nothing_is_allowed():
-    empty = first_update(Dots({5: 1000}, {}), 1)
-    for user in ("guest", "eve", "anna", ""):
-        held = Place()
-        assert held.told(user, empty) != ""
-        assert held.document.state_vector() == vectors.EMPTY
-
-
-def test_a_renewal_says_nothing_else_of_what_a_delete_had_seen(place):
-    late = place.person("anna").edit(lambda editor: editor.update({"name": "Still here"}))
-    place.edit("chen", lambda editor: editor.delete())
-    assert place.told("anna", late) == ""
-    assert not is_deleted(place.document)
-    state = dots_of(place.document)
-    again = claimed(place.document, seen=dict.fromkeys(state.seen, state.known))
-    assert place.told("anna", again) == "'anna' may not delete here, and so not say anew what a delete had seen"
-    assert not is_deleted(place.document)
-    assert place.told("anna", renewed(place.document).diff()) == ""
-    assert place.told("chen", claimed(place.document, seen=dict.fromkeys(state.seen, state.known))) == ""
-    assert is_deleted(place.document)
-
-
-@pytest.mark.parametrize(
-    ("planted", "noticed_by"),
-    [
-        ((loaded, "renewable", lambda *_, **__: ""), test_who_may_change_nothing_covers_nothing_that_is_not_here),
-        (
-            (loaded, "unseen", lambda *_: Unseen({}, hidden=False)),
-            test_who_may_change_a_part_hides_nothing_that_nobody_here_has_seen,
-        ),
-        (
-            (loaded, "unseen", lambda *given: unseen(*given)._replace(touched={})),
-            test_what_was_overwritten_meanwhile_in_the_lineage_before_is_let_in_and_judged,
-        ),
-        (
-            (loaded, "displaced", lambda *_: ""),
-            test_what_somebody_writes_under_an_id_that_was_used_up_in_another_field_is_not_taken_for_what_is_here,
-        ),
-        ((loaded, "restates", lambda *_: False), test_a_renewal_says_nothing_else_of_what_a_delete_had_seen),
-    ],
-)
-def test_a_gate_that_does_not_ask_who_writes_a_record_anew_is_noticed(monkeypatch, place, planted, noticed_by):
-    monkeypatch.setattr(*planted)
-    with pytest.raises(AssertionError):
-        noticed_by(place)
 
 
 def test_what_filter_fields_show_is_told_before_and_after(place):
