@@ -66,7 +66,6 @@ from crdt_sync.runtime.steady import steady_us
 from crdt_sync.runtime.transports.channel import Channel, ChannelClosed, Opened, RulesBroken
 
 if TYPE_CHECKING:
-    from crdt_sync.membership.member import Membership
     from crdt_sync.runtime.member_talk import MemberTalk
 
 _BYE_S = 1.0  # how long a partner may take to close the link after our bye
@@ -149,34 +148,15 @@ class Conversation:
             if not member.wiping:
                 self.renews = not self._address.direct and member.token_refused(error.reason)
                 if not self._address.direct and error.reason == Reason.DEVICE_REVOKED:
-                    told = error.message + await self._handed_in(member)
-                    raise IdentityRefused(error.reason, told, error.hint) from error
+                    from crdt_sync.runtime.shut_out import handed_in  # noqa: PLC0415 - once in the life of a device
+
+                    told = await handed_in(self._replica, member, self._address, self._open_channel)
+                    raise IdentityRefused(error.reason, error.message + told, error.hint) from error
                 raise
         if member is not None and member.wiping:
-            raise await self._wiped(member)
+            from crdt_sync.runtime.shut_out import destroyed  # noqa: PLC0415 - likewise
 
-    async def _handed_in(self, member: "Membership") -> str:
-        """Hand in what was not sent, where the space asks for that; what to add to what people are told."""
-        from crdt_sync.runtime.handing_in import hand_in  # noqa: PLC0415 - once in the life of a device, if at all
-
-        relay = Address(member.facts.address) if self._address.direct else self._address
-        told = await hand_in(self._replica, member, relay, self._open_channel)
-        return f": {told}" if told else ""
-
-    async def _wiped(self, member: "Membership") -> IdentityRefused:
-        """Destroy what this device holds, once it has tried to hand in what it had not sent, where that is asked for.
-        What to tell people is returned.
-        """
-        from crdt_sync.runtime.wiping import wiped  # noqa: PLC0415 - once in the life of a device, if at all
-
-        folder = self._replica.folder
-        assert folder is not None, "what is kept of a membership is in a folder"
-        handed_in = ""
-        with suppress(StoreError):  # a damaged store is wiped as well
-            handed_in = await self._handed_in(member)
-        await asyncio.to_thread(self._replica.close)
-        refusal = await wiped(folder, self._address, self._open_channel)
-        return IdentityRefused(refusal.reason, refusal.message + handed_in, refusal.hint)
+            raise await destroyed(self._replica, member, self._address, self._open_channel)
 
     async def _talk(self, until: "Until") -> None:
         """See `run`."""
